@@ -1,0 +1,79 @@
+# perigee: `make` builds, `make demo` shows it, `make test` proves it.
+#   SAN=address,undefined   build and test with sanitizers, in a folder of its own
+#   CC=clang                another compiler
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PREFIX  ?= /usr/local
+LUAJIT  ?= luajit
+PKGS    := luajit libuv libzmq libcurl
+TEST_PKGS := cmocka
+
+comma := ,
+Q := $(if $(V),,@)
+B := build/$(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+export PERIGEE_BUILD := $(abspath $(B))
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+        -Wpointer-arith -Wvla $(if $(WERROR),-Werror)
+OPT  ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(OPT) $(WARN) \
+        -Iengine $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) \
+        $(CFLAGS)
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+# LuaJIT itself is in the process that loads the module; linking it twice breaks it.
+MODULE_LIBS = $(shell pkg-config --libs $(filter-out luajit,$(PKGS)) 2>/dev/null) -lm
+ifeq ($(shell uname),Darwin)
+MODULE_FLAGS := -bundle -undefined dynamic_lookup
+else
+MODULE_FLAGS := -shared
+endif
+
+SRC      := $(wildcard engine/*/*.c)
+OBJ      := $(SRC:engine/%.c=$(B)/%.o)
+CORE_OBJ := $(filter-out $(B)/lua/%,$(OBJ))
+MODULE   := $(B)/perigee_engine.so
+C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
+LUA_SRC  := $(shell find lua scripts examples tests -name '*.lua' 2>/dev/null)
+
+.PHONY: FORCE all deps demo test check sanitize lint format bench fuzz install clean c-tests
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(MODULE)
+
+# Only the module's own object knows the version, so only it is made again with each.
+$(B)/lua/module.o: ALL_CFLAGS += -DPERIGEE_VERSION='"$(VERSION)"'
+$(B)/lua/module.o: $(B)/version
+$(B)/version: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+
+$(B)/%.o: engine/%.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(MODULE): $(OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(MODULE_FLAGS) -o $@ $^ $(LDFLAGS) $(MODULE_LIBS)
+
+$(B)/libperigee.a: $(CORE_OBJ)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(B)/tests/%: tests/c/%.c $(B)/libperigee.a Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests/c $(PKG_CFLAGS) $(shell pkg-config --cflags $(TEST_PKGS)) -MMD -MP -o $@ $< \
+	      $(B)/libperigee.a $(LDFLAGS) $(MODULE_LIBS) $(shell pkg-config --libs $(TEST_PKGS))
+
+c-tests: $(C_TESTS)
+
+-include $(OBJ:.o=.d) $(C_TESTS:=.d)
+
+deps:
+	scripts/install-deps
+
+clean:
+	rm -rf build

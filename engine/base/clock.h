@@ -1,0 +1,23 @@
+/* clock.h - the only place that reads a clock. Nanoseconds; safe on any thread. */
+#ifndef PERIGEE_BASE_CLOCK_H
+#define PERIGEE_BASE_CLOCK_H
+
+#include <stdint.h>
+
+#define NS_PER_US 1000ULL
+#define NS_PER_MS 1000000ULL
+#define NS_PER_S  1000000000ULL
+
+/* CLOCK_MONOTONIC: what every time stamp of the engine is. */
+uint64_t clock_now(void);
+
+/* CLOCK_REALTIME, for the one pair that ties a session to the calendar. */
+uint64_t clock_realtime(void);
+
+/* CPU time used by the calling thread. */
+uint64_t clock_thread_cpu(void);
+
+/* Seconds to nanoseconds, clamped to [0, 2^63). NaN becomes 0. */
+uint64_t clock_from_seconds(double s);
+
+#endif

@@ -1,0 +1,162 @@
+#include "base/histogram.h"
+
+#include "base/status.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Values below SUB_COUNT have a bucket each; every doubling above adds
+ * SUB_HALF buckets, so a bucket is at most value / 1024 wide: three digits. */
+#define SUB_BITS  11
+#define SUB_COUNT (1u << SUB_BITS)
+#define SUB_HALF  (SUB_COUNT / 2)
+#define MAX_BITS  42 /* 2^42 ns > 1 h */
+#define BUCKETS	  ((MAX_BITS - SUB_BITS + 2) * SUB_HALF)
+
+struct histogram {
+	uint64_t count;
+	uint64_t saturated;
+	uint64_t min, max;
+	double sum;
+	uint64_t counts[BUCKETS];
+};
+
+static unsigned bucket_of(uint64_t v)
+{
+	if (v < SUB_COUNT)
+		return (unsigned)v;
+	unsigned shift = 63u - (unsigned)__builtin_clzll(v) - (SUB_BITS - 1);
+	return shift * SUB_HALF + (unsigned)(v >> shift);
+}
+
+/* The highest value that falls into bucket i. */
+static uint64_t bucket_top(unsigned i)
+{
+	if (i < SUB_COUNT)
+		return i;
+	unsigned shift = i / SUB_HALF - 1;
+	uint64_t sub = i - shift * SUB_HALF;
+	return ((sub + 1) << shift) - 1;
+}
+
+static uint64_t bucket_middle(unsigned i)
+{
+	unsigned shift = i < SUB_COUNT ? 0 : i / SUB_HALF - 1;
+	return bucket_top(i) - ((1ULL << shift) - 1) / 2;
+}
+
+int histogram_new(struct histogram **out)
+{
+	struct histogram *h = malloc(sizeof(*h));
+	if (!h)
+		return STATUS_ENOMEM;
+	histogram_reset(h);
+	*out = h;
+	return STATUS_OK;
+}
+
+void histogram_free(struct histogram *h)
+{
+	free(h);
+}
+
+void histogram_reset(struct histogram *h)
+{
+	memset(h, 0, sizeof(*h));
+	h->min = UINT64_MAX;
+}
+
+void histogram_add_n(struct histogram *h, uint64_t v, uint64_t n)
+{
+	if (n == 0)
+		return;
+	if (v < h->min)
+		h->min = v;
+	if (v > h->max)
+		h->max = v;
+	h->count += n;
+	h->sum += (double)v * (double)n;
+	if (v > HISTOGRAM_MAX_NS) {
+		h->saturated += n;
+		v = HISTOGRAM_MAX_NS;
+	}
+	h->counts[bucket_of(v)] += n;
+}
+
+void histogram_add(struct histogram *h, uint64_t v)
+{
+	histogram_add_n(h, v, 1);
+}
+
+void histogram_merge(struct histogram *h, const struct histogram *from)
+{
+	h->count += from->count;
+	h->saturated += from->saturated;
+	h->sum += from->sum;
+	if (from->min < h->min)
+		h->min = from->min;
+	if (from->max > h->max)
+		h->max = from->max;
+	for (unsigned i = 0; i < BUCKETS; i++)
+		h->counts[i] += from->counts[i];
+}
+
+uint64_t histogram_count(const struct histogram *h)
+{
+	return h->count;
+}
+
+uint64_t histogram_saturated(const struct histogram *h)
+{
+	return h->saturated;
+}
+
+uint64_t histogram_min(const struct histogram *h)
+{
+	return h->count ? h->min : 0;
+}
+
+uint64_t histogram_max(const struct histogram *h)
+{
+	return h->max;
+}
+
+double histogram_mean(const struct histogram *h)
+{
+	return h->count ? h->sum / (double)h->count : 0;
+}
+
+double histogram_std(const struct histogram *h)
+{
+	if (!h->count)
+		return 0;
+	double mean = histogram_mean(h), squares = 0;
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		if (!h->counts[i])
+			continue;
+		double d = (double)bucket_middle(i) - mean;
+		squares += d * d * (double)h->counts[i];
+	}
+	return sqrt(squares / (double)h->count);
+}
+
+uint64_t histogram_quantile(const struct histogram *h, double q)
+{
+	if (!h->count)
+		return 0;
+	double want = ceil((q < 0 ? 0 : q > 1 ? 1 : q) * (double)h->count);
+	uint64_t target = want < 1 ? 1 : (uint64_t)want;
+	if (target >= h->count)
+		return h->max;
+
+	uint64_t seen = 0;
+	unsigned i = 0;
+	for (; i < BUCKETS - 1; i++) {
+		seen += h->counts[i];
+		if (seen >= target)
+			break;
+	}
+	uint64_t top = bucket_top(i);
+	return top > h->max ? h->max : top;
+}

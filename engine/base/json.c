@@ -1,0 +1,460 @@
+#include "base/json.h"
+
+#include "base/status.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What may come next. */
+enum {
+	WANT_VALUE,	   /* a value must come */
+	WANT_FIRST_KEY,	   /* after { */
+	WANT_FIRST_ITEM,   /* after [ */
+	WANT_KEY,	   /* after a comma in an object */
+	WANT_COMMA_OR_END, /* after a value inside something */
+	WANT_NOTHING,	   /* the document is complete */
+	WANT_FAILED,
+};
+
+void json_init(struct json *j, const char *text, size_t len)
+{
+	*j = (struct json){ .text = text, .len = len, .state = WANT_VALUE };
+}
+
+static enum json_type fail(struct json *j, const char *error)
+{
+	j->state = WANT_FAILED;
+	j->error = error;
+	return j->type = JSON_ERROR;
+}
+
+static int peek(const struct json *j)
+{
+	return j->pos < j->len ? (unsigned char)j->text[j->pos] : -1;
+}
+
+static void skip_space(struct json *j)
+{
+	while (j->pos < j->len) {
+		char c = j->text[j->pos];
+		if (c != ' ' && c != '\n' && c != '\r' && c != '\t')
+			return;
+		j->pos++;
+	}
+}
+
+static bool in_object(const struct json *j)
+{
+	unsigned level = j->depth - 1;
+	return (j->object[level / 8] >> (level % 8)) & 1;
+}
+
+static enum json_type after_value(struct json *j, enum json_type type)
+{
+	j->state = j->depth ? WANT_COMMA_OR_END : WANT_NOTHING;
+	return j->type = type;
+}
+
+static enum json_type open_level(struct json *j, bool object)
+{
+	if (j->depth == JSON_MAX_DEPTH)
+		return fail(j, "nested too deeply");
+	unsigned level = j->depth++;
+	uint8_t bit = (uint8_t)(1u << (level % 8));
+	j->object[level / 8] =
+		(uint8_t)(object ? j->object[level / 8] | bit : j->object[level / 8] & ~bit);
+	j->pos++;
+	j->state = object ? WANT_FIRST_KEY : WANT_FIRST_ITEM;
+	return j->type = object ? JSON_OBJECT_BEGIN : JSON_ARRAY_BEGIN;
+}
+
+static enum json_type close_level(struct json *j)
+{
+	enum json_type type = in_object(j) ? JSON_OBJECT_END : JSON_ARRAY_END;
+	j->depth--;
+	j->pos++;
+	return after_value(j, type);
+}
+
+static bool is_hex(int c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* j->pos is on a backslash. */
+static bool scan_escape(struct json *j)
+{
+	j->pos++;
+	int c = peek(j);
+	if (c < 0 || !strchr("\"\\/bfnrtu", c) || c == 0)
+		return false;
+	j->pos++;
+	for (int i = 0; c == 'u' && i < 4; i++, j->pos++)
+		if (!is_hex(peek(j)))
+			return false;
+	return true;
+}
+
+/* j->pos is on the opening quote. */
+static bool scan_string(struct json *j)
+{
+	j->pos++;
+	j->start = j->text + j->pos;
+	j->escaped = false;
+	while (j->pos < j->len) {
+		unsigned char c = (unsigned char)j->text[j->pos];
+		if (c == '"') {
+			j->size = (size_t)(j->text + j->pos - j->start);
+			j->pos++;
+			return true;
+		}
+		if (c < 0x20) {
+			fail(j, "control character in a string");
+			return false;
+		}
+		if (c == '\\') {
+			j->escaped = true;
+			if (!scan_escape(j)) {
+				fail(j, "bad escape in a string");
+				return false;
+			}
+		} else {
+			j->pos++;
+		}
+	}
+	fail(j, "unterminated string");
+	return false;
+}
+
+static size_t scan_digits(struct json *j)
+{
+	size_t from = j->pos;
+	while (j->pos < j->len && j->text[j->pos] >= '0' && j->text[j->pos] <= '9')
+		j->pos++;
+	return j->pos - from;
+}
+
+static enum json_type scan_number(struct json *j)
+{
+	j->start = j->text + j->pos;
+	if (peek(j) == '-')
+		j->pos++;
+	bool zero = peek(j) == '0';
+	size_t digits = scan_digits(j);
+	if (digits == 0 || (zero && digits > 1))
+		return fail(j, "bad number");
+	if (peek(j) == '.') {
+		j->pos++;
+		if (!scan_digits(j))
+			return fail(j, "bad number");
+	}
+	if (peek(j) == 'e' || peek(j) == 'E') {
+		j->pos++;
+		if (peek(j) == '+' || peek(j) == '-')
+			j->pos++;
+		if (!scan_digits(j))
+			return fail(j, "bad number");
+	}
+	j->size = (size_t)(j->text + j->pos - j->start);
+	return after_value(j, JSON_NUMBER);
+}
+
+static enum json_type scan_word(struct json *j, const char *word, enum json_type type)
+{
+	size_t n = strlen(word);
+	if (j->len - j->pos < n || memcmp(j->text + j->pos, word, n) != 0)
+		return fail(j, "unknown word");
+	j->start = j->text + j->pos;
+	j->size = n;
+	j->pos += n;
+	return after_value(j, type);
+}
+
+static enum json_type scan_value(struct json *j)
+{
+	int c = peek(j);
+	switch (c) {
+	case -1:
+		return fail(j, "unexpected end of text");
+	case '{':
+		return open_level(j, true);
+	case '[':
+		return open_level(j, false);
+	case '"':
+		return scan_string(j) ? after_value(j, JSON_STRING) : JSON_ERROR;
+	case 't':
+		return scan_word(j, "true", JSON_TRUE);
+	case 'f':
+		return scan_word(j, "false", JSON_FALSE);
+	case 'n':
+		return scan_word(j, "null", JSON_NULL);
+	default:
+		if (c == '-' || (c >= '0' && c <= '9'))
+			return scan_number(j);
+		return fail(j, "a value was expected");
+	}
+}
+
+static enum json_type scan_key(struct json *j)
+{
+	if (peek(j) != '"')
+		return fail(j, "a key in quotes was expected");
+	if (!scan_string(j))
+		return JSON_ERROR;
+	skip_space(j);
+	if (peek(j) != ':')
+		return fail(j, "':' was expected after a key");
+	j->pos++;
+	j->state = WANT_VALUE;
+	return j->type = JSON_KEY;
+}
+
+static enum json_type after_comma(struct json *j)
+{
+	bool object = in_object(j);
+	int c = peek(j);
+	if (c == (object ? '}' : ']'))
+		return close_level(j);
+	if (c != ',')
+		return fail(j, object ? "',' or '}' was expected" : "',' or ']' was expected");
+	j->pos++;
+	skip_space(j);
+	return object ? scan_key(j) : scan_value(j);
+}
+
+enum json_type json_next(struct json *j)
+{
+	skip_space(j);
+	switch (j->state) {
+	case WANT_VALUE:
+		return scan_value(j);
+	case WANT_FIRST_KEY:
+		return peek(j) == '}' ? close_level(j) : scan_key(j);
+	case WANT_FIRST_ITEM:
+		return peek(j) == ']' ? close_level(j) : scan_value(j);
+	case WANT_KEY:
+		return scan_key(j);
+	case WANT_COMMA_OR_END:
+		return after_comma(j);
+	case WANT_NOTHING:
+		if (j->pos < j->len)
+			return fail(j, "text after the end of the value");
+		return j->type = JSON_END;
+	default:
+		return JSON_ERROR;
+	}
+}
+
+bool json_skip(struct json *j)
+{
+	if (j->type == JSON_KEY && json_next(j) == JSON_ERROR)
+		return false;
+	if (j->type != JSON_OBJECT_BEGIN && j->type != JSON_ARRAY_BEGIN)
+		return j->type != JSON_ERROR;
+	unsigned until = j->depth - 1;
+	while (j->depth > until)
+		if (json_next(j) == JSON_ERROR)
+			return false;
+	return true;
+}
+
+bool json_is(const struct json *j, const char *text)
+{
+	return strlen(text) == j->size && memcmp(j->start, text, j->size) == 0;
+}
+
+/* ---- values ---- */
+
+static unsigned hex4(const char *s)
+{
+	unsigned v = 0;
+	for (int i = 0; i < 4; i++) {
+		char c = s[i];
+		v = v * 16 + (unsigned)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
+	}
+	return v;
+}
+
+static size_t utf8_put(char out[4], unsigned c)
+{
+	if (c < 0x80) {
+		out[0] = (char)c;
+		return 1;
+	}
+	if (c < 0x800) {
+		out[0] = (char)(0xc0 | c >> 6);
+		out[1] = (char)(0x80 | (c & 0x3f));
+		return 2;
+	}
+	if (c < 0x10000) {
+		out[0] = (char)(0xe0 | c >> 12);
+		out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+		out[2] = (char)(0x80 | (c & 0x3f));
+		return 3;
+	}
+	out[0] = (char)(0xf0 | c >> 18);
+	out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+	out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+	out[3] = (char)(0x80 | (c & 0x3f));
+	return 4;
+}
+
+/* s stands after "\u"; returns the bytes read (4, or 10 for a pair). */
+static size_t read_unicode(const char *s, const char *end, unsigned *code)
+{
+	unsigned c = hex4(s);
+	*code = c;
+	if (c < 0xd800 || c > 0xdfff)
+		return 4;
+	*code = 0xfffd;
+	if (c > 0xdbff || end - s < 10 || s[4] != '\\' || s[5] != 'u')
+		return 4;
+	unsigned low = hex4(s + 6);
+	if (low < 0xdc00 || low > 0xdfff)
+		return 4;
+	*code = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+	return 10;
+}
+
+static char simple_escape(char c)
+{
+	switch (c) {
+	case 'b':
+		return '\b';
+	case 'f':
+		return '\f';
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	default:
+		return c;
+	}
+}
+
+int json_text(const struct json *j, struct buffer *out)
+{
+	if (!j->escaped)
+		return buffer_append(out, j->start, j->size);
+	int err = buffer_reserve(out, j->size); /* unescaping never grows */
+	if (err)
+		return err;
+	const char *s = j->start, *end = s + j->size;
+	char *to = out->data + out->len;
+	while (s < end) {
+		const char *slash = memchr(s, '\\', (size_t)(end - s));
+		size_t plain = (size_t)((slash ? slash : end) - s);
+		memcpy(to, s, plain);
+		to += plain;
+		s += plain;
+		if (!slash)
+			break;
+		if (s[1] != 'u') {
+			*to++ = simple_escape(s[1]);
+			s += 2;
+			continue;
+		}
+		unsigned code;
+		s += 2;
+		s += read_unicode(s, end, &code);
+		to += utf8_put(to, code);
+	}
+	out->len = (size_t)(to - out->data);
+	return STATUS_OK;
+}
+
+double json_number(const struct json *j)
+{
+	/* The token ends at a byte that is no part of a number or at the end of
+	 * the text, which need not be terminated: copy. */
+	char tmp[64];
+	if (j->size < sizeof(tmp)) {
+		memcpy(tmp, j->start, j->size);
+		tmp[j->size] = '\0';
+		return strtod(tmp, NULL);
+	}
+	char *copy = strndup(j->start, j->size);
+	double v = copy ? strtod(copy, NULL) : NAN;
+	free(copy);
+	return v;
+}
+
+int64_t json_count(const struct json *j)
+{
+	if (j->type != JSON_NUMBER || j->size == 0 || j->size > 18)
+		return -1;
+	int64_t v = 0;
+	for (size_t i = 0; i < j->size; i++) {
+		if (j->start[i] < '0' || j->start[i] > '9')
+			return -1;
+		v = v * 10 + (j->start[i] - '0');
+	}
+	return v;
+}
+
+/* ---- writer ---- */
+
+/* Length of the valid UTF-8 sequence at s, 0 when there is none (RFC 3629). */
+static size_t utf8_len(const unsigned char *s, size_t left)
+{
+	if (s[0] < 0x80)
+		return 1;
+	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+	if (s[0] < 0xc2 || s[0] > 0xf4 || left < n)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
+		return 0;
+	if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+static int put_special(struct buffer *out, unsigned char c)
+{
+	static const char names[] = "\"\"\\\\\bb\ff\nn\rr\tt";
+	for (const char *p = names; *p; p += 2)
+		if ((unsigned char)p[0] == c)
+			return buffer_append(out, (char[]){ '\\', p[1] }, 2);
+	return buffer_printf(out, "\\u%04x", c);
+}
+
+int json_put_string(struct buffer *out, const char *s, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)s, *end = p + len;
+	int err = buffer_append(out, "\"", 1);
+	while (!err && p < end) {
+		const unsigned char *from = p;
+		size_t n = 1;
+		while (p < end && *p >= 0x20 && *p != '"' && *p != '\\' &&
+		       (n = utf8_len(p, (size_t)(end - p))) != 0)
+			p += n;
+		err = buffer_append(out, from, (size_t)(p - from));
+		if (err || p == end)
+			break;
+		err = n ? put_special(out, *p) : buffer_append(out, "\xef\xbf\xbd", 3);
+		p++;
+	}
+	return err ? err : buffer_append(out, "\"", 1);
+}
+
+int json_put_number(struct buffer *out, double v)
+{
+	if (!isfinite(v))
+		return buffer_append_str(out, "null");
+	if (v == floor(v) && fabs(v) < 1e15)
+		return buffer_printf(out, "%.0f", v == 0 ? 0.0 : v);
+	char tmp[32];
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(tmp, sizeof(tmp), "%.*g", digits, v);
+		if (strtod(tmp, NULL) == v)
+			break;
+	}
+	return buffer_append_str(out, tmp);
+}

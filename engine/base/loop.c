@@ -1,0 +1,421 @@
+#include "base/loop.h"
+
+#include "base/clock.h"
+#include "base/status.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+#ifdef __linux__
+#include <sys/timerfd.h>
+#endif
+
+#define DEFAULT_SPIN_NS (50 * NS_PER_US)
+#define SIGNALS		2
+
+struct loop {
+	uv_loop_t uv;
+	uv_prepare_t prepare; /* before the wait: run due timers, arm the alarm */
+	uv_check_t check;     /* after the wait: read the clock, timers, hooks */
+	uv_idle_t idle;	      /* active: the wait returns at once */
+	uv_async_t async;     /* loop_wake() */
+	uv_signal_t signals[SIGNALS];
+#ifdef __linux__
+	uv_poll_t alarm; /* readable when the timerfd fires */
+	int alarm_fd;
+#else
+	uv_timer_t alarm; /* 1 ms grain, rounded down; the spin covers the rest */
+#endif
+	uint64_t alarm_ns;	/* what the alarm is set to; 0: off */
+	uint64_t turn_limit_ns; /* loop_turn(): wake at the latest then; 0: none */
+	uint64_t now_ns;
+	uint64_t spin_ns;
+	bool poked;
+	bool idling;
+	int handles; /* open uv handles of ours */
+
+	struct loop_timer **heap;
+	size_t heap_len, heap_cap;
+	uint64_t next_seq;
+
+	struct loop_hook *hooks;
+	void (*on_signal)(void *data, int signum);
+	void *on_signal_data;
+};
+
+/* ---- heap ---- */
+
+static bool earlier(const struct loop_timer *a, const struct loop_timer *b)
+{
+	return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->seq < b->seq;
+}
+
+static void heap_set(struct loop *l, size_t i, struct loop_timer *t)
+{
+	l->heap[i] = t;
+	t->slot = i + 1;
+}
+
+static void heap_up(struct loop *l, size_t i)
+{
+	struct loop_timer *t = l->heap[i];
+	while (i > 0) {
+		size_t parent = (i - 1) / 2;
+		if (!earlier(t, l->heap[parent]))
+			break;
+		heap_set(l, i, l->heap[parent]);
+		i = parent;
+	}
+	heap_set(l, i, t);
+}
+
+static void heap_down(struct loop *l, size_t i)
+{
+	struct loop_timer *t = l->heap[i];
+	for (;;) {
+		size_t child = 2 * i + 1;
+		if (child >= l->heap_len)
+			break;
+		if (child + 1 < l->heap_len && earlier(l->heap[child + 1], l->heap[child]))
+			child++;
+		if (!earlier(l->heap[child], t))
+			break;
+		heap_set(l, i, l->heap[child]);
+		i = child;
+	}
+	heap_set(l, i, t);
+}
+
+int loop_timer_start(struct loop *l, struct loop_timer *t, uint64_t due_ns)
+{
+	t->due_ns = due_ns;
+	t->seq = l->next_seq++;
+	if (t->slot) {
+		size_t i = t->slot - 1;
+		heap_up(l, i);
+		heap_down(l, t->slot - 1);
+		return STATUS_OK;
+	}
+	if (l->heap_len == l->heap_cap) {
+		size_t cap = l->heap_cap ? l->heap_cap * 2 : 64;
+		struct loop_timer **heap = realloc(l->heap, cap * sizeof(*heap));
+		if (!heap)
+			return STATUS_ENOMEM;
+		l->heap = heap;
+		l->heap_cap = cap;
+	}
+	l->heap[l->heap_len] = t;
+	heap_up(l, l->heap_len++);
+	return STATUS_OK;
+}
+
+void loop_timer_stop(struct loop *l, struct loop_timer *t)
+{
+	if (!t->slot)
+		return;
+	size_t i = t->slot - 1;
+	struct loop_timer *last = l->heap[--l->heap_len];
+	t->slot = 0;
+	if (last == t)
+		return;
+	heap_set(l, i, last);
+	heap_up(l, i);
+	heap_down(l, last->slot - 1);
+}
+
+/* Timers armed by a callback for a time already past wait for the next turn,
+ * so that one that re-arms itself cannot starve the I/O. */
+static void run_timers(struct loop *l)
+{
+	uint64_t until_seq = l->next_seq;
+	while (l->heap_len) {
+		struct loop_timer *t = l->heap[0];
+		if (t->due_ns > l->now_ns || t->seq >= until_seq)
+			return;
+		loop_timer_stop(l, t);
+		t->fn(t, l->now_ns);
+	}
+}
+
+/* ---- the wait ---- */
+
+static void on_idle(uv_idle_t *h)
+{
+	(void)h;
+}
+
+static void set_idle(struct loop *l, bool on)
+{
+	if (on == l->idling)
+		return;
+	l->idling = on;
+	if (on)
+		uv_idle_start(&l->idle, on_idle);
+	else
+		uv_idle_stop(&l->idle);
+}
+
+#ifdef __linux__
+static void on_alarm(uv_poll_t *h, int status, int events)
+{
+	struct loop *l = h->data;
+	uint64_t expirations;
+	(void)status, (void)events;
+	if (read(l->alarm_fd, &expirations, sizeof(expirations)) > 0)
+		l->alarm_ns = 0;
+}
+
+static void set_alarm(struct loop *l, uint64_t due_ns)
+{
+	if (due_ns == l->alarm_ns)
+		return;
+	struct itimerspec its = { 0 };
+	its.it_value.tv_sec = (time_t)(due_ns / NS_PER_S);
+	its.it_value.tv_nsec = (long)(due_ns % NS_PER_S);
+	timerfd_settime(l->alarm_fd, TFD_TIMER_ABSTIME, &its, NULL);
+	l->alarm_ns = due_ns;
+}
+
+static int open_alarm(struct loop *l)
+{
+	l->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (l->alarm_fd < 0)
+		return STATUS_EIO;
+	if (uv_poll_init(&l->uv, &l->alarm, l->alarm_fd))
+		return STATUS_EIO;
+	l->handles++;
+	l->alarm.data = l;
+	return uv_poll_start(&l->alarm, UV_READABLE, on_alarm) ? STATUS_EIO : STATUS_OK;
+}
+
+static void close_alarm(struct loop *l)
+{
+	if (l->alarm_fd >= 0)
+		close(l->alarm_fd);
+}
+#else
+static void on_alarm(uv_timer_t *h)
+{
+	((struct loop *)h->data)->alarm_ns = 0;
+}
+
+static void set_alarm(struct loop *l, uint64_t due_ns)
+{
+	if (due_ns == l->alarm_ns)
+		return;
+	l->alarm_ns = due_ns;
+	if (!due_ns) {
+		uv_timer_stop(&l->alarm);
+		return;
+	}
+	uv_update_time(&l->uv);
+	uint64_t left = due_ns > l->now_ns ? due_ns - l->now_ns : 0;
+	uv_timer_start(&l->alarm, on_alarm, left / NS_PER_MS, 0);
+}
+
+static int open_alarm(struct loop *l)
+{
+	if (uv_timer_init(&l->uv, &l->alarm))
+		return STATUS_EIO;
+	l->handles++;
+	l->alarm.data = l;
+	return STATUS_OK;
+}
+
+static void close_alarm(struct loop *l)
+{
+	(void)l;
+}
+#endif
+
+static void on_prepare(uv_prepare_t *h)
+{
+	struct loop *l = h->data;
+	uint64_t due = l->heap_len ? l->heap[0]->due_ns : 0;
+	if (l->turn_limit_ns && (!due || l->turn_limit_ns < due))
+		due = l->turn_limit_ns;
+
+	bool spin = l->poked || (due && due <= loop_refresh(l) + l->spin_ns);
+	l->poked = false;
+	set_idle(l, spin);
+	/* Spinning: the alarm may stay as it is, at worst it wakes us once more. */
+	if (!spin)
+		set_alarm(l, due ? due - l->spin_ns : 0);
+}
+
+static void on_check(uv_check_t *h)
+{
+	struct loop *l = h->data;
+	loop_refresh(l);
+	run_timers(l);
+	for (struct loop_hook *hook = l->hooks, *next; hook; hook = next) {
+		next = hook->next;
+		hook->fn(hook, l->now_ns);
+	}
+}
+
+static void on_async(uv_async_t *h)
+{
+	(void)h; /* the turn itself is what the caller wanted */
+}
+
+static void on_uv_signal(uv_signal_t *h, int signum)
+{
+	struct loop *l = h->data;
+	if (l->on_signal)
+		l->on_signal(l->on_signal_data, signum);
+}
+
+/* ---- life ---- */
+
+/* uv_prepare, uv_check, uv_idle and uv_async have alike init calls that cannot
+ * fail, except for the async's pipe. */
+static int open_handles(struct loop *l)
+{
+	uv_prepare_init(&l->uv, &l->prepare);
+	uv_check_init(&l->uv, &l->check);
+	uv_idle_init(&l->uv, &l->idle);
+	l->handles += 3;
+	l->prepare.data = l->check.data = l->idle.data = l->async.data = l;
+	for (int i = 0; i < SIGNALS; i++) {
+		if (uv_signal_init(&l->uv, &l->signals[i]))
+			return STATUS_EIO;
+		l->signals[i].data = l;
+		l->handles++;
+	}
+	if (uv_async_init(&l->uv, &l->async, on_async))
+		return STATUS_EIO;
+	l->handles++;
+	uv_prepare_start(&l->prepare, on_prepare);
+	uv_check_start(&l->check, on_check);
+	return open_alarm(l);
+}
+
+int loop_new(struct loop **out)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+	if (!l)
+		return STATUS_ENOMEM;
+	l->spin_ns = DEFAULT_SPIN_NS;
+#ifdef __linux__
+	l->alarm_fd = -1;
+#endif
+	if (uv_loop_init(&l->uv)) {
+		free(l);
+		return STATUS_EIO;
+	}
+	loop_refresh(l);
+	int err = open_handles(l);
+	if (err) {
+		loop_free(l);
+		return err;
+	}
+	*out = l;
+	return STATUS_OK;
+}
+
+static void close_own(uv_handle_t *h, void *arg)
+{
+	struct loop *l = arg;
+	if (h->data == l && !uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+void loop_free(struct loop *l)
+{
+	if (!l)
+		return;
+	if (l->handles) {
+		uv_walk(&l->uv, close_own, l);
+		while (uv_run(&l->uv, UV_RUN_NOWAIT))
+			;
+	}
+	close_alarm(l);
+	uv_loop_close(&l->uv);
+	free(l->heap);
+	free(l);
+}
+
+struct uv_loop_s *loop_uv(struct loop *l)
+{
+	return &l->uv;
+}
+
+int loop_run(struct loop *l)
+{
+	loop_refresh(l);
+	return uv_run(&l->uv, UV_RUN_DEFAULT) < 0 ? STATUS_EIO : STATUS_OK;
+}
+
+int loop_turn(struct loop *l, uint64_t timeout_ns)
+{
+	l->turn_limit_ns = loop_refresh(l) + timeout_ns;
+	int rc = uv_run(&l->uv, UV_RUN_ONCE);
+	l->turn_limit_ns = 0;
+	return rc < 0 ? STATUS_EIO : STATUS_OK;
+}
+
+void loop_stop(struct loop *l)
+{
+	uv_stop(&l->uv);
+}
+
+uint64_t loop_now(const struct loop *l)
+{
+	return l->now_ns;
+}
+
+uint64_t loop_refresh(struct loop *l)
+{
+	return l->now_ns = clock_now();
+}
+
+void loop_set_spin(struct loop *l, uint64_t ns)
+{
+	l->spin_ns = ns;
+}
+
+void loop_hook_add(struct loop *l, struct loop_hook *h)
+{
+	struct loop_hook **p = &l->hooks;
+	while (*p)
+		p = &(*p)->next;
+	h->next = NULL;
+	*p = h;
+}
+
+void loop_hook_remove(struct loop *l, struct loop_hook *h)
+{
+	for (struct loop_hook **p = &l->hooks; *p; p = &(*p)->next) {
+		if (*p == h) {
+			*p = h->next;
+			return;
+		}
+	}
+}
+
+void loop_poke(struct loop *l)
+{
+	l->poked = true;
+}
+
+void loop_wake(struct loop *l)
+{
+	uv_async_send(&l->async);
+}
+
+int loop_on_signal(struct loop *l, void (*fn)(void *data, int signum), void *data)
+{
+	static const int numbers[SIGNALS] = { SIGINT, SIGTERM };
+	l->on_signal = fn;
+	l->on_signal_data = data;
+	for (int i = 0; i < SIGNALS; i++) {
+		int err = fn ? uv_signal_start(&l->signals[i], on_uv_signal, numbers[i])
+			     : uv_signal_stop(&l->signals[i]);
+		if (err)
+			return STATUS_EIO;
+	}
+	return STATUS_OK;
+}

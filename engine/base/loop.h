@@ -1,0 +1,81 @@
+/* loop.h - the one owner of the uv_loop_t.
+ *
+ * Gives what libuv lacks for pacing: timers in nanoseconds (a heap over one
+ * timerfd with a spin tail; uv_timer is 1 ms grained) and a hook that runs once
+ * per turn, after all I/O of it. All calls on the thread that runs the loop,
+ * except loop_wake(). The structs below are embedded in their owner, who stops
+ * them before freeing them. */
+#ifndef PERIGEE_BASE_LOOP_H
+#define PERIGEE_BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct uv_loop_s;
+struct loop;
+
+/* Returns 0, STATUS_ENOMEM or STATUS_EIO, and then *out is untouched. */
+int loop_new(struct loop **out);
+
+/* Closes what the loop itself opened, runs pending close callbacks, frees.
+ * Whoever added handles to loop_uv() has closed them before. */
+void loop_free(struct loop *l);
+
+/* For modules that speak to libuv themselves (http/curl, mock). */
+struct uv_loop_s *loop_uv(struct loop *l);
+
+/* Run until loop_stop(). Returns 0, or a status when libuv failed. */
+int loop_run(struct loop *l);
+
+/* Run one turn, waiting for at most timeout_ns. For teardown and tests. */
+int loop_turn(struct loop *l, uint64_t timeout_ns);
+
+/* End loop_run() after this turn. */
+void loop_stop(struct loop *l);
+
+/* Monotonic ns, read once after each wait; loop_refresh() reads it anew. */
+uint64_t loop_now(const struct loop *l);
+uint64_t loop_refresh(struct loop *l);
+
+/* ---- timers ---- */
+struct loop_timer {
+	void (*fn)(struct loop_timer *t, uint64_t now_ns); /* set by the owner */
+	void *data;					   /* the owner's */
+	uint64_t due_ns;
+	size_t slot;  /* heap position + 1; 0: not armed */
+	uint64_t seq; /* ties break in the order of arming */
+};
+
+/* (Re)arm: fn runs once, at the first turn at or after due_ns; at once when that
+ * is past. Returns 0 or STATUS_ENOMEM. */
+int loop_timer_start(struct loop *l, struct loop_timer *t, uint64_t due_ns);
+void loop_timer_stop(struct loop *l, struct loop_timer *t); /* not armed: nothing */
+
+/* The last `ns` before a due time are spent polling instead of sleeping, so
+ * that the timer's own grain does not show. 0 turns it off; the default is 50 us. */
+void loop_set_spin(struct loop *l, uint64_t ns);
+
+/* ---- once per turn ---- */
+struct loop_hook {
+	void (*fn)(struct loop_hook *h, uint64_t now_ns);
+	void *data;
+	struct loop_hook *next;
+};
+
+/* fn runs after the I/O and timers of each turn, in the order of adding. */
+void loop_hook_add(struct loop *l, struct loop_hook *h);
+void loop_hook_remove(struct loop *l, struct loop_hook *h);
+
+/* The next wait returns at once: there is work that no descriptor announces. */
+void loop_poke(struct loop *l);
+
+/* loop_poke() from another thread. */
+void loop_wake(struct loop *l);
+
+/* ---- signals ---- */
+/* fn(data, signum) on the loop's thread for SIGINT and SIGTERM until called
+ * again with NULL. Returns 0 or STATUS_EIO. */
+int loop_on_signal(struct loop *l, void (*fn)(void *data, int signum), void *data);
+
+#endif

@@ -1,0 +1,168 @@
+#include "base/process.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+#define LINE_MAX_BYTES 4096
+
+struct process {
+	pid_t pid;
+	int in;	 /* its standard input; closed by process_stop() */
+	int out; /* its standard output, non-blocking */
+	size_t len;
+	char buffered[LINE_MAX_BYTES]; /* output read and not yet handed out */
+};
+
+static int make_pipe(int fd[2])
+{
+	if (pipe(fd))
+		return -1;
+	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
+	fcntl(fd[1], F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+static void close_pair(int fd[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+}
+
+static int spawn_with_pipes(pid_t *pid, const char *const *argv, int child_in, int child_out)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	int rc = posix_spawn_file_actions_init(&actions);
+	if (rc)
+		return rc;
+	rc = posix_spawnattr_init(&attr);
+	if (rc) {
+		posix_spawn_file_actions_destroy(&actions);
+		return rc;
+	}
+	/* A group of its own: a ^C at the terminal is the parent's to handle. */
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
+	posix_spawn_file_actions_adddup2(&actions, child_in, 0);
+	posix_spawn_file_actions_adddup2(&actions, child_out, 1);
+	rc = posix_spawnp(pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv, environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&actions);
+	return rc;
+}
+
+int process_spawn(struct process **out, const char *const *argv, struct error *e)
+{
+	int in[2] = { -1, -1 }, result[2] = { -1, -1 };
+	struct process *p = calloc(1, sizeof(*p));
+	if (!p)
+		return error_set(e, STATUS_ENOMEM, "%s: out of memory", argv[0]);
+	int rc = make_pipe(in) || make_pipe(result) ? errno : 0;
+	if (!rc)
+		rc = spawn_with_pipes(&p->pid, argv, in[0], result[1]);
+	if (rc) {
+		close_pair(in);
+		close_pair(result);
+		free(p);
+		return error_set(e, status_from_errno(rc), "cannot start %s: %s", argv[0],
+				 strerror(rc));
+	}
+	close(in[0]);
+	close(result[1]);
+	p->in = in[1];
+	p->out = result[0];
+	fcntl(p->out, F_SETFL, O_NONBLOCK);
+	*out = p;
+	return STATUS_OK;
+}
+
+/* Hand out the first len bytes of the buffer and drop them and `skip` more. */
+static int take_line(struct process *p, char *line, size_t size, size_t len, size_t skip)
+{
+	size_t n = len < size - 1 ? len : size - 1;
+	memcpy(line, p->buffered, n);
+	line[n] = '\0';
+	p->len -= len + skip;
+	memmove(p->buffered, p->buffered + len + skip, p->len);
+	return (int)n;
+}
+
+static int poll_until(int fd, uint64_t deadline_ns)
+{
+	uint64_t now = clock_now();
+	int ms = now >= deadline_ns ? 0 : (int)((deadline_ns - now) / NS_PER_MS + 1);
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	int rc = poll(&pfd, 1, ms);
+	return rc == 0 ? STATUS_ETIMEDOUT : rc < 0 && errno != EINTR ? STATUS_EIO : STATUS_OK;
+}
+
+int process_read_line(struct process *p, char *line, size_t size, uint64_t deadline_ns)
+{
+	for (;;) {
+		char *end = memchr(p->buffered, '\n', p->len);
+		if (end)
+			return take_line(p, line, size, (size_t)(end - p->buffered), 1);
+		if (p->len == sizeof(p->buffered))
+			return take_line(p, line, size, p->len, 0);
+
+		ssize_t n = read(p->out, p->buffered + p->len, sizeof(p->buffered) - p->len);
+		if (n > 0) {
+			p->len += (size_t)n;
+			continue;
+		}
+		if (n == 0)
+			return p->len ? take_line(p, line, size, p->len, 0) : STATUS_ECLOSED;
+		if (errno != EAGAIN && errno != EINTR)
+			return STATUS_EIO;
+		int err = poll_until(p->out, deadline_ns);
+		if (err)
+			return err;
+	}
+}
+
+/* Reap until the deadline; false when it still runs. */
+static int reap(pid_t pid, int *status, uint64_t deadline_ns)
+{
+	for (;;) {
+		pid_t done = waitpid(pid, status, WNOHANG);
+		if (done == pid)
+			return 1;
+		if (done < 0 && errno != EINTR) {
+			*status = 0;
+			return 1;
+		}
+		if (clock_now() >= deadline_ns)
+			return 0;
+		nanosleep(&(struct timespec){ .tv_nsec = (long)NS_PER_MS }, NULL);
+	}
+}
+
+int process_stop(struct process *p, uint64_t deadline_ns)
+{
+	if (!p)
+		return 0;
+	int status = 0;
+	close(p->in);
+	if (!reap(p->pid, &status, deadline_ns)) {
+		kill(p->pid, SIGTERM);
+		if (!reap(p->pid, &status, clock_now() + NS_PER_S)) {
+			kill(p->pid, SIGKILL);
+			waitpid(p->pid, &status, 0);
+		}
+	}
+	close(p->out);
+	free(p);
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

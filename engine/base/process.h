@@ -1,0 +1,28 @@
+/* process.h - a child program that lives no longer than its parent.
+ *
+ * The child's standard input is a pipe that closes when the parent ends, however
+ * it ends: a well-behaved child exits at its end. Standard output comes back
+ * line by line. One thread at a time; blocks only up to the deadlines given. */
+#ifndef PERIGEE_BASE_PROCESS_H
+#define PERIGEE_BASE_PROCESS_H
+
+#include "base/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct process;
+
+/* Start argv[0] (searched in PATH) with argv, which ends with NULL.
+ * *out belongs to the caller. Returns 0 or a status, with e filled. */
+int process_spawn(struct process **out, const char *const *argv, struct error *e);
+
+/* The next line of its output, without the newline, at most size - 1 bytes.
+ * Returns its length, STATUS_ECLOSED at the end, STATUS_ETIMEDOUT at deadline_ns. */
+int process_read_line(struct process *p, char *line, size_t size, uint64_t deadline_ns);
+
+/* Close its input, wait; at deadline_ns send SIGTERM, 1 s later SIGKILL. Frees p.
+ * Returns the exit status, or 128 + the signal that ended it. NULL: 0. */
+int process_stop(struct process *p, uint64_t deadline_ns);
+
+#endif

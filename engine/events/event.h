@@ -1,0 +1,139 @@
+/* event.h - what happened, as one record, and its form on the wire.
+ *
+ * Events are the truth of a run: the fold, the publisher and every file are
+ * made from them. A struct event borrows all that it points to; whoever keeps
+ * one copies. Pure functions, any thread.
+ *
+ * Wire form of one record: a MessagePack map; docs/events.md lists the keys. */
+#ifndef PERIGEE_EVENTS_EVENT_H
+#define PERIGEE_EVENTS_EVENT_H
+
+#include "base/buffer.h"
+#include "base/failure.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EVENT_TOPIC_SIZE 40 /* topics are padded to it with NUL on the wire */
+
+/*  enum, topic. In the causal order in which a flush sends them. */
+#define EVENT_MAP(X)                                                                               \
+	X(SESSION_STARTED, "session.started")                                                      \
+	X(SESSION_ENDED, "session.ended")                                                          \
+	X(SESSION_STOP_LOADGEN, "session.stop_loadgen")                                            \
+	X(SESSION_START_TRACKING, "session.start_performance_tracking")                            \
+	X(SESSION_STOP_TRACKING, "session.stop_performance_tracking")                              \
+	X(SAMPLE_ISSUED, "sample.issued")                                                          \
+	X(SAMPLE_RECV_FIRST, "sample.recv_first")                                                  \
+	X(SAMPLE_RECV_NON_FIRST, "sample.recv_non_first")                                          \
+	X(ERROR_GENERIC, "error.generic")                                                          \
+	X(ERROR_LOADGEN, "error.loadgen")                                                          \
+	X(ERROR_SESSION, "error.session")                                                          \
+	X(ERROR_CLIENT, "error.client")                                                            \
+	X(SAMPLE_COMPLETE, "sample.complete")                                                      \
+	X(PHASE_START, "custom.phase_start")                                                       \
+	X(PHASE_END, "custom.phase_end")                                                           \
+	X(CUSTOM, "custom") /* the topic is custom.<event.custom> */
+
+enum event_type {
+#define X(id, topic) EVENT_##id,
+	EVENT_MAP(X)
+#undef X
+		EVENT_TYPE_COUNT
+};
+
+struct slice {
+	const char *data; /* not terminated; NULL: absent */
+	size_t len;
+};
+
+/* The value of a count or a time that is not there. */
+#define EVENT_NONE (-1)
+
+/* Fields that do not belong to the type are left absent: 0 for times and
+ * pointers, EVENT_NONE for the signed ones. event_init() sets all so. */
+struct event {
+	enum event_type type;
+	struct slice custom; /* CUSTOM: the name after "custom.", at most 32 bytes */
+
+	/* every event */
+	uint64_t seq;	       /* gap-free per session, from 0 */
+	uint64_t timestamp_ns; /* when it happened (monotonic), not when it was told */
+	int32_t phase;	       /* index of the phase, from 0 */
+	int32_t worker_id;
+
+	/* about one sample */
+	uint64_t uuid[2]; /* {0, 0}: not about a sample */
+	int64_t index;	  /* of the sample in its dataset, from 0 */
+	int64_t turn;
+	struct slice conversation_id;
+	struct slice tag;
+
+	/* SAMPLE_ISSUED, SAMPLE_COMPLETE */
+	uint64_t scheduled_ns; /* when it was meant to be issued */
+
+	/* SAMPLE_COMPLETE; timestamp_ns is when the response ended */
+	uint64_t issued_ns;
+	uint64_t sent_ns;	/* the request was on its way */
+	uint64_t first_byte_ns; /* of the response's body or head */
+	uint64_t first_ns;	/* first non-empty content, reasoning or tool delta */
+	enum failure failure;
+	int32_t http_status; /* 0: no response */
+	uint32_t chunks;     /* content-bearing deltas */
+	int64_t bytes_in, bytes_out;
+	int64_t tokens_in, tokens_out; /* from the server's usage */
+	struct slice finish_reason;
+	const uint32_t *chunk_us; /* gaps between chunks; [0] is first_ns to the second chunk */
+	uint32_t chunk_us_count;
+
+	/* data: output of COMPLETE and RECV_*, prompt of ISSUED; with record_text only */
+	struct slice text;
+	struct slice reasoning;
+
+	/* ERROR_*: data is [class, message] */
+	struct slice error_type;
+	struct slice error_message;
+
+	/* SESSION_STARTED */
+	struct slice session_id; /* 32 hex digits */
+	struct slice name;	 /* of the scenario; PHASE_*: of the phase */
+	uint64_t realtime_ns;	 /* CLOCK_REALTIME at timestamp_ns */
+
+	/* PHASE_START, PHASE_END */
+	struct slice kind;	 /* "performance", "warmup", "accuracy" */
+	struct slice end_reason; /* PHASE_END: which rule ended it */
+	int64_t dropped;	 /* PHASE_END: arrivals refused by overload = "drop" */
+	int64_t open_load;	 /* PHASE_START: 1 when it has a schedule of its own */
+};
+
+void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns);
+
+/* "sample.complete"; for CUSTOM "custom". */
+const char *event_topic(enum event_type type);
+
+/* Write the full topic of e, NUL-padded, into out. */
+void event_topic_bytes(const struct event *e, char out[EVENT_TOPIC_SIZE]);
+
+/* Does the type bypass batching (session.*)? */
+bool event_is_control(enum event_type type);
+
+/* Append the MessagePack record. Returns 0, STATUS_ELIMIT or STATUS_ENOMEM;
+ * after a failure the buffer is as before. */
+int event_encode(const struct event *e, struct buffer *out);
+
+/* Read one record of len bytes; *e borrows from data. chunk_us needs room that
+ * the caller lends: chunk_room values, the rest is passed over (but counted in
+ * chunk_us_count only up to chunk_room). Unknown keys are skipped.
+ * Returns 0 or STATUS_EPROTO. */
+int event_decode(struct event *e, const char *data, size_t len, uint32_t *chunk_space,
+		 uint32_t chunk_room);
+
+/* Append the event as one JSON object without a newline, the same keys as the
+ * wire's; absent fields are left out. Returns as event_encode(). */
+int event_json(const struct event *e, struct buffer *out);
+
+/* The uuid as 32 lower-case hex digits, not terminated. */
+void event_uuid_hex(const uint64_t uuid[2], char out[32]);
+
+#endif

@@ -1,0 +1,73 @@
+/* publisher.h - sends events in batches over one ZeroMQ XPUB socket.
+ *
+ * Owned by the session, used on its thread only. A record is encoded once, into
+ * the buffer of its topic; a flush makes one frame of each non-empty buffer, in
+ * the order of EVENT_MAP. A frame leaves the queue only after its send
+ * succeeded. Rules:
+ *  1. put() never waits; what the socket does not take stays queued.
+ *  2. Queued bytes never pass max_bytes: beyond it records are dropped, counted
+ *     in stats.dropped, and the caller must tell (overflow = "drop").
+ *  3. session.* events are sent alone, after a flush of all before them.
+ *  4. No subscriber: frames are sent and go nowhere; that is no loss. */
+#ifndef PERIGEE_EVENTS_PUBLISHER_H
+#define PERIGEE_EVENTS_PUBLISHER_H
+
+#include "base/loop.h"
+#include "base/status.h"
+#include "events/event.h"
+
+enum framing {
+	FRAMING_TOPIC,	   /* a batch under its own topic: native filtering works */
+	FRAMING_MLCOMMONS, /* one "batch" topic, records in insertion order; custom.* is left out */
+};
+
+struct publisher_config {
+	const char *address; /* "ipc:///path", "tcp://127.0.0.1:5600" (port 0 or *: any free) */
+	enum framing framing;
+	uint32_t send_threshold; /* records; 0: 1000 */
+	size_t batch_bytes;	 /* flush at; 0: 256 KiB */
+	uint64_t max_age_ns;	 /* flush when the oldest record is so old; 0: 100 ms */
+	size_t max_bytes;	 /* bound on buffered and queued bytes; 0: 256 MiB */
+	int hwm;		 /* frames inside ZeroMQ per subscriber; 0: 1000 */
+};
+
+struct publisher_stats {
+	uint64_t put;	   /* records accepted */
+	uint64_t sent;	   /* records handed to ZeroMQ */
+	uint64_t dropped;  /* records refused because max_bytes was reached, or memory was short */
+	uint64_t left_out; /* custom records that the mlcommons framing cannot carry */
+	uint64_t batches;  /* frames sent */
+	uint64_t bytes;	   /* of these frames */
+	uint64_t buffered; /* records in topic buffers now */
+	uint64_t pending;  /* records in frames that wait for the socket now */
+	uint64_t subscriptions; /* now */
+};
+
+struct publisher;
+
+/* Bind. *out belongs to the caller, who closes it before freeing the loop.
+ * Returns 0, STATUS_EADDRINUSE, _EINVAL, _EACCES, _ENOMEM or _EIO with e filled. */
+int publisher_open(struct publisher **out, struct loop *loop, const struct publisher_config *config,
+		   struct error *e);
+
+/* The bound address, with the real port. */
+const char *publisher_address(const struct publisher *p);
+
+/* Wait until `count` subscriptions have arrived: ready means *subscribed*.
+ * Turns the loop while waiting. Returns 0 or STATUS_ETIMEDOUT. */
+int publisher_await(struct publisher *p, unsigned count, uint64_t deadline_ns);
+
+/* Accept one event. Returns 0, or STATUS_ELIMIT / STATUS_ENOMEM: it was dropped and counted. */
+int publisher_put(struct publisher *p, const struct event *e);
+
+/* Send what is buffered now, as far as the socket takes it. */
+int publisher_flush(struct publisher *p);
+
+void publisher_stats(const struct publisher *p, struct publisher_stats *out);
+
+/* Flush, wait until the peers have taken everything or deadline_ns, free.
+ * *undelivered (may be NULL): records that were still queued. NULL p is fine.
+ * Returns 0 or STATUS_ETIMEDOUT. */
+int publisher_close(struct publisher *p, uint64_t deadline_ns, uint64_t *undelivered);
+
+#endif

@@ -1,0 +1,91 @@
+/* client.h - the interface of an HTTP client.
+ *
+ * The owner embeds a struct exchange in its request, fills the first part and
+ * submits it; the client fills `response` and calls the sink. Transports
+ * (curl, later a lean one) implement struct client_ops; callers never see which.
+ * Lifetime rules:
+ *  1. After client_submit() returned 0, sink->done is called exactly once for
+ *     the exchange, also after client_cancel() and from client_free().
+ *  2. done is never called from inside client_submit() or client_cancel().
+ *  3. Until done returns, the client borrows the exchange and all it points to;
+ *     afterwards it does not touch them.
+ *  4. first and chunk come before done; a sink may call any client function.
+ * All calls and callbacks are on the thread of the loop. */
+#ifndef PERIGEE_HTTP_CLIENT_H
+#define PERIGEE_HTTP_CLIENT_H
+
+#include "base/loop.h"
+#include "base/status.h"
+#include "http/response.h"
+
+struct exchange {
+	/* ---- set by the owner ---- */
+	const char *method; /* "POST"; NULL: the client's own */
+	const char *path;   /* "/v1/..."; NULL: the client's own. Never starts a new host */
+	const char *body;   /* NULL: none */
+	size_t body_len;
+	const char *const *headers; /* "Name: value" strings, added or replacing by name */
+	size_t header_count;
+	uint64_t deadline_ns;		 /* absolute, for the whole exchange; 0: none */
+	uint64_t first_byte_deadline_ns; /* absolute; 0: none */
+	unsigned endpoint;		 /* taken modulo the number of endpoints */
+
+	/* ---- filled by the client ---- */
+	struct response response;
+
+	/* ---- private to the client ---- */
+	struct loop_timer timer;      /* the nearer of the two deadlines */
+	void *transport;	      /* the transport's own record of it */
+	struct exchange *prev, *next; /* all in flight */
+	enum failure verdict;	      /* why it was cut short; FAILURE_NONE: it was not */
+};
+
+struct client_sink {
+	/* The first content-bearing delta of a stream arrived. May be NULL. */
+	void (*first)(void *ctx, struct exchange *x);
+	/* Each content-bearing delta, the first included. NULL: not wanted, costs nothing. */
+	void (*chunk)(void *ctx, struct exchange *x, const struct delta *d);
+	/* The exchange ended; response is complete and owned by the exchange. */
+	void (*done)(void *ctx, struct exchange *x);
+};
+
+/* Strings are copied. */
+struct client_config {
+	const char *const *urls; /* base urls "http://host:port[/prefix]"; used round-robin by
+				    exchange.endpoint */
+	size_t url_count;
+	const char *unix_socket;    /* connect to this path instead; NULL: TCP */
+	const char *path;	    /* appended to the base url; NULL: "" */
+	const char *method;	    /* NULL: "POST" */
+	const char *const *headers; /* "Name: value", sent with every request */
+	size_t header_count;
+	enum decoder decoder;
+	uint64_t connect_timeout_ns; /* 0: 10 s */
+	bool insecure;		     /* do not verify the TLS certificate */
+	const char *ca_file;	     /* NULL: the system's */
+	size_t max_response_bytes;   /* of one kept body or text; 0: 64 MiB */
+};
+
+struct client;
+
+/* A client over libcurl. *out belongs to the caller. Returns 0 or a status with
+ * e filled (a malformed url names it). sink and ctx are borrowed until client_free(). */
+int curl_client_new(struct client **out, struct loop *loop, const struct client_config *config,
+		    const struct client_sink *sink, void *ctx, struct error *e);
+
+/* Start the exchange. Returns 0; else nothing was started and done is not called. */
+int client_submit(struct client *c, struct exchange *x);
+
+/* End it early: done comes in this or the next turn with the given failure
+ * (CANCELLED, ABANDONED). An exchange that is not in flight is left alone. */
+void client_cancel(struct client *c, struct exchange *x, enum failure why);
+
+unsigned client_inflight(const struct client *c);
+
+/* Connections opened so far: with keep-alive far fewer than requests. */
+uint64_t client_connections(const struct client *c);
+
+/* Ends what is in flight as ABANDONED (done is called), closes, frees. NULL is fine. */
+void client_free(struct client *c);
+
+#endif

@@ -1,0 +1,184 @@
+#include "lua/binding.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LOOP_CLASS "perigee.loop"
+
+static int box_tostring(lua_State *L)
+{
+	void **box = lua_touserdata(L, 1);
+	lua_pushfstring(L, "%s: %s", lua_tostring(L, lua_upvalueindex(1)),
+			box && *box ? "open" : "closed");
+	return 1;
+}
+
+void binding_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc)
+{
+	luaL_newmetatable(L, name);
+	lua_newtable(L);
+	luaL_register(L, NULL, methods);
+	lua_setfield(L, -2, "__index");
+	lua_pushcfunction(L, gc);
+	lua_setfield(L, -2, "__gc");
+	lua_pushstring(L, name);
+	lua_pushcclosure(L, box_tostring, 1);
+	lua_setfield(L, -2, "__tostring");
+	lua_pushstring(L, name);
+	lua_setfield(L, -2, "__name");
+	lua_pop(L, 1);
+}
+
+void **binding_box(lua_State *L, const char *name)
+{
+	void **box = lua_newuserdata(L, sizeof(*box));
+	*box = NULL; /* closed: safe for __gc from here on */
+	luaL_getmetatable(L, name);
+	lua_setmetatable(L, -2);
+	return box;
+}
+
+void *binding_check(lua_State *L, int arg, const char *name)
+{
+	void **box = luaL_checkudata(L, arg, name);
+	if (!*box)
+		luaL_error(L, "%s is closed", name);
+	return *box;
+}
+
+int binding_failure(lua_State *L, int status, const char *text)
+{
+	lua_pushnil(L);
+	lua_pushstring(L, text && *text ? text : status_text(status));
+	lua_pushstring(L, status_name(status));
+	return 3;
+}
+
+static int traceback(lua_State *L)
+{
+	const char *text = lua_tostring(L, 1);
+	if (!text) {
+		if (luaL_callmeta(L, 1, "__tostring"))
+			text = lua_tostring(L, -1);
+		if (!text)
+			text = lua_pushfstring(L, "(error object is a %s)", luaL_typename(L, 1));
+	}
+	luaL_traceback(L, L, text, 1);
+	return 1;
+}
+
+int binding_call(lua_State *L, int nargs, int nresults, struct error *e)
+{
+	int at = lua_gettop(L) - nargs; /* of the function */
+	lua_pushcfunction(L, traceback);
+	lua_insert(L, at);
+	int rc = lua_pcall(L, nargs, nresults, at);
+	lua_remove(L, at);
+	if (!rc)
+		return STATUS_OK;
+	const char *text = lua_tostring(L, -1);
+	error_set(e, STATUS_ESCRIPT, "%s", text ? text : "error without a message");
+	lua_pop(L, 1);
+	return STATUS_ESCRIPT;
+}
+
+static int loop_gc(lua_State *L)
+{
+	struct loop **box = lua_touserdata(L, 1);
+	loop_free(*box);
+	*box = NULL;
+	return 0;
+}
+
+struct loop *binding_loop(lua_State *L)
+{
+	lua_getfield(L, LUA_REGISTRYINDEX, "perigee.loop.instance");
+	void **box = lua_touserdata(L, -1);
+	if (!box) {
+		static const luaL_Reg none[] = { { NULL, NULL } };
+		lua_pop(L, 1);
+		binding_class(L, LOOP_CLASS, none, loop_gc);
+		box = binding_box(L, LOOP_CLASS);
+		int err = loop_new((struct loop **)box);
+		if (err)
+			luaL_error(L, "cannot make an event loop: %s", status_text(err));
+		lua_pushvalue(L, -1);
+		lua_setfield(L, LUA_REGISTRYINDEX, "perigee.loop.instance");
+	}
+	lua_pop(L, 1);
+	return *box;
+}
+
+/* ---- options ---- */
+
+static void bad_option(lua_State *L, const char *key, const char *want, int index)
+{
+	luaL_error(L, "%s: %s expected, got %s", key, want, luaL_typename(L, index));
+}
+
+double binding_opt_number(lua_State *L, int t, const char *key, double dflt)
+{
+	lua_getfield(L, t, key);
+	if (!lua_isnil(L, -1)) {
+		if (lua_type(L, -1) != LUA_TNUMBER)
+			bad_option(L, key, "a number", -1);
+		dflt = lua_tonumber(L, -1);
+	}
+	lua_pop(L, 1);
+	return dflt;
+}
+
+uint64_t binding_opt_ns(lua_State *L, int t, const char *key, uint64_t dflt)
+{
+	double s = binding_opt_number(L, t, key, -1);
+	return s < 0 ? dflt : clock_from_seconds(s);
+}
+
+bool binding_opt_bool(lua_State *L, int t, const char *key, bool dflt)
+{
+	lua_getfield(L, t, key);
+	if (!lua_isnil(L, -1))
+		dflt = lua_toboolean(L, -1);
+	lua_pop(L, 1);
+	return dflt;
+}
+
+const char *binding_opt_string(lua_State *L, int t, const char *key)
+{
+	lua_getfield(L, t, key);
+	const char *s = NULL;
+	if (!lua_isnil(L, -1)) {
+		if (lua_type(L, -1) != LUA_TSTRING)
+			bad_option(L, key, "a string", -1);
+		s = lua_tostring(L, -1);
+	}
+	lua_pop(L, 1);
+	return s;
+}
+
+size_t binding_opt_strings(lua_State *L, int t, const char *key, const char *const **out)
+{
+	lua_getfield(L, t, key);
+	int list = lua_gettop(L);
+	if (lua_isnil(L, list)) {
+		*out = NULL;
+		return 0;
+	}
+	if (!lua_istable(L, list))
+		bad_option(L, key, "a list of strings", list);
+	size_t n = lua_objlen(L, list);
+	const char **strings = lua_newuserdata(L, (n + 1) * sizeof(*strings));
+	for (size_t i = 0; i < n; i++) {
+		lua_rawgeti(L, list, (int)i + 1);
+		if (lua_type(L, -1) != LUA_TSTRING)
+			bad_option(L, key, "a list of strings", -1);
+		strings[i] = lua_tostring(L, -1);
+		lua_pop(L, 1);
+	}
+	strings[n] = NULL;
+	lua_remove(L, list);
+	*out = strings;
+	return n;
+}

@@ -1,0 +1,56 @@
+/* binding.h - what the binding files share. The only C that sees lua.h.
+ *
+ * A class is a full userdata holding one pointer (a box): NULL means closed.
+ * Expected failures return nil, message, code; misuse raises an error. */
+#ifndef PERIGEE_LUA_BINDING_H
+#define PERIGEE_LUA_BINDING_H
+
+#include "base/loop.h"
+#include "base/status.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+
+/* Each adds its functions to the module table on top of the stack. */
+void binding_rng(lua_State *L);
+void binding_json(lua_State *L);
+void binding_system(lua_State *L);
+
+/* Define a class: metatable `name` with methods, __gc and __tostring. */
+void binding_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc);
+
+/* Push an empty box of the class; fill it as the last step of a constructor. */
+void **binding_box(lua_State *L, const char *name);
+
+/* The object in the box at arg; an error when it is another type or closed. */
+void *binding_check(lua_State *L, int arg, const char *name);
+
+/* Push nil, message, code. Returns 3. */
+int binding_failure(lua_State *L, int status, const char *text);
+
+/* Call the function below nargs arguments on the stack, as lua_pcall does, with
+ * a traceback. On an error the stack is as before the function was pushed and
+ * *e holds the message with file, line and traceback. Returns 0 or STATUS_ESCRIPT. */
+int binding_call(lua_State *L, int nargs, int nresults, struct error *e);
+
+/* The loop of this Lua state, made on first use and freed with the state.
+ * Raises an error when it cannot be made. */
+struct loop *binding_loop(lua_State *L);
+
+/* ---- reading tables of options (index `t` is absolute) ---- */
+
+/* t[key] as seconds, in ns; dflt when nil. An error when it is not a number >= 0. */
+uint64_t binding_opt_ns(lua_State *L, int t, const char *key, uint64_t dflt);
+double binding_opt_number(lua_State *L, int t, const char *key, double dflt);
+bool binding_opt_bool(lua_State *L, int t, const char *key, bool dflt);
+
+/* t[key] as a string that lives as long as the table; NULL when nil. */
+const char *binding_opt_string(lua_State *L, int t, const char *key);
+
+/* t[key] as a list of strings. *out is a userdata left on the stack (so are
+ * the strings, through the table): valid until it is popped. Returns the count;
+ * pushes exactly one value. */
+size_t binding_opt_strings(lua_State *L, int t, const char *key, const char *const **out);
+
+#endif

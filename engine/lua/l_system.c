@@ -1,0 +1,164 @@
+/* l_system.c - what the library needs of the machine: clock, files, host, child processes. */
+#include "base/clock.h"
+#include "base/process.h"
+#include "base/sha256.h"
+
+#include "lua/binding.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define PROCESS_CLASS "perigee.process"
+
+/* clock() -> monotonic seconds */
+static int l_clock(lua_State *L)
+{
+	lua_pushnumber(L, (double)clock_now() / 1e9);
+	return 1;
+}
+
+/* sha256(text) -> hex */
+static int l_sha256(lua_State *L)
+{
+	size_t len;
+	const char *s = luaL_checklstring(L, 1, &len);
+	struct sha256 h;
+	char hex[65];
+	sha256_init(&h);
+	sha256_update(&h, s, len);
+	sha256_hex(&h, hex);
+	lua_pushstring(L, hex);
+	return 1;
+}
+
+/* mkdir(path) -> true | nil, message, code. Parents are made; an existing one is fine. */
+static int l_mkdir(lua_State *L)
+{
+	size_t len;
+	const char *path = luaL_checklstring(L, 1, &len);
+	char copy[4096];
+	if (len == 0 || len >= sizeof(copy))
+		return binding_failure(L, STATUS_EINVAL, "path is empty or too long");
+	memcpy(copy, path, len + 1);
+	for (size_t i = 1; i <= len; i++) {
+		if (copy[i] != '/' && copy[i] != '\0')
+			continue;
+		char c = copy[i];
+		copy[i] = '\0';
+		if (mkdir(copy, 0777) && errno != EEXIST) {
+			lua_pushfstring(L, "%s: %s", copy, strerror(errno));
+			return binding_failure(L, status_from_errno(errno), lua_tostring(L, -1));
+		}
+		copy[i] = c;
+	}
+	struct stat st;
+	if (stat(path, &st) || !S_ISDIR(st.st_mode)) {
+		lua_pushfstring(L, "%s: not a directory", path);
+		return binding_failure(L, STATUS_EINVAL, lua_tostring(L, -1));
+	}
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* isatty(fd) -> boolean, columns, rows */
+static int l_isatty(lua_State *L)
+{
+	int fd = (int)luaL_checkinteger(L, 1);
+	struct winsize ws = { 0 };
+	lua_pushboolean(L, isatty(fd));
+	ioctl(fd, TIOCGWINSZ, &ws);
+	lua_pushinteger(L, ws.ws_col);
+	lua_pushinteger(L, ws.ws_row);
+	return 3;
+}
+
+/* host() -> { name, system, release, machine, cpus } */
+static int l_host(lua_State *L)
+{
+	struct utsname u;
+	if (uname(&u))
+		return binding_failure(L, status_from_errno(errno), strerror(errno));
+	lua_newtable(L);
+	lua_pushstring(L, u.nodename);
+	lua_setfield(L, -2, "name");
+	lua_pushstring(L, u.sysname);
+	lua_setfield(L, -2, "system");
+	lua_pushstring(L, u.release);
+	lua_setfield(L, -2, "release");
+	lua_pushstring(L, u.machine);
+	lua_setfield(L, -2, "machine");
+	lua_pushinteger(L, sysconf(_SC_NPROCESSORS_ONLN));
+	lua_setfield(L, -2, "cpus");
+	return 1;
+}
+
+/* ---- child processes ---- */
+
+/* spawn{argv...} -> process | nil, message, code */
+static int l_spawn(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	const char *const *argv;
+	lua_newtable(L);
+	lua_pushvalue(L, 1);
+	lua_setfield(L, 2, "argv");
+	size_t n = binding_opt_strings(L, 2, "argv", &argv);
+	luaL_argcheck(L, n > 0, 1, "a program expected");
+	void **box = binding_box(L, PROCESS_CLASS);
+	struct error e;
+	int err = process_spawn((struct process **)box, argv, &e);
+	return err ? binding_failure(L, err, e.text) : 1;
+}
+
+/* process:read_line(timeout) -> line | nil, message, code */
+static int l_read_line(lua_State *L)
+{
+	struct process *p = binding_check(L, 1, PROCESS_CLASS);
+	uint64_t deadline = clock_now() + clock_from_seconds(luaL_checknumber(L, 2));
+	char line[4096];
+	int n = process_read_line(p, line, sizeof(line), deadline);
+	if (n < 0)
+		return binding_failure(L, n, NULL);
+	lua_pushlstring(L, line, (size_t)n);
+	return 1;
+}
+
+/* process:stop([timeout]) -> exit status; closed afterwards */
+static int l_stop(lua_State *L)
+{
+	binding_check(L, 1, PROCESS_CLASS);
+	double timeout = luaL_optnumber(L, 2, 1);
+	struct process **box = lua_touserdata(L, 1);
+	struct process *p = *box;
+	*box = NULL;
+	lua_pushinteger(L, process_stop(p, clock_now() + clock_from_seconds(timeout)));
+	return 1;
+}
+
+static int process_gc(lua_State *L)
+{
+	struct process **box = lua_touserdata(L, 1);
+	process_stop(*box, clock_now());
+	*box = NULL;
+	return 0;
+}
+
+void binding_system(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "clock", l_clock },	{ "sha256", l_sha256 }, { "mkdir", l_mkdir },
+		{ "isatty", l_isatty }, { "host", l_host },	{ "spawn", l_spawn },
+		{ NULL, NULL },
+	};
+	static const luaL_Reg process_methods[] = {
+		{ "read_line", l_read_line },
+		{ "stop", l_stop },
+		{ NULL, NULL },
+	};
+	binding_class(L, PROCESS_CLASS, process_methods, process_gc);
+	luaL_register(L, NULL, functions);
+}

@@ -1,0 +1,15 @@
+/* module.c - `require "perigee_engine"`: the table of all bindings. */
+#include "lua/binding.h"
+
+__attribute__((visibility("default"))) int luaopen_perigee_engine(lua_State *L);
+
+int luaopen_perigee_engine(lua_State *L)
+{
+	lua_newtable(L);
+	lua_pushstring(L, PERIGEE_VERSION);
+	lua_setfield(L, -2, "version");
+	binding_rng(L);
+	binding_json(L);
+	binding_system(L);
+	return 1;
+}

@@ -1,0 +1,3 @@
+-- Runs busted inside the LuaJIT that started this file, whatever interpreter the
+-- distribution's own `busted` command was made for.
+require "busted.runner" { standalone = false }
