@@ -12,7 +12,7 @@
 #define SUB_COUNT (1u << SUB_BITS)
 #define SUB_HALF  (SUB_COUNT / 2)
 #define MAX_BITS  42 /* 2^42 ns > 1 h */
-#define BUCKETS	  ((MAX_BITS - SUB_BITS + 2) * SUB_HALF)
+#define BUCKETS   ((MAX_BITS - SUB_BITS + 2) * SUB_HALF)
 
 struct histogram {
 	uint64_t count;

@@ -9,12 +9,12 @@
 
 /* What may come next. */
 enum {
-	WANT_VALUE,	   /* a value must come */
-	WANT_FIRST_KEY,	   /* after { */
+	WANT_VALUE,        /* a value must come */
+	WANT_FIRST_KEY,    /* after { */
 	WANT_FIRST_ITEM,   /* after [ */
-	WANT_KEY,	   /* after a comma in an object */
+	WANT_KEY,          /* after a comma in an object */
 	WANT_COMMA_OR_END, /* after a value inside something */
-	WANT_NOTHING,	   /* the document is complete */
+	WANT_NOTHING,      /* the document is complete */
 	WANT_FAILED,
 };
 

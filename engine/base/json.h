@@ -32,7 +32,7 @@ enum json_type {
 struct json {
 	const char *text;
 	size_t len;
-	size_t pos;	   /* of the next byte to read; after an error, of the culprit */
+	size_t pos;        /* of the next byte to read; after an error, of the culprit */
 	const char *error; /* static text */
 	enum json_type type;
 
@@ -42,7 +42,7 @@ struct json {
 	bool escaped; /* it holds a backslash */
 
 	unsigned depth;
-	uint8_t state;			    /* what may come next; private */
+	uint8_t state;                      /* what may come next; private */
 	uint8_t object[JSON_MAX_DEPTH / 8]; /* one bit per level: object or array */
 };
 

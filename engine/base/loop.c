@@ -13,13 +13,13 @@
 #endif
 
 #define DEFAULT_SPIN_NS (50 * NS_PER_US)
-#define SIGNALS		2
+#define SIGNALS         2
 
 struct loop {
 	uv_loop_t uv;
 	uv_prepare_t prepare; /* before the wait: run due timers, arm the alarm */
 	uv_check_t check;     /* after the wait: read the clock, timers, hooks */
-	uv_idle_t idle;	      /* active: the wait returns at once */
+	uv_idle_t idle;       /* active: the wait returns at once */
 	uv_async_t async;     /* loop_wake() */
 	uv_signal_t signals[SIGNALS];
 #ifdef __linux__
@@ -28,7 +28,7 @@ struct loop {
 #else
 	uv_timer_t alarm; /* 1 ms grain, rounded down; the spin covers the rest */
 #endif
-	uint64_t alarm_ns;	/* what the alarm is set to; 0: off */
+	uint64_t alarm_ns;      /* what the alarm is set to; 0: off */
 	uint64_t turn_limit_ns; /* loop_turn(): wake at the latest then; 0: none */
 	uint64_t now_ns;
 	uint64_t spin_ns;
@@ -413,7 +413,7 @@ int loop_on_signal(struct loop *l, void (*fn)(void *data, int signum), void *dat
 	l->on_signal_data = data;
 	for (int i = 0; i < SIGNALS; i++) {
 		int err = fn ? uv_signal_start(&l->signals[i], on_uv_signal, numbers[i])
-			     : uv_signal_stop(&l->signals[i]);
+		             : uv_signal_stop(&l->signals[i]);
 		if (err)
 			return STATUS_EIO;
 	}

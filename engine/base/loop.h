@@ -41,7 +41,7 @@ uint64_t loop_refresh(struct loop *l);
 /* ---- timers ---- */
 struct loop_timer {
 	void (*fn)(struct loop_timer *t, uint64_t now_ns); /* set by the owner */
-	void *data;					   /* the owner's */
+	void *data;                                        /* the owner's */
 	uint64_t due_ns;
 	size_t slot;  /* heap position + 1; 0: not armed */
 	uint64_t seq; /* ties break in the order of arming */

@@ -19,7 +19,7 @@ extern char **environ;
 
 struct process {
 	pid_t pid;
-	int in;	 /* its standard input; closed by process_stop() */
+	int in;  /* its standard input; closed by process_stop() */
 	int out; /* its standard output, non-blocking */
 	size_t len;
 	char buffered[LINE_MAX_BYTES]; /* output read and not yet handed out */
@@ -77,7 +77,7 @@ int process_spawn(struct process **out, const char *const *argv, struct error *e
 		close_pair(result);
 		free(p);
 		return error_set(e, status_from_errno(rc), "cannot start %s: %s", argv[0],
-				 strerror(rc));
+		                 strerror(rc));
 	}
 	close(in[0]);
 	close(result[1]);

@@ -11,7 +11,7 @@
 
 struct rng {
 	uint64_t key;
-	uint64_t gamma;	  /* odd */
+	uint64_t gamma;   /* odd */
 	uint64_t counter; /* numbers drawn so far */
 };
 

@@ -23,7 +23,7 @@ static uint32_t rotr(uint32_t v, int n)
 void sha256_init(struct sha256 *s)
 {
 	*s = (struct sha256){ .state = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
-					 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 } };
+		                         0x9b05688c, 0x1f83d9ab, 0x5be0cd19 } };
 }
 
 static void schedule(uint32_t w[64], const uint8_t *p)

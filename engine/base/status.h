@@ -43,7 +43,7 @@ int status_from_errno(int err);
 /* A failure that a person reads. text is always terminated, cut when too long. */
 struct error {
 	int status;
-	char text[512];
+	char text[2048]; /* room for a script's traceback */
 };
 
 /* Fill *e (NULL is fine) and return status, so that a function can end with

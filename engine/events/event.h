@@ -58,14 +58,14 @@ struct event {
 	struct slice custom; /* CUSTOM: the name after "custom.", at most 32 bytes */
 
 	/* every event */
-	uint64_t seq;	       /* gap-free per session, from 0 */
+	uint64_t seq;          /* gap-free per session, from 0 */
 	uint64_t timestamp_ns; /* when it happened (monotonic), not when it was told */
-	int32_t phase;	       /* index of the phase, from 0 */
+	int32_t phase;         /* index of the phase, from 0 */
 	int32_t worker_id;
 
 	/* about one sample */
 	uint64_t uuid[2]; /* {0, 0}: not about a sample */
-	int64_t index;	  /* of the sample in its dataset, from 0 */
+	int64_t index;    /* of the sample in its dataset, from 0 */
 	int64_t turn;
 	struct slice conversation_id;
 	struct slice tag;
@@ -75,9 +75,9 @@ struct event {
 
 	/* SAMPLE_COMPLETE; timestamp_ns is when the response ended */
 	uint64_t issued_ns;
-	uint64_t sent_ns;	/* the request was on its way */
+	uint64_t sent_ns;       /* the request was on its way */
 	uint64_t first_byte_ns; /* of the response's body or head */
-	uint64_t first_ns;	/* first non-empty content, reasoning or tool delta */
+	uint64_t first_ns;      /* first non-empty content, reasoning or tool delta */
 	enum failure failure;
 	int32_t http_status; /* 0: no response */
 	uint32_t chunks;     /* content-bearing deltas */
@@ -97,14 +97,14 @@ struct event {
 
 	/* SESSION_STARTED */
 	struct slice session_id; /* 32 hex digits */
-	struct slice name;	 /* of the scenario; PHASE_*: of the phase */
-	uint64_t realtime_ns;	 /* CLOCK_REALTIME at timestamp_ns */
+	struct slice name;       /* of the scenario; PHASE_*: of the phase */
+	uint64_t realtime_ns;    /* CLOCK_REALTIME at timestamp_ns */
 
 	/* PHASE_START, PHASE_END */
-	struct slice kind;	 /* "performance", "warmup", "accuracy" */
+	struct slice kind;       /* "performance", "warmup", "accuracy" */
 	struct slice end_reason; /* PHASE_END: which rule ended it */
-	int64_t dropped;	 /* PHASE_END: arrivals refused by overload = "drop" */
-	int64_t open_load;	 /* PHASE_START: 1 when it has a schedule of its own */
+	int64_t dropped;         /* PHASE_END: arrivals refused by overload = "drop" */
+	int64_t open_load;       /* PHASE_START: 1 when it has a schedule of its own */
 };
 
 void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns);
@@ -127,7 +127,7 @@ int event_encode(const struct event *e, struct buffer *out);
  * chunk_us_count only up to chunk_room). Unknown keys are skipped.
  * Returns 0 or STATUS_EPROTO. */
 int event_decode(struct event *e, const char *data, size_t len, uint32_t *chunk_space,
-		 uint32_t chunk_room);
+                 uint32_t chunk_room);
 
 /* Append the event as one JSON object without a newline, the same keys as the
  * wire's; absent fields are left out. Returns as event_encode(). */

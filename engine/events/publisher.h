@@ -17,7 +17,7 @@
 #include "events/event.h"
 
 enum framing {
-	FRAMING_TOPIC,	   /* a batch under its own topic: native filtering works */
+	FRAMING_TOPIC,     /* a batch under its own topic: native filtering works */
 	FRAMING_MLCOMMONS, /* one "batch" topic, records in insertion order; custom.* is left out */
 };
 
@@ -25,19 +25,19 @@ struct publisher_config {
 	const char *address; /* "ipc:///path", "tcp://127.0.0.1:5600" (port 0 or *: any free) */
 	enum framing framing;
 	uint32_t send_threshold; /* records; 0: 1000 */
-	size_t batch_bytes;	 /* flush at; 0: 256 KiB */
-	uint64_t max_age_ns;	 /* flush when the oldest record is so old; 0: 100 ms */
-	size_t max_bytes;	 /* bound on buffered and queued bytes; 0: 256 MiB */
-	int hwm;		 /* frames inside ZeroMQ per subscriber; 0: 1000 */
+	size_t batch_bytes;      /* flush at; 0: 256 KiB */
+	uint64_t max_age_ns;     /* flush when the oldest record is so old; 0: 100 ms */
+	size_t max_bytes;        /* bound on buffered and queued bytes; 0: 256 MiB */
+	int hwm;                 /* frames inside ZeroMQ per subscriber; 0: 1000 */
 };
 
 struct publisher_stats {
-	uint64_t put;	   /* records accepted */
-	uint64_t sent;	   /* records handed to ZeroMQ */
+	uint64_t put;      /* records accepted */
+	uint64_t sent;     /* records handed to ZeroMQ */
 	uint64_t dropped;  /* records refused because max_bytes was reached, or memory was short */
 	uint64_t left_out; /* custom records that the mlcommons framing cannot carry */
 	uint64_t batches;  /* frames sent */
-	uint64_t bytes;	   /* of these frames */
+	uint64_t bytes;    /* of these frames */
 	uint64_t buffered; /* records in topic buffers now */
 	uint64_t pending;  /* records in frames that wait for the socket now */
 	uint64_t subscriptions; /* now */
@@ -48,7 +48,7 @@ struct publisher;
 /* Bind. *out belongs to the caller, who closes it before freeing the loop.
  * Returns 0, STATUS_EADDRINUSE, _EINVAL, _EACCES, _ENOMEM or _EIO with e filled. */
 int publisher_open(struct publisher **out, struct loop *loop, const struct publisher_config *config,
-		   struct error *e);
+                   struct error *e);
 
 /* The bound address, with the real port. */
 const char *publisher_address(const struct publisher *p);

@@ -15,7 +15,7 @@ struct subscriber_stats {
 	uint64_t records;
 	uint64_t corrupt;   /* frames or records that could not be decoded */
 	uint64_t missing;   /* seq numbers not seen among those passed; reordering within a flush is
-			       fine */
+	                       fine */
 	uint64_t duplicate; /* seq numbers seen twice */
 	uint64_t lost_frames; /* gaps in the frame numbers of a topic */
 };
@@ -26,8 +26,8 @@ struct subscriber;
  * empty: everything). fn(ctx, e) for each event; e is valid during the call.
  * Returns 0 or a status with e filled. */
 int subscriber_open(struct subscriber **out, struct loop *loop, const char *address,
-		    const char *const *topics, void (*fn)(void *ctx, const struct event *e),
-		    void *ctx, struct error *e);
+                    const char *const *topics, void (*fn)(void *ctx, const struct event *e),
+                    void *ctx, struct error *e);
 
 void subscriber_stats(const struct subscriber *s, struct subscriber_stats *out);
 

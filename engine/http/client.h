@@ -26,18 +26,18 @@ struct exchange {
 	size_t body_len;
 	const char *const *headers; /* "Name: value" strings, added or replacing by name */
 	size_t header_count;
-	uint64_t deadline_ns;		 /* absolute, for the whole exchange; 0: none */
+	uint64_t deadline_ns;            /* absolute, for the whole exchange; 0: none */
 	uint64_t first_byte_deadline_ns; /* absolute; 0: none */
-	unsigned endpoint;		 /* taken modulo the number of endpoints */
+	unsigned endpoint;               /* taken modulo the number of endpoints */
 
 	/* ---- filled by the client ---- */
 	struct response response;
 
 	/* ---- private to the client ---- */
 	struct loop_timer timer;      /* the nearer of the two deadlines */
-	void *transport;	      /* the transport's own record of it */
+	void *transport;              /* the transport's own record of it */
 	struct exchange *prev, *next; /* all in flight */
-	enum failure verdict;	      /* why it was cut short; FAILURE_NONE: it was not */
+	enum failure verdict;         /* why it was cut short; FAILURE_NONE: it was not */
 };
 
 struct client_sink {
@@ -52,17 +52,17 @@ struct client_sink {
 /* Strings are copied. */
 struct client_config {
 	const char *const *urls; /* base urls "http://host:port[/prefix]"; used round-robin by
-				    exchange.endpoint */
+	                            exchange.endpoint */
 	size_t url_count;
 	const char *unix_socket;    /* connect to this path instead; NULL: TCP */
-	const char *path;	    /* appended to the base url; NULL: "" */
-	const char *method;	    /* NULL: "POST" */
+	const char *path;           /* appended to the base url; NULL: "" */
+	const char *method;         /* NULL: "POST" */
 	const char *const *headers; /* "Name: value", sent with every request */
 	size_t header_count;
 	enum decoder decoder;
 	uint64_t connect_timeout_ns; /* 0: 10 s */
-	bool insecure;		     /* do not verify the TLS certificate */
-	const char *ca_file;	     /* NULL: the system's */
+	bool insecure;               /* do not verify the TLS certificate */
+	const char *ca_file;         /* NULL: the system's */
 	size_t max_response_bytes;   /* of one kept body or text; 0: 64 MiB */
 };
 
@@ -71,7 +71,7 @@ struct client;
 /* A client over libcurl. *out belongs to the caller. Returns 0 or a status with
  * e filled (a malformed url names it). sink and ctx are borrowed until client_free(). */
 int curl_client_new(struct client **out, struct loop *loop, const struct client_config *config,
-		    const struct client_sink *sink, void *ctx, struct error *e);
+                    const struct client_sink *sink, void *ctx, struct error *e);
 
 /* Start the exchange. Returns 0; else nothing was started and done is not called. */
 int client_submit(struct client *c, struct exchange *x);

@@ -29,7 +29,7 @@ struct delta {
 	bool has_error;
 	bool has_usage;
 	int64_t tokens_in, tokens_out, tokens_cached; /* -1: not told */
-	uint64_t now_ns;			      /* when it arrived; set by response */
+	uint64_t now_ns;                              /* when it arrived; set by response */
 };
 
 /* Does it carry generated output? A role-only or empty delta does not. */

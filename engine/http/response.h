@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 enum decoder {
-	DECODE_RAW,	    /* any body; first_ns is the first body byte */
-	DECODE_CHAT,	    /* OpenAI chat completions, streamed or whole */
+	DECODE_RAW,         /* any body; first_ns is the first body byte */
+	DECODE_CHAT,        /* OpenAI chat completions, streamed or whole */
 	DECODE_COMPLETIONS, /* OpenAI completions, streamed or whole */
 };
 
@@ -29,27 +29,27 @@ struct response {
 	bool keep_body; /* gather the raw body */
 
 	/* ---- results ---- */
-	uint64_t sent_ns;	/* the transport began to send; 0: it never did */
+	uint64_t sent_ns;       /* the transport began to send; 0: it never did */
 	uint64_t first_byte_ns; /* first byte of the head */
-	uint64_t first_ns;	/* first content-bearing delta of a stream; RAW: first body byte */
-	uint64_t last_ns;	/* latest content-bearing delta */
+	uint64_t first_ns;      /* first content-bearing delta of a stream; RAW: first body byte */
+	uint64_t last_ns;       /* latest content-bearing delta */
 	uint64_t finished_ns;
 	enum failure failure;
 	char error[256];   /* detail for people; "" when there is none */
-	int status;	   /* HTTP; 0: no head came */
-	bool streamed;	   /* it was text/event-stream */
-	bool done;	   /* [DONE] was seen */
-	uint64_t bytes;	   /* of the body */
+	int status;        /* HTTP; 0: no head came */
+	bool streamed;     /* it was text/event-stream */
+	bool done;         /* [DONE] was seen */
+	uint64_t bytes;    /* of the body */
 	uint32_t events;   /* SSE events with data */
 	uint32_t chunks;   /* content-bearing deltas */
 	int64_t tokens_in; /* from usage; -1: not told */
 	int64_t tokens_out;
 	int64_t tokens_cached;
-	char finish_reason[32];	 /* "" when not told */
-	struct buffer text;	 /* content, when keep_text */
+	char finish_reason[32];  /* "" when not told */
+	struct buffer text;      /* content, when keep_text */
 	struct buffer reasoning; /* when keep_text */
-	struct buffer tools;	 /* concatenated tool call arguments, when keep_text */
-	struct buffer body;	 /* when keep_body, or the beginning of an error's */
+	struct buffer tools;     /* concatenated tool call arguments, when keep_text */
+	struct buffer body;      /* when keep_body, or the beginning of an error's */
 	uint32_t *chunk_us; /* gaps between chunks in us, chunks - 1 of them, up to the limit */
 	uint32_t chunk_us_count;
 
@@ -69,7 +69,7 @@ void response_free(struct response *r);
 /* Before each use: forget the last response, keep the memory.
  * on_delta (may be NULL) is called for each content-bearing delta. */
 void response_start(struct response *r, enum decoder decoder,
-		    void (*on_delta)(void *ctx, const struct delta *d, bool first), void *ctx);
+                    void (*on_delta)(void *ctx, const struct delta *d, bool first), void *ctx);
 
 /* The head is complete. content_type may be NULL. */
 void response_head(struct response *r, int status, const char *content_type, uint64_t now_ns);

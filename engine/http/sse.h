@@ -36,7 +36,7 @@ void sse_reset(struct sse *s); /* for the next stream; keeps the memory */
  * or anything else to stop: that value is returned and the rest of data dropped.
  * Returns 0, STATUS_ELIMIT (line or event too large) or STATUS_ENOMEM. */
 int sse_feed(struct sse *s, const char *data, size_t len,
-	     int (*fn)(void *ctx, const struct sse_event *event), void *ctx);
+             int (*fn)(void *ctx, const struct sse_event *event), void *ctx);
 
 /* Is there an unfinished line or event? True at the end of a stream that was cut. */
 bool sse_partial(const struct sse *s);

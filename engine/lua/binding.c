@@ -11,7 +11,7 @@ static int box_tostring(lua_State *L)
 {
 	void **box = lua_touserdata(L, 1);
 	lua_pushfstring(L, "%s: %s", lua_tostring(L, lua_upvalueindex(1)),
-			box && *box ? "open" : "closed");
+	                box && *box ? "open" : "closed");
 	return 1;
 }
 

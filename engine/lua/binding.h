@@ -15,7 +15,11 @@
 /* Each adds its functions to the module table on top of the stack. */
 void binding_rng(lua_State *L);
 void binding_json(lua_State *L);
+void binding_session(lua_State *L);
 void binding_system(lua_State *L);
+
+/* The Lua function json.decode(text). */
+int binding_json_decode(lua_State *L);
 
 /* Define a class: metatable `name` with methods, __gc and __tostring. */
 void binding_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc);

@@ -91,7 +91,7 @@ static int read_value(lua_State *L, struct json *j, struct buffer *tmp)
 }
 
 /* decode(text) -> value | nil, "message at byte N", code. null is json.null. */
-static int l_decode(lua_State *L)
+int binding_json_decode(lua_State *L)
 {
 	size_t len;
 	const char *text = luaL_checklstring(L, 1, &len);
@@ -298,7 +298,7 @@ static int l_array(lua_State *L)
 void binding_json(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "decode", l_decode },
+		{ "decode", binding_json_decode },
 		{ "encode", l_encode },
 		{ "array", l_array },
 		{ NULL, NULL },

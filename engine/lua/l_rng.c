@@ -104,8 +104,8 @@ static int l_poisson(lua_State *L)
 void binding_rng(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-		{ "uniform", l_uniform }, { "int", l_int },	{ "exponential", l_exponential },
-		{ "normal", l_normal },	  { "gamma", l_gamma }, { "lognormal", l_lognormal },
+		{ "uniform", l_uniform }, { "int", l_int },     { "exponential", l_exponential },
+		{ "normal", l_normal },   { "gamma", l_gamma }, { "lognormal", l_lognormal },
 		{ "poisson", l_poisson }, { NULL, NULL },
 	};
 	luaL_newmetatable(L, RNG_CLASS);

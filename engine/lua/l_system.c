@@ -150,8 +150,8 @@ static int process_gc(lua_State *L)
 void binding_system(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "clock", l_clock },	{ "sha256", l_sha256 }, { "mkdir", l_mkdir },
-		{ "isatty", l_isatty }, { "host", l_host },	{ "spawn", l_spawn },
+		{ "clock", l_clock },   { "sha256", l_sha256 }, { "mkdir", l_mkdir },
+		{ "isatty", l_isatty }, { "host", l_host },     { "spawn", l_spawn },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg process_methods[] = {

@@ -10,6 +10,7 @@ int luaopen_perigee_engine(lua_State *L)
 	lua_setfield(L, -2, "version");
 	binding_rng(L);
 	binding_json(L);
+	binding_session(L);
 	binding_system(L);
 	return 1;
 }

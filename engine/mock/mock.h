@@ -17,16 +17,16 @@ enum mock_mode {
 
 /*  enum, name of the option and of the x-perigee-fault header's value */
 #define MOCK_FAULT_MAP(X)                                                                          \
-	X(STATUS, "status")		/* answers mock_config.fault_status */                     \
-	X(RESET, "reset")		/* TCP reset in the middle of the stream */                \
-	X(STALL, "stall")		/* stops in the middle and keeps the connection open */    \
-	X(HANG, "hang")			/* takes the request, never answers */                     \
-	X(TRUNCATE, "truncate")		/* ends the stream early, in good HTTP, without [DONE] */  \
-	X(CLOSE, "close")		/* closes in the middle of the body */                     \
-	X(BAD_SSE, "bad_sse")		/* lines that are no server-sent events */                 \
-	X(BAD_JSON, "bad_json")		/* an event that is no JSON */                             \
-	X(BAD_HTTP, "bad_http")		/* bytes that are no HTTP response */                      \
-	X(ERROR_EVENT, "error_event")	/* an error object inside the stream */                    \
+	X(STATUS, "status")             /* answers mock_config.fault_status */                     \
+	X(RESET, "reset")               /* TCP reset in the middle of the stream */                \
+	X(STALL, "stall")               /* stops in the middle and keeps the connection open */    \
+	X(HANG, "hang")                 /* takes the request, never answers */                     \
+	X(TRUNCATE, "truncate")         /* ends the stream early, in good HTTP, without [DONE] */  \
+	X(CLOSE, "close")               /* closes in the middle of the body */                     \
+	X(BAD_SSE, "bad_sse")           /* lines that are no server-sent events */                 \
+	X(BAD_JSON, "bad_json")         /* an event that is no JSON */                             \
+	X(BAD_HTTP, "bad_http")         /* bytes that are no HTTP response */                      \
+	X(ERROR_EVENT, "error_event")   /* an error object inside the stream */                    \
 	X(SLOW_HEADERS, "slow_headers") /* the head byte by byte */
 
 enum mock_fault {
@@ -37,11 +37,11 @@ enum mock_fault {
 };
 
 enum mock_distribution {
-	MOCK_FIXED,	  /* a */
-	MOCK_UNIFORM,	  /* a..b */
+	MOCK_FIXED,       /* a */
+	MOCK_UNIFORM,     /* a..b */
 	MOCK_EXPONENTIAL, /* mean a */
-	MOCK_NORMAL,	  /* mean a, std b, not below 0 */
-	MOCK_LOGNORMAL,	  /* median a, sigma b (dimensionless) */
+	MOCK_NORMAL,      /* mean a, std b, not below 0 */
+	MOCK_LOGNORMAL,   /* median a, sigma b (dimensionless) */
 };
 
 struct mock_draw {
@@ -50,20 +50,20 @@ struct mock_draw {
 };
 
 struct mock_config {
-	const char *host;	 /* numeric address; NULL: "127.0.0.1" */
-	uint16_t port;		 /* 0: any free one */
+	const char *host;        /* numeric address; NULL: "127.0.0.1" */
+	uint16_t port;           /* 0: any free one */
 	const char *unix_socket; /* instead of host and port; NULL: TCP */
 	enum mock_mode mode;
-	struct mock_draw ttft;	 /* TIMED */
-	struct mock_draw tpot;	 /* TIMED: gap before each token after the first */
+	struct mock_draw ttft;   /* TIMED */
+	struct mock_draw tpot;   /* TIMED: gap before each token after the first */
 	struct mock_draw tokens; /* TIMED and MAX: answer length; a request's max_tokens caps it */
-	size_t token_bytes;	 /* characters per token in TIMED and MAX; 0: 5 */
+	size_t token_bytes;      /* characters per token in TIMED and MAX; 0: 5 */
 	uint64_t seed;
 	double fault[MOCK_FAULT_COUNT]; /* probability of each, 0..1 */
-	int fault_status;		/* 0: 500 */
+	int fault_status;               /* 0: 500 */
 	const char *api_key; /* NULL: none asked; else "Authorization: Bearer" must match or 401 */
 	unsigned max_connections; /* 0: 65536 */
-	size_t max_body;	  /* 0: 64 MiB */
+	size_t max_body;          /* 0: 64 MiB */
 };
 
 struct mock_stats {
@@ -75,7 +75,7 @@ struct mock;
 /* Bind, listen and serve on the loop until mock_free(). Strings are copied.
  * Returns 0, STATUS_EADDRINUSE, _EACCES, _EINVAL, _ENOMEM, _EIO with e filled. */
 int mock_new(struct mock **out, struct loop *loop, const struct mock_config *config,
-	     struct error *e);
+             struct error *e);
 
 uint16_t mock_port(const struct mock *m); /* the real one; 0 for a unix socket */
 void mock_stats(const struct mock *m, struct mock_stats *out);

@@ -1,0 +1,516 @@
+/* l_phase.c - a phase driven by Lua: schedule, strategy, content and handlers,
+ * and the phase object `p` that they are given. */
+#include "base/clock.h"
+
+#include "lua/script.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const hook_names[HOOK_COUNT] = {
+	[HOOK_ISSUE] = "issue",         [HOOK_FIRST] = "first",
+	[HOOK_CHUNK] = "chunk",         [HOOK_ERROR] = "error",
+	[HOOK_COMPLETE] = "complete",   [HOOK_PHASE_START] = "phase_start",
+	[HOOK_PHASE_END] = "phase_end",
+};
+
+static void fail(struct script_phase *sp, const char *what, const char *text)
+{
+	struct error e;
+	error_set(&e, STATUS_ESCRIPT, "phase '%s', %s: %s", sp->phase->name, what, text);
+	session_fail(sp->script->session, &e);
+}
+
+int script_call(struct script_phase *sp, int nargs, int nresults, const char *what)
+{
+	struct error e;
+	int err = binding_call(sp->script->L, nargs, nresults, &e);
+	if (err)
+		fail(sp, what, e.text);
+	return err;
+}
+
+static void push_ref(lua_State *L, int ref)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+}
+
+/* ---- schedule ---- */
+
+/* The gap after the latest arrival: 1, 0 at the end, or a status. */
+static int next_gap(struct script_phase *sp, double *gap)
+{
+	lua_State *L = sp->script->L;
+	push_ref(L, sp->schedule);
+	lua_pushnumber(L, sp->arrivals);
+	lua_pushnumber(L, sp->at_s);
+	int err = script_call(sp, 2, 1, "delay function");
+	if (err)
+		return err;
+	int type = lua_type(L, -1);
+	*gap = lua_tonumber(L, -1);
+	lua_pop(L, 1);
+	if (type == LUA_TNIL)
+		return 0;
+	if (type == LUA_TNUMBER && *gap >= 0 && isfinite(*gap))
+		return 1;
+	char text[128];
+	snprintf(text, sizeof(text),
+	         "seconds to the next arrival (a number >= 0) or nil expected, got %s%.0g after "
+	         "arrival %.0f",
+	         type == LUA_TNUMBER ? "" : "a value of another type: ", *gap, sp->arrivals);
+	fail(sp, "delay function", text);
+	return STATUS_ESCRIPT;
+}
+
+static int drive_schedule(void *ctx, struct phase *p, uint64_t *due, int n)
+{
+	struct script_phase *sp = ctx;
+	(void)p;
+	for (int i = 0; i < n; i++) {
+		double gap = 0;
+		int rc = next_gap(sp, &gap);
+		if (rc <= 0)
+			return rc < 0 ? rc : i;
+		sp->at_s += gap;
+		sp->arrivals++;
+		due[i] = clock_from_seconds(sp->at_s);
+	}
+	return n;
+}
+
+/* ---- strategy ---- */
+
+/* Resume the coroutine; it gets whether the phase still runs. */
+static int drive_resume(void *ctx, struct phase *p)
+{
+	struct script_phase *sp = ctx;
+	lua_State *co = sp->co;
+	int rc;
+	if (lua_status(co) == LUA_YIELD) {
+		lua_pushboolean(co, p->state == PHASE_RUNNING);
+		rc = lua_resume(co, 1);
+	} else { /* first time: function and its argument are on its stack */
+		rc = lua_resume(co, 1);
+	}
+	if (rc == LUA_YIELD)
+		return RESUME_ALIVE;
+	if (rc == 0)
+		return RESUME_ENDED;
+	const char *text = lua_tostring(co, -1);
+	luaL_traceback(sp->script->L, co, text ? text : "error without a message", 0);
+	fail(sp, "strategy", lua_tostring(sp->script->L, -1));
+	lua_pop(sp->script->L, 1);
+	return STATUS_ESCRIPT;
+}
+
+/* ---- content ---- */
+
+enum {
+	BUILT_BODY = 1,
+	BUILT_INDEX,
+	BUILT_PATH,
+	BUILT_HEADERS,
+	BUILT_TAG,
+	BUILT_METHOD,
+	BUILT_PROMPT,
+	BUILT_COUNT = BUILT_PROMPT
+};
+
+static bool is_text_or_nil(lua_State *L, int at)
+{
+	return lua_isnil(L, at) || lua_type(L, at) == LUA_TSTRING;
+}
+
+/* Runs protected: upvalues cannot be lost, errors are the script's. Takes the
+ * function's results and gives (anchor, headers as userdata or nil). */
+static int read_built(lua_State *L)
+{
+	struct job *job = lua_touserdata(L, BUILT_COUNT + 1);
+	luaL_argcheck(L, lua_type(L, BUILT_BODY) == LUA_TSTRING, BUILT_BODY,
+	              "the body must be a string");
+	luaL_argcheck(L, is_text_or_nil(L, BUILT_PATH), BUILT_PATH, "the path must be a string");
+	luaL_argcheck(L, is_text_or_nil(L, BUILT_TAG), BUILT_TAG, "the tag must be a string");
+	luaL_argcheck(L, is_text_or_nil(L, BUILT_METHOD), BUILT_METHOD,
+	              "the method must be a string");
+	luaL_argcheck(L, is_text_or_nil(L, BUILT_PROMPT), BUILT_PROMPT,
+	              "the prompt must be a string");
+	job->body = lua_tolstring(L, BUILT_BODY, &job->body_len);
+	job->index = (int64_t)luaL_optnumber(L, BUILT_INDEX, 0) - 1;
+	job->path = lua_tostring(L, BUILT_PATH);
+	job->tag = lua_tolstring(L, BUILT_TAG, &job->tag_len);
+	job->method = lua_tostring(L, BUILT_METHOD);
+	job->prompt = lua_tolstring(L, BUILT_PROMPT, &job->prompt_len);
+	if (lua_isnil(L, BUILT_PATH) && lua_isnil(L, BUILT_HEADERS) && lua_isnil(L, BUILT_TAG) &&
+	    lua_isnil(L, BUILT_METHOD) && lua_isnil(L, BUILT_PROMPT)) {
+		lua_pushvalue(L, BUILT_BODY);
+		return 1;
+	}
+	/* One table keeps them all alive. */
+	lua_createtable(L, 8, 1);
+	int anchor = lua_gettop(L);
+	for (int i = 1; i <= BUILT_COUNT; i++) {
+		lua_pushvalue(L, i);
+		lua_rawseti(L, anchor, i);
+	}
+	lua_pushvalue(L, BUILT_HEADERS);
+	lua_setfield(L, anchor, "headers");
+	job->header_count = binding_opt_strings(L, anchor, "headers", &job->headers);
+	lua_rawseti(L, anchor, BUILT_COUNT + 1);
+	return 1;
+}
+
+static int drive_build(void *ctx, struct phase *p, uint64_t i, int64_t index, struct job *job)
+{
+	struct script_phase *sp = ctx;
+	lua_State *L = sp->script->L;
+	int top = lua_gettop(L);
+	(void)p;
+	lua_pushcfunction(L, read_built);
+	push_ref(L, sp->build);
+	lua_pushnumber(L, (double)i + 1);
+	if (index < 0)
+		lua_pushnil(L);
+	else
+		lua_pushnumber(L, (double)index + 1);
+	if (script_call(sp, 2, BUILT_COUNT, "request")) {
+		lua_settop(L, top);
+		return STATUS_ESCRIPT;
+	}
+	int first = top + 2;
+	if (lua_isnil(L, first) || (lua_isboolean(L, first) && !lua_toboolean(L, first))) {
+		int rc = lua_isnil(L, first) ? BUILD_SKIP : BUILD_END;
+		lua_settop(L, top);
+		return rc;
+	}
+	lua_pushlightuserdata(L, job);
+	if (script_call(sp, BUILT_COUNT + 1, 1, "request")) {
+		lua_settop(L, top);
+		*job = (struct job){ .index = -1 };
+		return STATUS_ESCRIPT;
+	}
+	job->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+	return BUILD_OK;
+}
+
+/* anchor 0 is no reference that luaL_ref gives: nothing was built. */
+static void drive_release(void *ctx, struct job *job)
+{
+	struct script_phase *sp = ctx;
+	if (job->anchor)
+		luaL_unref(sp->script->L, LUA_REGISTRYINDEX, (int)job->anchor);
+	job->anchor = 0;
+}
+
+/* ---- handlers ---- */
+
+/* Call on.<hook>(r, p [, text]). */
+static void tell(struct script_phase *sp, enum script_hook hook, struct request *r,
+                 const struct buffer *text)
+{
+	struct script_session *ss = sp->script;
+	lua_State *L = ss->L;
+	char what[32];
+	if (ss->closing)
+		return;
+	snprintf(what, sizeof(what), "on.%s", hook_names[hook]);
+	*ss->current = r;
+	push_ref(L, sp->hooks[hook]);
+	push_ref(L, ss->result);
+	push_ref(L, sp->self);
+	if (text)
+		lua_pushlstring(L, text->data ? text->data : "", text->len);
+	script_call(sp, text ? 3 : 2, 0, what);
+	*ss->current = NULL;
+}
+
+static void drive_issue(void *ctx, struct request *r)
+{
+	tell(ctx, HOOK_ISSUE, r, NULL);
+}
+
+static void drive_first(void *ctx, struct request *r)
+{
+	tell(ctx, HOOK_FIRST, r, NULL);
+}
+
+static void drive_chunk(void *ctx, struct request *r, const struct delta *d)
+{
+	struct script_phase *sp = ctx;
+	struct buffer *text = &sp->script->scratch;
+	buffer_clear(text);
+	json_slice_text(d->content.len ? &d->content : &d->reasoning, text);
+	tell(sp, HOOK_CHUNK, r, text);
+}
+
+static void drive_error(void *ctx, struct request *r)
+{
+	tell(ctx, HOOK_ERROR, r, NULL);
+}
+
+static void keep_result(struct script_phase *sp, struct request *r)
+{
+	lua_State *L = sp->script->L;
+	if (sp->script->closing)
+		return;
+	if (sp->result_count == SCRIPT_MAX_RESULTS) {
+		fail(sp, "results",
+		     "a strategy must call p:results() before a million have gathered");
+		return;
+	}
+	*sp->script->current = r;
+	push_ref(L, sp->results);
+	lua_pushcfunction(L, result_keep);
+	push_ref(L, sp->script->result);
+	if (!script_call(sp, 1, 1, "results"))
+		lua_rawseti(L, -2, ++sp->result_count);
+	lua_pop(L, 1);
+	*sp->script->current = NULL;
+}
+
+static void drive_complete(void *ctx, struct request *r)
+{
+	struct script_phase *sp = ctx;
+	if (sp->results != LUA_NOREF)
+		keep_result(sp, r);
+	if (sp->hooks[HOOK_COMPLETE] != LUA_NOREF)
+		tell(sp, HOOK_COMPLETE, r, NULL);
+}
+
+static void drive_phase_start(void *ctx, struct phase *p)
+{
+	struct script_phase *sp = ctx;
+	(void)p;
+	push_ref(sp->script->L, sp->hooks[HOOK_PHASE_START]);
+	push_ref(sp->script->L, sp->self);
+	script_call(sp, 1, 0, "on.phase_start");
+}
+
+static void drive_phase_end(void *ctx, struct phase *p)
+{
+	struct script_phase *sp = ctx;
+	lua_State *L = sp->script->L;
+	push_ref(L, sp->hooks[HOOK_PHASE_END]);
+	push_ref(L, sp->self);
+	report_push_phase(L, fold_phase(session_fold(sp->script->session), p->index));
+	script_call(sp, 2, 0, "on.phase_end");
+}
+
+/* ---- setting up ---- */
+
+/* A reference to the function t[key]; LUA_NOREF when nil. */
+static int function_ref(lua_State *L, int t, const char *key)
+{
+	lua_getfield(L, t, key);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		return LUA_NOREF;
+	}
+	if (!lua_isfunction(L, -1))
+		luaL_error(L, "%s: a function expected, got %s", key, luaL_typename(L, -1));
+	return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void read_hooks(lua_State *L, struct script_phase *sp, int t)
+{
+	lua_getfield(L, t, "on");
+	int on = lua_gettop(L);
+	for (int i = 0; lua_istable(L, on) && i < HOOK_COUNT; i++)
+		sp->hooks[i] = function_ref(L, on, hook_names[i]);
+	lua_settop(L, on - 1);
+}
+
+/* Only the hooks that are there get a driver function: the others cost nothing. */
+static void fill_driver(struct script_phase *sp)
+{
+	struct driver *d = &sp->driver;
+	const int *hooks = sp->hooks;
+	d->build = drive_build;
+	d->release = drive_release;
+	d->schedule = sp->schedule != LUA_NOREF ? drive_schedule : NULL;
+	d->resume = sp->co ? drive_resume : NULL;
+	d->issue = hooks[HOOK_ISSUE] != LUA_NOREF ? drive_issue : NULL;
+	d->first = hooks[HOOK_FIRST] != LUA_NOREF ? drive_first : NULL;
+	d->chunk = hooks[HOOK_CHUNK] != LUA_NOREF ? drive_chunk : NULL;
+	d->error = hooks[HOOK_ERROR] != LUA_NOREF ? drive_error : NULL;
+	d->complete = hooks[HOOK_COMPLETE] != LUA_NOREF || sp->results != LUA_NOREF ? drive_complete
+	                                                                            : NULL;
+	d->phase_start = hooks[HOOK_PHASE_START] != LUA_NOREF ? drive_phase_start : NULL;
+	d->phase_end = hooks[HOOK_PHASE_END] != LUA_NOREF ? drive_phase_end : NULL;
+}
+
+void script_phase_read(lua_State *L, struct script_phase *sp, int t)
+{
+	sp->build = function_ref(L, t, "build");
+	sp->schedule = function_ref(L, t, "schedule");
+	sp->sample = function_ref(L, t, "sample");
+	if (sp->build == LUA_NOREF)
+		luaL_error(L, "build: a function expected, got nil");
+	lua_getfield(L, t, "strategy");
+	if (lua_isfunction(L, -1)) {
+		sp->co = lua_newthread(L);
+		sp->thread = luaL_ref(L, LUA_REGISTRYINDEX);
+		lua_pushvalue(L, -1);
+		lua_xmove(L, sp->co, 1);
+	}
+	lua_pop(L, 1);
+	if (binding_opt_bool(L, t, "results", false)) {
+		lua_newtable(L);
+		sp->results = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	read_hooks(L, sp, t);
+	fill_driver(sp);
+}
+
+void script_phase_free(struct script_phase *sp)
+{
+	lua_State *L = sp->script->L;
+	int refs[] = { sp->schedule, sp->build, sp->sample, sp->thread, sp->self, sp->results };
+	for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++)
+		luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
+	for (int i = 0; i < HOOK_COUNT; i++)
+		luaL_unref(L, LUA_REGISTRYINDEX, sp->hooks[i]);
+	free(sp);
+}
+
+/* ---- the phase object ---- */
+
+static struct script_phase *check(lua_State *L)
+{
+	return binding_check(L, 1, PHASE_CLASS);
+}
+
+/* p:issue([index]) -> id | nil, message, code */
+static int l_issue(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	double index = luaL_optnumber(L, 2, 0);
+	luaL_argcheck(L, lua_isnoneornil(L, 2) || (index >= 1 && index == floor(index)), 2,
+	              "a sample index (from 1) expected");
+	uint64_t id;
+	int err = session_want(sp->script->session, sp->phase, (int64_t)index - 1, &id);
+	if (err)
+		return binding_failure(L, err,
+		                       err == STATUS_ECLOSED ? "the phase issues no more" : NULL);
+	lua_pushnumber(L, (double)id);
+	return 1;
+}
+
+static void check_in_strategy(lua_State *L, const struct script_phase *sp, const char *name)
+{
+	if (L != sp->co)
+		luaL_error(L, "p:%s() belongs in the phase's own strategy function", name);
+}
+
+/* p:sleep(seconds) -> still running? */
+static int l_sleep(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	double s = luaL_checknumber(L, 2);
+	luaL_argcheck(L, s >= 0, 2, "seconds must not be negative");
+	check_in_strategy(L, sp, "sleep");
+	phase_strategy_sleep(sp->phase, session_now(sp->script->session) + clock_from_seconds(s));
+	return lua_yield(L, 0);
+}
+
+/* p:wait() -> still running? Returns when a request ended or the phase stops. */
+static int l_wait(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	check_in_strategy(L, sp, "wait");
+	phase_strategy_wait(sp->phase);
+	return lua_yield(L, 0);
+}
+
+/* p:results() -> list of the results since the last call */
+static int l_results(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	if (sp->results == LUA_NOREF)
+		return luaL_error(L, "p:results() belongs in a strategy");
+	push_ref(L, sp->results);
+	lua_newtable(L);
+	lua_rawseti(L, LUA_REGISTRYINDEX, sp->results);
+	sp->result_count = 0;
+	return 1;
+}
+
+static int l_running(lua_State *L)
+{
+	lua_pushboolean(L, check(L)->phase->state == PHASE_RUNNING);
+	return 1;
+}
+
+static int l_stop(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	session_stop_phase(sp->script->session, sp->phase, PHASE_STOP_SCRIPT);
+	return 0;
+}
+
+/* Numbers that change: p.inflight and the like. nil: no such one. */
+static bool push_counter(lua_State *L, const struct script_phase *sp, const char *key)
+{
+	const struct phase *p = sp->phase;
+	if (!strcmp(key, "inflight"))
+		lua_pushnumber(L, (double)phase_outstanding(p));
+	else if (!strcmp(key, "total_inflight"))
+		lua_pushnumber(L, (double)session_inflight(sp->script->session));
+	else if (!strcmp(key, "issued"))
+		lua_pushnumber(L, (double)p->issued);
+	else if (!strcmp(key, "completed"))
+		lua_pushnumber(L, (double)p->completed);
+	else if (!strcmp(key, "failed"))
+		lua_pushnumber(L, (double)p->failed);
+	else if (!strcmp(key, "elapsed"))
+		lua_pushnumber(L, p->started_ns ? (double)(session_now(sp->script->session) -
+		                                           p->started_ns) /
+		                                          1e9
+		                                : 0);
+	else
+		return false;
+	return true;
+}
+
+static int l_index(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	const char *key = luaL_checkstring(L, 2);
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(1));
+	if (!lua_isnil(L, -1) || push_counter(L, sp, key))
+		return 1;
+	if (!strcmp(key, "name"))
+		lua_pushstring(L, sp->phase->name);
+	else if (!strcmp(key, "kind"))
+		lua_pushstring(L, phase_kind_name(sp->phase->config.kind));
+	else if (!strcmp(key, "session"))
+		push_ref(L, sp->script->self);
+	else
+		return luaL_error(L, "a phase has no field '%s'", key);
+	return 1;
+}
+
+/* The box only borrows: the session owns the script_phase and empties the box. */
+static int l_gc(lua_State *L)
+{
+	(void)L;
+	return 0;
+}
+
+void script_phase_class(lua_State *L)
+{
+	static const luaL_Reg methods[] = {
+		{ "issue", l_issue },     { "sleep", l_sleep },     { "wait", l_wait },
+		{ "results", l_results }, { "running", l_running }, { "stop", l_stop },
+		{ NULL, NULL },
+	};
+	binding_class(L, PHASE_CLASS, methods, l_gc);
+	luaL_getmetatable(L, PHASE_CLASS);
+	lua_getfield(L, -1, "__index");
+	lua_pushcclosure(L, l_index, 1);
+	lua_setfield(L, -2, "__index");
+	lua_pop(L, 1);
+}

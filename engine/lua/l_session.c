@@ -1,0 +1,444 @@
+/* l_session.c - perigee_engine.session: phases, run, report. */
+#include "base/clock.h"
+
+#include "lua/script.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_DRAIN_NS (300 * NS_PER_S)
+#define CLOSE_TIMEOUT_S  60
+#define CLIENTS_KEY      "clients" /* in the session's environment: client table -> client */
+
+static struct script_session *check(lua_State *L)
+{
+	return binding_check(L, 1, SESSION_CLASS);
+}
+
+/* ---- options ---- */
+
+static int choice(lua_State *L, int t, const char *key, const char *const *names, int dflt)
+{
+	const char *s = binding_opt_string(L, t, key);
+	if (!s)
+		return dflt;
+	for (int i = 0; names[i]; i++)
+		if (!strcmp(s, names[i]))
+			return i;
+	return luaL_error(L, "%s: unknown value '%s'", key, s);
+}
+
+static uint64_t opt_count(lua_State *L, int t, const char *key)
+{
+	double v = binding_opt_number(L, t, key, 0);
+	if (!(v >= 0 && v < 9e15))
+		luaL_error(L, "%s: a count expected", key);
+	return (uint64_t)v;
+}
+
+static void read_events(lua_State *L, int t, struct publisher_config *c)
+{
+	static const char *const framings[] = { "topic", "mlcommons", NULL };
+	*c = (struct publisher_config){
+		.address = binding_opt_string(L, t, "address"),
+		.framing = (enum framing)choice(L, t, "framing", framings, FRAMING_TOPIC),
+		.send_threshold = (uint32_t)opt_count(L, t, "send_threshold"),
+		.max_age_ns = binding_opt_ns(L, t, "max_age", 0),
+		.max_bytes = (size_t)opt_count(L, t, "max_bytes"),
+	};
+	if (!c->address)
+		luaL_error(L, "events.address: a string expected, got nil");
+}
+
+static void read_phase(lua_State *L, int t, struct phase_config *c)
+{
+	static const char *const kinds[] = { "performance", "warmup", "accuracy", NULL };
+	static const char *const overloads[] = { "queue", "drop", "abort", NULL };
+	*c = (struct phase_config){
+		.name = binding_opt_string(L, t, "name"),
+		.kind = (enum phase_kind)choice(L, t, "kind", kinds, PHASE_PERFORMANCE),
+		.requests = opt_count(L, t, "requests"),
+		.min_requests = opt_count(L, t, "min_requests"),
+		.duration_ns = binding_opt_ns(L, t, "duration", 0),
+		.min_duration_ns = binding_opt_ns(L, t, "min_duration", 0),
+		.max_duration_ns = binding_opt_ns(L, t, "max_duration", 0),
+		.stall_ns = binding_opt_ns(L, t, "stall", 0),
+		.deadline_ns = binding_opt_ns(L, t, "deadline", 0),
+		.max_inflight = opt_count(L, t, "max_inflight"),
+		.overload = (enum overload)choice(L, t, "overload", overloads, OVERLOAD_QUEUE),
+		.keep_text = binding_opt_bool(L, t, "keep_text", false),
+		.keep_body = binding_opt_bool(L, t, "keep_body", false),
+		.record_text = binding_opt_bool(L, t, "record_text", false),
+		.chunk_events = binding_opt_bool(L, t, "chunk_events", false),
+		.drain = true,
+		.drain_ns = DEFAULT_DRAIN_NS,
+	};
+	if (!c->name)
+		luaL_error(L, "name: a string expected, got nil");
+	lua_getfield(L, t, "drain");
+	if (lua_isboolean(L, -1))
+		c->drain = lua_toboolean(L, -1);
+	else
+		c->drain_ns = binding_opt_ns(L, t, "drain", DEFAULT_DRAIN_NS);
+	lua_pop(L, 1);
+}
+
+/* ---- clients ---- */
+
+/* Leaves what must stay alive for the call on the stack. */
+static void read_client(lua_State *L, int t, struct client_config *c)
+{
+	static const char *const decoders[] = { "raw", "chat", "completions", NULL };
+	*c = (struct client_config){
+		.unix_socket = binding_opt_string(L, t, "unix_socket"),
+		.path = binding_opt_string(L, t, "path"),
+		.method = binding_opt_string(L, t, "method"),
+		.decoder = (enum decoder)choice(L, t, "decoder", decoders, DECODE_RAW),
+		.connect_timeout_ns = binding_opt_ns(L, t, "connect_timeout", 0),
+		.insecure = binding_opt_bool(L, t, "insecure", false),
+		.ca_file = binding_opt_string(L, t, "ca_file"),
+		.max_response_bytes = (size_t)opt_count(L, t, "max_response_bytes"),
+	};
+	c->url_count = binding_opt_strings(L, t, "urls", &c->urls);
+	c->header_count = binding_opt_strings(L, t, "headers", &c->headers);
+	if (!c->url_count)
+		luaL_error(L, "client.urls: a list of at least one url expected");
+}
+
+/* The client of the table at t: one per table, so that phases share connections. */
+static int client_for(lua_State *L, struct script_session *ss, int t, struct client **out,
+                      struct error *e)
+{
+	lua_getfenv(L, 1);
+	lua_getfield(L, -1, CLIENTS_KEY);
+	int clients = lua_gettop(L);
+	lua_pushvalue(L, t);
+	lua_rawget(L, clients);
+	*out = lua_touserdata(L, -1);
+	if (*out)
+		return STATUS_OK;
+	struct client_config config;
+	read_client(L, t, &config);
+	int err = session_add_client(ss->session, &config, out, e);
+	if (err)
+		return err;
+	lua_pushvalue(L, t);
+	lua_pushlightuserdata(L, *out);
+	lua_rawset(L, clients);
+	return STATUS_OK;
+}
+
+/* ---- session ---- */
+
+static void on_tick(void *ctx)
+{
+	struct script_session *ss = ctx;
+	struct error e;
+	lua_rawgeti(ss->L, LUA_REGISTRYINDEX, ss->tick);
+	lua_rawgeti(ss->L, LUA_REGISTRYINDEX, ss->self);
+	if (binding_call(ss->L, 1, 0, &e))
+		session_fail(ss->session, &e);
+}
+
+static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *undelivered)
+{
+	lua_State *L = ss->L;
+	ss->closing = true;
+	session_free(ss->session, deadline_ns, undelivered);
+	for (int i = 0; i < ss->phase_count; i++) {
+		lua_rawgeti(L, LUA_REGISTRYINDEX, ss->phases[i]->self);
+		void **box = lua_touserdata(L, -1);
+		if (box)
+			*box = NULL;
+		lua_pop(L, 1);
+		script_phase_free(ss->phases[i]);
+	}
+	luaL_unref(L, LUA_REGISTRYINDEX, ss->self);
+	luaL_unref(L, LUA_REGISTRYINDEX, ss->tick);
+	luaL_unref(L, LUA_REGISTRYINDEX, ss->result);
+	buffer_free(&ss->scratch);
+	free(ss->phases);
+	free(ss);
+}
+
+static void read_session(lua_State *L, struct script_session *ss, struct session_config *c,
+                         struct publisher_config *events)
+{
+	*c = (struct session_config){
+		.name = binding_opt_string(L, 1, "name"),
+		.subscribers = (unsigned)opt_count(L, 1, "subscribers"),
+		.subscribers_timeout_ns =
+			binding_opt_ns(L, 1, "subscribers_timeout", 30 * NS_PER_S),
+		.requests_file = binding_opt_string(L, 1, "requests_file"),
+		.tick_ns = binding_opt_ns(L, 1, "tick", 0),
+		.handle_signals = binding_opt_bool(L, 1, "handle_signals", true),
+		.max_inflight = opt_count(L, 1, "max_inflight"),
+		.ctx = ss,
+	};
+	lua_getfield(L, 1, "events");
+	if (lua_istable(L, -1)) {
+		read_events(L, lua_gettop(L), events);
+		c->events = events;
+	}
+	lua_getfield(L, 1, "on_tick");
+	if (lua_isfunction(L, -1)) {
+		c->on_tick = on_tick;
+		ss->tick = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+}
+
+/* session{...} -> session | nil, message, code */
+static int l_new(lua_State *L)
+{
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 1);
+	struct loop *loop = binding_loop(L);
+	struct session_config config;
+	struct publisher_config events;
+	struct script_session options = { .tick = LUA_NOREF };
+	read_session(L, &options, &config, &events); /* may raise: nothing is held yet */
+
+	void **box = binding_box(L, SESSION_CLASS);
+	int self = lua_gettop(L);
+	struct script_session *ss = calloc(1, sizeof(*ss));
+	if (!ss)
+		return binding_failure(L, STATUS_ENOMEM, NULL);
+	*ss = (struct script_session){
+		.L = L, .tick = options.tick, .self = LUA_NOREF, .result = LUA_NOREF
+	};
+	buffer_init(&ss->scratch, (size_t)64 << 20);
+	config.ctx = ss;
+	struct error e;
+	int err = session_new(&ss->session, loop, &config, &e);
+	if (err) {
+		release(ss, 0, NULL);
+		return binding_failure(L, err, e.text);
+	}
+	*box = ss;
+	ss->current = (struct request **)binding_box(L, RESULT_CLASS);
+	ss->result = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_newtable(L);
+	lua_newtable(L);
+	lua_setfield(L, -2, CLIENTS_KEY);
+	lua_setfenv(L, self);
+	lua_pushvalue(L, self);
+	ss->self = luaL_ref(L, LUA_REGISTRYINDEX);
+	return 1;
+}
+
+static int grow_phases(struct script_session *ss)
+{
+	size_t size = ((size_t)ss->phase_count + 1) * sizeof(struct script_phase *);
+	struct script_phase **phases = realloc(ss->phases, size);
+	if (!phases)
+		return STATUS_ENOMEM;
+	ss->phases = phases;
+	return STATUS_OK;
+}
+
+static struct script_phase *new_script_phase(struct script_session *ss)
+{
+	struct script_phase *sp = grow_phases(ss) ? NULL : calloc(1, sizeof(*sp));
+	if (!sp)
+		return NULL;
+	sp->script = ss;
+	sp->schedule = sp->build = sp->sample = sp->thread = sp->self = sp->results = LUA_NOREF;
+	for (int i = 0; i < HOOK_COUNT; i++)
+		sp->hooks[i] = LUA_NOREF;
+	ss->phases[ss->phase_count++] = sp; /* from here on the session frees it */
+	return sp;
+}
+
+/* session:phase{...} -> phase | nil, message, code */
+static int l_phase(lua_State *L)
+{
+	struct script_session *ss = check(L);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	lua_settop(L, 2);
+	lua_getfield(L, 2, "client");
+	luaL_argcheck(L, lua_istable(L, 3), 2, "client: a table expected");
+	struct phase_config config;
+	struct client *client;
+	struct error e;
+	read_phase(L, 2, &config);
+	config.first_byte_ns = binding_opt_ns(L, 3, "first_byte_timeout", 0);
+	if (!config.deadline_ns)
+		config.deadline_ns = binding_opt_ns(L, 3, "timeout", 0);
+	int err = client_for(L, ss, 3, &client, &e);
+	if (err)
+		return binding_failure(L, err, e.text);
+
+	struct script_phase *sp = new_script_phase(ss);
+	if (!sp)
+		return binding_failure(L, STATUS_ENOMEM, NULL);
+	void **box = binding_box(L, PHASE_CLASS);
+	*box = sp;
+	lua_pushvalue(L, -1);
+	sp->self = luaL_ref(L, LUA_REGISTRYINDEX);
+	script_phase_read(L, sp, 2);
+	if (sp->co) { /* the strategy's argument */
+		lua_pushvalue(L, -1);
+		lua_xmove(L, sp->co, 1);
+	}
+	err = session_add_phase(ss->session, &config, client, &sp->driver, sp, &sp->phase, &e);
+	if (err) {
+		*box = NULL;
+		return binding_failure(L, err, e.text);
+	}
+	return 1;
+}
+
+static void push_problem(lua_State *L, int *n, const char *fmt, double count)
+{
+	char text[160];
+	snprintf(text, sizeof(text), fmt, count);
+	lua_pushstring(L, text);
+	lua_rawseti(L, -2, ++*n);
+}
+
+static void push_problems(lua_State *L, const struct session_result *r)
+{
+	int n = 0;
+	lua_newtable(L);
+	if (r->abandoned)
+		push_problem(L, &n, "%.0f requests were still in flight at the drain deadline",
+		             (double)r->abandoned);
+	if (r->events_dropped)
+		push_problem(L, &n, "%.0f events were dropped: the subscribers were too slow",
+		             (double)r->events_dropped);
+	if (r->records_lost)
+		push_problem(L, &n, "%.0f lines of requests.jsonl were lost",
+		             (double)r->records_lost);
+}
+
+/* session:run() -> { outcome, signal, error, code, problems } */
+static int l_run(lua_State *L)
+{
+	static const char *const names[] = { "ok", "failed", "interrupted", "script_error" };
+	struct script_session *ss = check(L);
+	struct session_result r;
+	ss->L = L; /* the thread that runs the loop */
+	session_run(ss->session, &r);
+	lua_newtable(L);
+	lua_pushstring(L, names[r.outcome]);
+	lua_setfield(L, -2, "outcome");
+	if (r.signal) {
+		lua_pushinteger(L, r.signal);
+		lua_setfield(L, -2, "signal");
+	}
+	if (r.error.status) {
+		lua_pushstring(L, r.error.text);
+		lua_setfield(L, -2, "error");
+		lua_pushstring(L, status_name(r.error.status));
+		lua_setfield(L, -2, "code");
+	}
+	push_problems(L, &r);
+	lua_setfield(L, -2, "problems");
+	return 1;
+}
+
+static int l_stop(lua_State *L)
+{
+	session_stop(check(L)->session, PHASE_STOP_SCRIPT);
+	return 0;
+}
+
+static int l_report(lua_State *L)
+{
+	report_push(L, session_fold(check(L)->session));
+	return 1;
+}
+
+static int l_address(lua_State *L)
+{
+	const struct publisher *p = session_publisher(check(L)->session);
+	if (p)
+		lua_pushstring(L, publisher_address(p));
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+static int l_stats(lua_State *L)
+{
+	const struct publisher *p = session_publisher(check(L)->session);
+	struct publisher_stats s;
+	if (!p) {
+		lua_pushnil(L);
+		return 1;
+	}
+	publisher_stats(p, &s);
+	const struct {
+		const char *key;
+		uint64_t value;
+	} fields[] = {
+		{ "put", s.put },
+		{ "sent", s.sent },
+		{ "dropped", s.dropped },
+		{ "left_out", s.left_out },
+		{ "batches", s.batches },
+		{ "bytes", s.bytes },
+		{ "buffered", s.buffered },
+		{ "pending", s.pending },
+		{ "subscriptions", s.subscriptions },
+	};
+	lua_newtable(L);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		lua_pushnumber(L, (double)fields[i].value);
+		lua_setfield(L, -2, fields[i].key);
+	}
+	return 1;
+}
+
+/* session:emit(name [, text]) -> true | nil, message, code: a custom.<name> event */
+static int l_emit(lua_State *L)
+{
+	struct script_session *ss = check(L);
+	struct slice name, text = { 0 };
+	name.data = luaL_checklstring(L, 2, &name.len);
+	text.data = luaL_optlstring(L, 3, NULL, &text.len);
+	luaL_argcheck(L, name.len > 0 && name.len <= 32, 2, "a name of 1 to 32 bytes expected");
+	int err = session_custom_event(ss->session, name, text);
+	if (err)
+		return binding_failure(L, err, NULL);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* session:close([timeout]) -> event records that were not delivered */
+static int l_close(lua_State *L)
+{
+	struct script_session *ss = check(L);
+	double timeout = luaL_optnumber(L, 2, CLOSE_TIMEOUT_S);
+	void **box = lua_touserdata(L, 1);
+	uint64_t undelivered;
+	*box = NULL;
+	ss->L = L;
+	release(ss, clock_now() + clock_from_seconds(timeout), &undelivered);
+	lua_pushnumber(L, (double)undelivered);
+	return 1;
+}
+
+static int l_gc(lua_State *L)
+{
+	void **box = lua_touserdata(L, 1);
+	if (*box)
+		release(*box, clock_now(), NULL);
+	*box = NULL;
+	return 0;
+}
+
+void binding_session(lua_State *L)
+{
+	static const luaL_Reg methods[] = {
+		{ "phase", l_phase },   { "run", l_run },     { "stop", l_stop },
+		{ "report", l_report }, { "stats", l_stats }, { "address", l_address },
+		{ "emit", l_emit },     { "close", l_close }, { NULL, NULL },
+	};
+	binding_class(L, SESSION_CLASS, methods, l_gc);
+	script_phase_class(L);
+	script_result_class(L);
+	lua_pushcfunction(L, l_new);
+	lua_setfield(L, -2, "session");
+}

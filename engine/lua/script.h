@@ -1,0 +1,79 @@
+/* script.h - the Lua side of a session: what the session's binding files share.
+ *
+ * A script_session stands behind the session userdata, a script_phase behind
+ * each phase. Registry references are taken when a phase is added and released
+ * in one place, when the session closes. Every call into Lua goes through
+ * script_call(), which never lets an error unwind through the engine. */
+#ifndef PERIGEE_LUA_SCRIPT_H
+#define PERIGEE_LUA_SCRIPT_H
+
+#include "session/session.h"
+
+#include "lua/binding.h"
+
+#define SESSION_CLASS "perigee.session"
+#define PHASE_CLASS   "perigee.phase"
+#define RESULT_CLASS  "perigee.result"
+
+#define SCRIPT_MAX_RESULTS 1000000
+
+enum script_hook {
+	HOOK_ISSUE,
+	HOOK_FIRST,
+	HOOK_CHUNK,
+	HOOK_ERROR,
+	HOOK_COMPLETE,
+	HOOK_PHASE_START,
+	HOOK_PHASE_END,
+	HOOK_COUNT
+};
+
+struct script_session {
+	lua_State *L; /* the main thread of the script's state */
+	struct session *session;
+	bool closing;             /* handlers are not called any more */
+	int self;                 /* reference to the session's userdata while it is open */
+	int tick;                 /* reference to on_tick */
+	int result;               /* reference to the one result userdata */
+	struct request **current; /* the box inside it: the request a handler may look at */
+	struct buffer scratch;    /* text of a chunk on its way to a handler */
+	struct script_phase **phases;
+	int phase_count;
+};
+
+struct script_phase {
+	struct script_session *script;
+	struct phase *phase;
+	struct driver driver;
+	int schedule, build; /* references to functions; LUA_NOREF: absent */
+	int sample;          /* likewise: index -> sample */
+	int thread;          /* reference to the strategy's coroutine */
+	lua_State *co;
+	int hooks[HOOK_COUNT];
+	int self;    /* reference to the phase's userdata */
+	int results; /* reference to the list of kept results; LUA_NOREF: not gathered */
+	int result_count;
+	double at_s;     /* of the latest arrival scheduled, from the phase's start */
+	double arrivals; /* scheduled so far */
+};
+
+/* Call as binding_call(); an error ends the session in order, named by `what`. */
+int script_call(struct script_phase *sp, int nargs, int nresults, const char *what);
+
+/* Fill sp->driver from the config table at index t; references are taken.
+ * Raises an error for a wrong type. */
+void script_phase_read(lua_State *L, struct script_phase *sp, int t);
+void script_phase_free(struct script_phase *sp);
+
+/* The Lua function r:keep(): a plain table with all that is known of r. */
+int result_keep(lua_State *L);
+
+/* Push the metrics of one phase, or nil; of the whole session. */
+void report_push_phase(lua_State *L, const struct phase_metrics *m);
+void report_push(lua_State *L, const struct fold *f);
+
+/* Define the classes. */
+void script_phase_class(lua_State *L);
+void script_result_class(lua_State *L);
+
+#endif

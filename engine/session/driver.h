@@ -1,0 +1,65 @@
+/* driver.h - what a phase asks of its owner: when, what, and whom to tell.
+ *
+ * Built-in and scripted behaviour fill the same struct of functions. All are
+ * called on the session thread, never from inside one another. A NULL handler
+ * costs nothing. Functions that return int give 0 or a negative status; on
+ * STATUS_ESCRIPT they have told the session why through session_fail(). */
+#ifndef PERIGEE_SESSION_DRIVER_H
+#define PERIGEE_SESSION_DRIVER_H
+
+#include "http/openai.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct phase;
+struct request;
+
+/* The content of one request. Strings are borrowed until driver.release(). */
+struct job {
+	const char *body;
+	size_t body_len;
+	const char *path;           /* NULL: the client's */
+	const char *method;         /* NULL: the client's */
+	const char *const *headers; /* "Name: value" */
+	size_t header_count;
+	const char *tag; /* NULL: none */
+	size_t tag_len;
+	int64_t index;      /* of the sample, from 0; -1: none */
+	const char *prompt; /* NULL: not to be recorded */
+	size_t prompt_len;
+	intptr_t anchor; /* the driver's own: what keeps the strings alive */
+};
+
+enum build_result {
+	BUILD_OK,
+	BUILD_SKIP, /* nothing to send for this one */
+	BUILD_END,  /* no more content: the phase ends */
+};
+
+enum resume_result {
+	RESUME_ALIVE, /* it waits: see phase_strategy_sleep() and phase_strategy_wait() */
+	RESUME_ENDED,
+};
+
+struct driver {
+	/* Open load: intended times, ns from the phase's start, ascending. Fill up to
+	 * n, return how many; fewer than n ends the schedule. NULL: a strategy issues. */
+	int (*schedule)(void *ctx, struct phase *p, uint64_t *due, int n);
+	/* Run the strategy until it waits. A resume_result or a status. */
+	int (*resume)(void *ctx, struct phase *p);
+	/* Content of request i (from 0); index: the sample asked for, -1: any.
+	 * A build_result or a status. */
+	int (*build)(void *ctx, struct phase *p, uint64_t i, int64_t index, struct job *out);
+	void (*release)(void *ctx, struct job *job);
+
+	void (*issue)(void *ctx, struct request *r);
+	void (*first)(void *ctx, struct request *r);
+	void (*chunk)(void *ctx, struct request *r, const struct delta *d);
+	void (*error)(void *ctx, struct request *r); /* before complete, of a failed one */
+	void (*complete)(void *ctx, struct request *r);
+	void (*phase_start)(void *ctx, struct phase *p);
+	void (*phase_end)(void *ctx, struct phase *p);
+};
+
+#endif

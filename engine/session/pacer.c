@@ -1,0 +1,71 @@
+#include "session/pacer.h"
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* 256 times 30 to 60 ns of Lua: too short to make anybody late. */
+#define BATCH 256
+
+struct pacer {
+	pacer_pull pull;
+	void *ctx;
+	uint64_t start_ns;
+	uint64_t last_ns; /* latest due time handed out: times never decrease */
+	int at, count;    /* of the batch */
+	bool ended;
+	uint64_t due[BATCH];
+};
+
+int pacer_new(struct pacer **out, pacer_pull pull, void *ctx)
+{
+	struct pacer *p = calloc(1, sizeof(*p));
+	if (!p)
+		return STATUS_ENOMEM;
+	p->pull = pull;
+	p->ctx = ctx;
+	*out = p;
+	return STATUS_OK;
+}
+
+void pacer_free(struct pacer *p)
+{
+	free(p);
+}
+
+void pacer_start(struct pacer *p, uint64_t start_ns)
+{
+	p->start_ns = p->last_ns = start_ns;
+}
+
+static int refill(struct pacer *p)
+{
+	int n = p->ended ? 0 : p->pull(p->ctx, p->due, BATCH);
+	if (n < BATCH)
+		p->ended = true;
+	if (n <= 0)
+		return n;
+	p->at = 0;
+	p->count = n;
+	return 1;
+}
+
+int pacer_peek(struct pacer *p, uint64_t *due_ns)
+{
+	if (p->at == p->count) {
+		int rc = refill(p);
+		if (rc <= 0)
+			return rc;
+	}
+	uint64_t due = p->start_ns + p->due[p->at];
+	*due_ns = due > p->last_ns ? due : p->last_ns;
+	return 1;
+}
+
+void pacer_pop(struct pacer *p)
+{
+	uint64_t due = p->start_ns + p->due[p->at++];
+	if (due > p->last_ns)
+		p->last_ns = due;
+}

@@ -1,0 +1,31 @@
+/* pacer.h - when the next request of an open load is due.
+ *
+ * Pulls intended times in batches, ahead of need, so that what a delay function
+ * costs cannot disturb the timing. Reads no clock: times are monotonic ns,
+ * absolute from the phase's start. Owned by one phase, session thread. */
+#ifndef PERIGEE_SESSION_PACER_H
+#define PERIGEE_SESSION_PACER_H
+
+#include <stdint.h>
+
+/* Fill due[0..n) with ns from the phase's start. Returns how many (fewer than n:
+ * the schedule ends there), or a negative status. */
+typedef int (*pacer_pull)(void *ctx, uint64_t *due, int n);
+
+struct pacer;
+
+/* Returns 0 or STATUS_ENOMEM, and then *out is untouched. */
+int pacer_new(struct pacer **out, pacer_pull pull, void *ctx);
+void pacer_free(struct pacer *p); /* NULL is fine */
+
+/* The schedule begins now. */
+void pacer_start(struct pacer *p, uint64_t start_ns);
+
+/* When the next request is due. Never decreases; may lie in the past.
+ * Returns 1, 0 at the end of the schedule, or the status of the pull. */
+int pacer_peek(struct pacer *p, uint64_t *due_ns);
+
+/* The one that pacer_peek() told is dealt with. */
+void pacer_pop(struct pacer *p);
+
+#endif

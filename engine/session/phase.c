@@ -1,0 +1,231 @@
+#include "session/phase.h"
+
+#include "base/status.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_WANTS 64
+
+const char *phase_stop_name(enum phase_stop why)
+{
+	static const char *const names[PHASE_STOP_COUNT] = {
+#define X(id, name) [PHASE_STOP_##id] = name,
+		PHASE_STOP_MAP(X)
+#undef X
+	};
+	return (unsigned)why < PHASE_STOP_COUNT ? names[why] : "unknown";
+}
+
+const char *phase_kind_name(enum phase_kind kind)
+{
+	switch (kind) {
+	case PHASE_WARMUP:
+		return "warmup";
+	case PHASE_ACCURACY:
+		return "accuracy";
+	default:
+		return "performance";
+	}
+}
+
+static int pull_schedule(void *ctx, uint64_t *due, int n)
+{
+	struct phase *p = ctx;
+	return p->driver->schedule(p->driver_ctx, p, due, n);
+}
+
+int phase_new(struct phase **out, const struct phase_config *config, const struct driver *driver,
+              void *ctx)
+{
+	size_t len = strlen(config->name);
+	if (len == 0 || len >= PHASE_NAME_SIZE || !driver->build || !driver->release)
+		return STATUS_EINVAL;
+	if (!driver->schedule == !driver->resume)
+		return STATUS_EINVAL;
+	struct phase *p = calloc(1, sizeof(*p));
+	if (!p)
+		return STATUS_ENOMEM;
+	memcpy(p->name, config->name, len + 1);
+	p->config = *config;
+	p->config.name = p->name;
+	p->driver = driver;
+	p->driver_ctx = ctx;
+	p->strategy_ended = !driver->resume;
+	if (driver->schedule && pacer_new(&p->pacer, pull_schedule, p)) {
+		phase_free(p);
+		return STATUS_ENOMEM;
+	}
+	*out = p;
+	return STATUS_OK;
+}
+
+void phase_free(struct phase *p)
+{
+	if (!p)
+		return;
+	pacer_free(p->pacer);
+	free(p->wants);
+	free(p);
+}
+
+void phase_enter(struct phase *p, enum phase_state next, uint64_t now_ns)
+{
+	assert(next == p->state + 1);
+	p->state = next;
+	if (next == PHASE_RUNNING) {
+		p->started_ns = p->last_completion_ns = now_ns;
+		if (p->pacer)
+			pacer_start(p->pacer, now_ns);
+	} else if (next == PHASE_DRAINING) {
+		p->stopped_ns = now_ns;
+		p->want_count = 0; /* asked for, never issued: nothing was measured */
+	}
+}
+
+void phase_request_stop(struct phase *p, enum phase_stop why, uint64_t now_ns)
+{
+	if (p->state != PHASE_RUNNING)
+		return;
+	p->stop = why;
+	phase_enter(p, PHASE_DRAINING, now_ns);
+}
+
+static bool minimum_met(const struct phase *p, uint64_t now_ns)
+{
+	return p->issued >= p->config.min_requests &&
+	       now_ns - p->started_ns >= p->config.min_duration_ns;
+}
+
+static bool stalled(const struct phase *p, uint64_t now_ns)
+{
+	return p->config.stall_ns && p->inflight &&
+	       now_ns - p->last_completion_ns >= p->config.stall_ns;
+}
+
+enum phase_stop phase_check(const struct phase *p, uint64_t now_ns)
+{
+	const struct phase_config *c = &p->config;
+	uint64_t elapsed = now_ns - p->started_ns;
+	if (stalled(p, now_ns))
+		return PHASE_STOP_STALL;
+	if (c->max_duration_ns && elapsed >= c->max_duration_ns)
+		return PHASE_STOP_MAX_DURATION;
+	if (!minimum_met(p, now_ns))
+		return PHASE_STOP_NONE;
+	if (c->requests && p->issued >= c->requests)
+		return PHASE_STOP_REQUESTS;
+	if (c->duration_ns && elapsed >= c->duration_ns)
+		return PHASE_STOP_DURATION;
+	return PHASE_STOP_NONE;
+}
+
+static void sooner(uint64_t *wake, uint64_t base_ns, uint64_t span_ns)
+{
+	if (span_ns && base_ns + span_ns < *wake)
+		*wake = base_ns + span_ns;
+}
+
+/* Once the requests are issued only the minimum duration is left to wait for. */
+static void wake_for_duration(const struct phase *p, uint64_t now_ns, uint64_t *wake)
+{
+	const struct phase_config *c = &p->config;
+	uint64_t elapsed = now_ns - p->started_ns;
+	sooner(wake, p->started_ns, c->max_duration_ns);
+	if (elapsed < c->duration_ns)
+		sooner(wake, p->started_ns, c->duration_ns);
+	if (elapsed < c->min_duration_ns)
+		sooner(wake, p->started_ns, c->min_duration_ns);
+}
+
+uint64_t phase_next_wake(struct phase *p, uint64_t now_ns)
+{
+	uint64_t wake = UINT64_MAX, due;
+	if (p->state == PHASE_DRAINING) {
+		sooner(&wake, p->stopped_ns, p->config.drain_ns);
+		return wake;
+	}
+	if (p->state != PHASE_RUNNING)
+		return wake;
+	wake_for_duration(p, now_ns, &wake);
+	if (p->inflight)
+		sooner(&wake, p->last_completion_ns, p->config.stall_ns);
+	if (p->strategy_wake_ns)
+		sooner(&wake, p->strategy_wake_ns, 1);
+	bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight &&
+	            p->config.overload == OVERLOAD_QUEUE;
+	if (p->pacer && !full && pacer_peek(p->pacer, &due) == 1 && due < wake)
+		wake = due;
+	return wake;
+}
+
+bool phase_drain_expired(const struct phase *p, uint64_t now_ns)
+{
+	return p->state == PHASE_DRAINING && now_ns - p->stopped_ns >= p->config.drain_ns;
+}
+
+/* ---- wants ---- */
+
+static int grow_wants(struct phase *p)
+{
+	if (p->want_cap == PHASE_MAX_WANTS)
+		return STATUS_ELIMIT;
+	size_t cap = p->want_cap ? p->want_cap * 2 : FIRST_WANTS;
+	struct want *wants = malloc(cap * sizeof(*wants));
+	if (!wants)
+		return STATUS_ENOMEM;
+	for (size_t i = 0; i < p->want_count; i++)
+		wants[i] = p->wants[(p->want_at + i) % p->want_cap];
+	free(p->wants);
+	p->wants = wants;
+	p->want_at = 0;
+	p->want_cap = cap;
+	return STATUS_OK;
+}
+
+int phase_want(struct phase *p, uint64_t id, int64_t index, uint64_t now_ns)
+{
+	if (p->state != PHASE_RUNNING)
+		return STATUS_ECLOSED;
+	int err = p->want_count == p->want_cap ? grow_wants(p) : STATUS_OK;
+	if (err)
+		return err;
+	size_t at = (p->want_at + p->want_count++) % p->want_cap;
+	p->wants[at] = (struct want){ .id = id, .scheduled_ns = now_ns, .index = index };
+	return STATUS_OK;
+}
+
+uint64_t phase_outstanding(const struct phase *p)
+{
+	return p->inflight + p->want_count;
+}
+
+/* ---- strategy ---- */
+
+static uint64_t ends(const struct phase *p)
+{
+	return p->completed + p->failed + p->skipped;
+}
+
+void phase_strategy_sleep(struct phase *p, uint64_t until_ns)
+{
+	p->strategy_wake_ns = until_ns ? until_ns : 1;
+}
+
+void phase_strategy_wait(struct phase *p)
+{
+	p->strategy_waits = true;
+	p->strategy_seen = ends(p);
+}
+
+bool phase_strategy_ready(const struct phase *p, uint64_t now_ns)
+{
+	if (p->strategy_ended || p->strategy_told)
+		return false;
+	if (p->state == PHASE_DRAINING) /* it may tidy up, once */
+		return p->strategy_waits || p->strategy_wake_ns;
+	if (p->strategy_wake_ns)
+		return now_ns >= p->strategy_wake_ns;
+	return !p->strategy_waits || ends(p) != p->strategy_seen;
+}

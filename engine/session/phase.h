@@ -1,0 +1,161 @@
+/* phase.h - one phase: its limits, its counters and its stop rules.
+ *
+ * Reads no clock and does no I/O: the session calls with `now`, so that tests
+ * play any course of time. Owned by the session, used on its thread. The
+ * struct is open to engine/session and to the binding, which reads counters. */
+#ifndef PERIGEE_SESSION_PHASE_H
+#define PERIGEE_SESSION_PHASE_H
+
+#include "session/driver.h"
+#include "session/pacer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PHASE_NAME_SIZE 64
+
+enum phase_kind { PHASE_PERFORMANCE, PHASE_WARMUP, PHASE_ACCURACY };
+
+enum overload {
+	OVERLOAD_QUEUE, /* arrivals wait; their latency counts from the intended time */
+	OVERLOAD_DROP,  /* arrivals beyond max_inflight are dropped and counted */
+	OVERLOAD_ABORT, /* the run fails */
+};
+
+/* 0 means: no such rule. Times in ns. */
+struct phase_config {
+	const char *name; /* copied, at most PHASE_NAME_SIZE - 1 bytes */
+	enum phase_kind kind;
+	uint64_t requests;
+	uint64_t min_requests;
+	uint64_t duration_ns;
+	uint64_t min_duration_ns;
+	uint64_t max_duration_ns;
+	uint64_t stall_ns;      /* no completion for so long while some are in flight */
+	bool drain;             /* wait for what is in flight before the next phase */
+	uint64_t drain_ns;      /* for so long at most */
+	uint64_t deadline_ns;   /* per request, from its issue */
+	uint64_t first_byte_ns; /* likewise, until the first byte */
+	uint64_t max_inflight;  /* of an open load */
+	enum overload overload;
+	bool keep_text, keep_body;
+	bool record_text;  /* prompts and outputs go into the events */
+	bool chunk_events; /* each delta is an event */
+};
+
+enum phase_state {
+	PHASE_IDLE,     /* its turn has not come */
+	PHASE_RUNNING,  /* issues requests */
+	PHASE_DRAINING, /* issues no more, waits for what is in flight */
+	PHASE_ENDED,    /* told its end; stragglers of drain = false may still come in */
+	PHASE_STATE_COUNT
+};
+
+/* Why a phase stopped issuing; names are in events and reports. */
+#define PHASE_STOP_MAP(X)                                                                          \
+	X(NONE, "")                                                                                \
+	X(REQUESTS, "requests") /* the number asked for was issued */                              \
+	X(DURATION, "duration")                                                                    \
+	X(MAX_DURATION, "max_duration")                                                            \
+	X(SCHEDULE, "schedule") /* the schedule or the strategy ended */                           \
+	X(CONTENT, "content")   /* no more samples */                                              \
+	X(STALL, "stall")                                                                          \
+	X(OVERLOAD, "overload")                                                                    \
+	X(SCRIPT, "script") /* p:stop() or session:stop() */                                       \
+	X(SCRIPT_ERROR, "script_error")                                                            \
+	X(INTERRUPTED, "interrupted") /* by a signal */
+
+enum phase_stop {
+#define X(id, name) PHASE_STOP_##id,
+	PHASE_STOP_MAP(X)
+#undef X
+		PHASE_STOP_COUNT
+};
+
+const char *phase_stop_name(enum phase_stop why);
+const char *phase_kind_name(enum phase_kind kind);
+
+/* A request that a strategy or a handler asked for and that is not yet sent. */
+struct want {
+	uint64_t id;
+	uint64_t scheduled_ns; /* when it was asked for */
+	int64_t index;         /* of the sample; -1: the order decides */
+};
+
+#define PHASE_MAX_WANTS ((size_t)1 << 20)
+
+struct phase {
+	char name[PHASE_NAME_SIZE];
+	struct phase_config config;
+	const struct driver *driver; /* borrowed */
+	void *driver_ctx;
+	struct session *session;
+	struct client *client; /* borrowed from the session */
+	int32_t index;         /* from 0, as in the events */
+
+	enum phase_state state;
+	enum phase_stop stop;
+	uint64_t started_ns;
+	uint64_t stopped_ns;         /* issuing ended */
+	uint64_t last_completion_ns; /* or its start */
+
+	uint64_t built; /* requests asked of the driver, skipped ones included */
+	uint64_t issued;
+	uint64_t inflight;  /* issued and not yet ended */
+	uint64_t completed; /* successes */
+	uint64_t failed;    /* all other ends */
+	uint64_t abandoned; /* of the failed */
+	uint64_t dropped;
+	uint64_t skipped; /* the driver had nothing to send */
+	uint64_t skipped_in_row;
+
+	struct pacer *pacer; /* open load; else NULL */
+
+	/* what strategies and handlers asked for, oldest first; a ring */
+	struct want *wants;
+	size_t want_at, want_count, want_cap;
+
+	/* strategy */
+	bool strategy_ended;
+	bool strategy_told;        /* that the phase stopped: it is not resumed again */
+	bool strategy_waits;       /* for a completion (or for the stop) */
+	uint64_t strategy_wake_ns; /* sleeps until then; 0: it does not sleep */
+	uint64_t strategy_seen;    /* ends it had been told of when it began to wait */
+};
+
+/* Returns 0, STATUS_EINVAL or STATUS_ENOMEM. driver and ctx are borrowed. */
+int phase_new(struct phase **out, const struct phase_config *config, const struct driver *driver,
+              void *ctx);
+void phase_free(struct phase *p); /* NULL is fine */
+
+/* The only writer of p->state. */
+void phase_enter(struct phase *p, enum phase_state next, uint64_t now_ns);
+
+/* Begin to drain for this reason; the first reason stays. Nothing when not running. */
+void phase_request_stop(struct phase *p, enum phase_stop why, uint64_t now_ns);
+
+/* Which rule says now that the phase should stop issuing; PHASE_STOP_NONE: none. */
+enum phase_stop phase_check(const struct phase *p, uint64_t now_ns);
+
+/* When to look again, for the rules that depend on time alone: the next due
+ * arrival, sleep, duration, stall or drain deadline. UINT64_MAX: nothing to wait for. */
+uint64_t phase_next_wake(struct phase *p, uint64_t now_ns);
+
+/* Has draining taken too long? */
+bool phase_drain_expired(const struct phase *p, uint64_t now_ns);
+
+/* ---- for strategies and handlers ---- */
+
+/* Ask for one more request. Returns 0, STATUS_ECLOSED (it issues no more) or
+ * STATUS_ELIMIT / STATUS_ENOMEM. */
+int phase_want(struct phase *p, uint64_t id, int64_t index, uint64_t now_ns);
+void phase_strategy_sleep(struct phase *p, uint64_t until_ns);
+void phase_strategy_wait(struct phase *p);
+
+/* Should the strategy run now? */
+bool phase_strategy_ready(const struct phase *p, uint64_t now_ns);
+
+/* In flight and asked for: what a closed load compares with its target. */
+uint64_t phase_outstanding(const struct phase *p);
+
+#endif

@@ -1,0 +1,811 @@
+#include "session/session.h"
+
+#include "base/clock.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "metrics/recorder.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define MAX_CLIENTS      256
+#define DEFAULT_INFLIGHT ((uint64_t)1 << 20)
+#define ISSUES_PER_TURN  64     /* then the I/O has its turn */
+#define MAX_SKIPS        100000 /* request() that never sends anything must not spin for ever */
+#define RESPONSE_LIMIT   ((size_t)64 << 20)
+#define STOP_DRAIN_NS    (30 * NS_PER_S) /* a stopped run drains no longer than this */
+#define STRAGGLER_NS     (5 * NS_PER_S)  /* at the end, for phases that did not drain */
+
+struct session {
+	struct loop *loop; /* borrowed */
+	struct session_config config;
+	char *name;
+	uint64_t id[2];
+
+	struct client *clients[MAX_CLIENTS];
+	int client_count;
+	struct phase *phases[FOLD_MAX_PHASES];
+	int phase_count;
+	int current; /* index of the phase whose turn it is; phase_count: past the last */
+
+	struct pool *requests;
+	struct request *inflight; /* list of all that are with a client */
+	uint64_t next_id;
+
+	struct publisher *publisher;
+	struct recorder *recorder;
+	struct fold *fold;
+	uint64_t next_seq;
+	uint64_t events_dropped;
+	uint64_t records_lost;
+	uint64_t started_ns;
+
+	struct loop_hook hook;
+	struct loop_timer wake; /* its only work is to begin a turn */
+	struct loop_timer tick;
+	bool stopping;               /* no further phase begins */
+	bool loadgen_stopped;        /* nothing will be issued any more, and that was told */
+	uint64_t straggler_deadline; /* past the last phase: when to give up; 0: not there yet */
+	bool ended;
+	int signal;
+	struct error error;
+	struct buffer scratch; /* text of chunk events */
+};
+
+/* ---- events ---- */
+
+/* Every event passes here: it gets its number and goes to all who listen. */
+static void emit(struct session *s, struct event *e)
+{
+	e->seq = s->next_seq++;
+	fold_put(s->fold, e);
+	if (s->publisher && publisher_put(s->publisher, e))
+		s->events_dropped++;
+	if (s->recorder && e->type == EVENT_SAMPLE_COMPLETE &&
+	    recorder_put(s->recorder, e, s->phases[e->phase]->name, s->started_ns))
+		s->records_lost++;
+}
+
+static void emit_plain(struct session *s, enum event_type type, int32_t phase)
+{
+	struct event e;
+	event_init(&e, type, loop_now(s->loop));
+	e.phase = phase;
+	emit(s, &e);
+}
+
+static struct slice slice_of(const char *text)
+{
+	return (struct slice){ text, strlen(text) };
+}
+
+static void emit_started(struct session *s)
+{
+	struct event e;
+	char hex[32];
+	event_init(&e, EVENT_SESSION_STARTED, s->started_ns);
+	event_uuid_hex(s->id, hex);
+	e.session_id = (struct slice){ hex, sizeof(hex) };
+	e.name = slice_of(s->name);
+	e.realtime_ns = clock_realtime();
+	emit(s, &e);
+}
+
+static void emit_phase(struct session *s, enum event_type type, const struct phase *p)
+{
+	struct event e;
+	event_init(&e, type, loop_now(s->loop));
+	e.phase = p->index;
+	e.name = slice_of(p->name);
+	e.kind = slice_of(phase_kind_name(p->config.kind));
+	if (type == EVENT_PHASE_START) {
+		e.open_load = p->pacer != NULL;
+	} else {
+		e.end_reason = slice_of(phase_stop_name(p->stop));
+		e.dropped = (int64_t)p->dropped;
+	}
+	emit(s, &e);
+}
+
+int session_custom_event(struct session *s, struct slice name, struct slice text)
+{
+	struct event e;
+	event_init(&e, EVENT_CUSTOM, loop_now(s->loop));
+	e.custom = name;
+	e.text = text;
+	if (s->current < s->phase_count)
+		e.phase = s->current;
+	uint64_t dropped = s->events_dropped;
+	emit(s, &e);
+	return s->events_dropped == dropped ? STATUS_OK : STATUS_ELIMIT;
+}
+
+/* ---- stops ---- */
+
+static struct phase *current_phase(struct session *s)
+{
+	return s->current < s->phase_count ? s->phases[s->current] : NULL;
+}
+
+void session_stop(struct session *s, enum phase_stop why)
+{
+	struct phase *p = current_phase(s);
+	s->stopping = true;
+	if (p) {
+		phase_request_stop(p, why, loop_now(s->loop));
+		if (p->config.drain_ns > STOP_DRAIN_NS)
+			p->config.drain_ns = STOP_DRAIN_NS;
+	}
+	loop_poke(s->loop);
+}
+
+void session_fail(struct session *s, const struct error *e)
+{
+	if (!s->error.status)
+		s->error = *e;
+	session_stop(s, PHASE_STOP_SCRIPT_ERROR);
+}
+
+void session_stop_phase(struct session *s, struct phase *p, enum phase_stop why)
+{
+	phase_request_stop(p, why, loop_now(s->loop));
+	loop_poke(s->loop);
+}
+
+static void cancel(struct request *r, enum failure why)
+{
+	if (r->cancel != FAILURE_NONE || r->state == REQUEST_ENDED)
+		return;
+	r->cancel = why;
+	client_cancel(r->phase->client, &r->exchange, why);
+}
+
+void session_cancel(struct session *s, struct request *r)
+{
+	(void)s;
+	cancel(r, FAILURE_CANCELLED);
+}
+
+/* p NULL: of all phases. */
+static void abandon(struct session *s, const struct phase *p)
+{
+	for (struct request *r = s->inflight; r; r = r->next)
+		if (!p || r->phase == p)
+			cancel(r, FAILURE_ABANDONED);
+}
+
+static void on_signal(void *data, int signum)
+{
+	struct session *s = data;
+	if (s->signal) {
+		abandon(s, NULL);
+		loop_poke(s->loop);
+		return;
+	}
+	s->signal = signum;
+	session_stop(s, PHASE_STOP_INTERRUPTED);
+}
+
+/* ---- a request's life ---- */
+
+static void link_request(struct session *s, struct request *r)
+{
+	r->prev = NULL;
+	r->next = s->inflight;
+	if (s->inflight)
+		s->inflight->prev = r;
+	s->inflight = r;
+}
+
+static void unlink_request(struct session *s, struct request *r)
+{
+	if (r->prev)
+		r->prev->next = r->next;
+	else
+		s->inflight = r->next;
+	if (r->next)
+		r->next->prev = r->prev;
+}
+
+static void count_end(struct phase *p, const struct response *res, uint64_t now_ns)
+{
+	p->inflight--;
+	p->last_completion_ns = now_ns;
+	if (res->failure == FAILURE_NONE) {
+		p->completed++;
+		return;
+	}
+	p->failed++;
+	if (res->failure == FAILURE_ABANDONED)
+		p->abandoned++;
+}
+
+/* The end of every request. */
+static void finish(struct session *s, struct request *r)
+{
+	struct phase *p = r->phase;
+	const struct response *res = &r->exchange.response;
+	struct event e;
+
+	request_enter(r, REQUEST_ENDED);
+	count_end(p, res, loop_now(s->loop));
+	if (res->failure != FAILURE_NONE) {
+		request_error_event(r, &e);
+		emit(s, &e);
+		if (p->driver->error)
+			p->driver->error(p->driver_ctx, r);
+	}
+	request_complete_event(r, &e);
+	emit(s, &e);
+	if (p->driver->complete)
+		p->driver->complete(p->driver_ctx, r);
+	p->driver->release(p->driver_ctx, &r->job);
+	request_enter(r, REQUEST_FREE);
+	pool_put(s->requests, r);
+}
+
+static void on_done(void *ctx, struct exchange *x)
+{
+	struct session *s = ctx;
+	struct request *r = (struct request *)x;
+	unlink_request(s, r);
+	finish(s, r);
+}
+
+static void on_first(void *ctx, struct exchange *x)
+{
+	struct session *s = ctx;
+	struct request *r = (struct request *)x;
+	const struct phase *p = r->phase;
+	struct event e;
+	request_enter(r, REQUEST_STREAMING);
+	request_first_event(r, &e);
+	emit(s, &e);
+	if (p->driver->first)
+		p->driver->first(p->driver_ctx, r);
+}
+
+static void on_chunk(void *ctx, struct exchange *x, const struct delta *d)
+{
+	struct session *s = ctx;
+	struct request *r = (struct request *)x;
+	const struct phase *p = r->phase;
+	if (p->config.chunk_events && x->response.chunks > 1) {
+		struct event e;
+		buffer_clear(&s->scratch);
+		json_slice_text(&d->content, &s->scratch);
+		request_chunk_event(r, &e, d->now_ns,
+		                    (struct slice){ s->scratch.data, s->scratch.len });
+		emit(s, &e);
+	}
+	if (p->driver->chunk)
+		p->driver->chunk(p->driver_ctx, r, d);
+}
+
+static const struct client_sink sink = { .first = on_first, .chunk = on_chunk, .done = on_done };
+
+static void fill_exchange(struct request *r)
+{
+	const struct phase *p = r->phase;
+	struct exchange *x = &r->exchange;
+	x->method = r->job.method;
+	x->path = r->job.path;
+	x->body = r->job.body;
+	x->body_len = r->job.body_len;
+	x->headers = r->job.headers;
+	x->header_count = r->job.header_count;
+	x->endpoint = (unsigned)r->id;
+	x->response.keep_text = p->config.keep_text || p->config.record_text;
+	x->response.keep_body = p->config.keep_body;
+	x->deadline_ns = p->config.deadline_ns ? r->issued_ns + p->config.deadline_ns : 0;
+	x->first_byte_deadline_ns =
+		p->config.first_byte_ns ? r->issued_ns + p->config.first_byte_ns : 0;
+}
+
+/* Hand the request to its client; one that does not take it ends it here. */
+static void send_request(struct session *s, struct request *r)
+{
+	struct phase *p = r->phase;
+	struct event e;
+
+	r->issued_ns = loop_refresh(s->loop);
+	fill_exchange(r);
+	p->issued++;
+	p->inflight++;
+	request_issued_event(r, &e);
+	emit(s, &e);
+	int err = client_submit(p->client, &r->exchange);
+	if (p->driver->issue)
+		p->driver->issue(p->driver_ctx, r);
+	if (!err) {
+		request_enter(r, REQUEST_SENT);
+		link_request(s, r);
+		return;
+	}
+	response_start(&r->exchange.response, DECODE_RAW, NULL, NULL);
+	response_end(&r->exchange.response, FAILURE_CLIENT, status_text(err), loop_now(s->loop));
+	finish(s, r);
+}
+
+static struct request *new_request(struct session *s, struct phase *p, uint64_t id,
+                                   uint64_t scheduled_ns)
+{
+	struct request *r = pool_get(s->requests);
+	if (!r)
+		return NULL;
+	if (!r->exchange.response.text.limit)
+		response_init(&r->exchange.response, RESPONSE_LIMIT);
+	request_enter(r, REQUEST_DUE);
+	r->phase = p;
+	r->job = (struct job){ .index = -1 };
+	r->id = id;
+	r->uuid[0] = s->id[0];
+	r->uuid[1] = rng_mix(s->id[1], id);
+	r->scheduled_ns = scheduled_ns;
+	r->cancel = FAILURE_NONE;
+	return r;
+}
+
+static void drop_request(struct session *s, struct request *r)
+{
+	r->phase->driver->release(r->phase->driver_ctx, &r->job);
+	request_enter(r, REQUEST_ENDED);
+	request_enter(r, REQUEST_FREE);
+	pool_put(s->requests, r);
+}
+
+static void skipped(struct session *s, struct phase *p)
+{
+	p->skipped++;
+	if (++p->skipped_in_row < MAX_SKIPS)
+		return;
+	struct error e;
+	error_set(&e, STATUS_ESCRIPT, "phase '%s': %d requests in a row were skipped", p->name,
+	          MAX_SKIPS);
+	session_fail(s, &e);
+}
+
+/* Build and send one request. */
+static void issue(struct session *s, struct phase *p, uint64_t id, int64_t index,
+                  uint64_t scheduled_ns)
+{
+	struct request *r = new_request(s, p, id, scheduled_ns);
+	if (!r) {
+		struct error e;
+		error_set(&e, STATUS_ELIMIT, "phase '%s': more than %llu requests in flight",
+		          p->name, (unsigned long long)s->config.max_inflight);
+		session_fail(s, &e);
+		return;
+	}
+	int rc = p->driver->build(p->driver_ctx, p, p->built++, index, &r->job);
+	if (rc == BUILD_OK) {
+		p->skipped_in_row = 0;
+		send_request(s, r);
+		return;
+	}
+	drop_request(s, r);
+	if (rc == BUILD_SKIP)
+		skipped(s, p);
+	else if (rc == BUILD_END)
+		phase_request_stop(p, PHASE_STOP_CONTENT, loop_now(s->loop));
+}
+
+int session_want(struct session *s, struct phase *p, int64_t index, uint64_t *id)
+{
+	int err = phase_want(p, s->next_id, index, loop_now(s->loop));
+	if (err)
+		return err;
+	*id = s->next_id++;
+	loop_poke(s->loop);
+	return STATUS_OK;
+}
+
+/* ---- issuing ---- */
+
+static bool may_issue(struct session *s, struct phase *p)
+{
+	if (p->state != PHASE_RUNNING)
+		return false;
+	enum phase_stop why = phase_check(p, loop_now(s->loop));
+	if (why == PHASE_STOP_NONE)
+		return true;
+	phase_request_stop(p, why, loop_now(s->loop));
+	return false;
+}
+
+static int issue_wants(struct session *s, struct phase *p, int budget)
+{
+	while (budget > 0 && p->want_count && may_issue(s, p)) {
+		struct want w = p->wants[p->want_at];
+		p->want_at = (p->want_at + 1) % p->want_cap;
+		p->want_count--;
+		issue(s, p, w.id, w.index, w.scheduled_ns);
+		budget--;
+	}
+	return budget;
+}
+
+/* An arrival is due and max_inflight is reached. True: it was dealt with. */
+static bool overloaded(struct session *s, struct phase *p)
+{
+	switch (p->config.overload) {
+	case OVERLOAD_DROP:
+		p->dropped++;
+		return true;
+	case OVERLOAD_ABORT: {
+		struct error e;
+		error_set(&e, STATUS_ELIMIT,
+		          "phase '%s': max_inflight of %llu reached (overload = \"abort\")",
+		          p->name, (unsigned long long)p->config.max_inflight);
+		if (!s->error.status)
+			s->error = e;
+		session_stop(s, PHASE_STOP_OVERLOAD);
+		return false;
+	}
+	default:
+		return false;
+	}
+}
+
+/* Arrivals that are due, in order, as many as the budget allows. */
+static int issue_schedule(struct session *s, struct phase *p, int budget)
+{
+	uint64_t due;
+	while (budget > 0 && may_issue(s, p)) {
+		int rc = pacer_peek(p->pacer, &due);
+		if (rc == 0)
+			phase_request_stop(p, PHASE_STOP_SCHEDULE, loop_now(s->loop));
+		if (rc <= 0 || due > loop_now(s->loop))
+			break;
+		bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight;
+		if (full && !overloaded(s, p))
+			break;
+		pacer_pop(p->pacer);
+		budget--;
+		if (!full)
+			issue(s, p, s->next_id++, -1, due);
+	}
+	return budget;
+}
+
+static void run_strategy(struct session *s, struct phase *p)
+{
+	if (!phase_strategy_ready(p, loop_now(s->loop)))
+		return;
+	p->strategy_waits = false;
+	p->strategy_wake_ns = 0;
+	p->strategy_told = p->state == PHASE_DRAINING;
+	if (p->driver->resume(p->driver_ctx, p) != RESUME_ALIVE)
+		p->strategy_ended = true;
+}
+
+/* A strategy that returned has asked for all that it wants. */
+static void end_strategy(struct session *s, struct phase *p)
+{
+	if (!p->pacer && p->strategy_ended && !p->want_count)
+		phase_request_stop(p, PHASE_STOP_SCHEDULE, loop_now(s->loop));
+}
+
+/* ---- phases ---- */
+
+static void start_phase(struct session *s, struct phase *p)
+{
+	phase_enter(p, PHASE_RUNNING, loop_refresh(s->loop));
+	emit_phase(s, EVENT_PHASE_START, p);
+	if (p->config.kind == PHASE_PERFORMANCE)
+		emit_plain(s, EVENT_SESSION_START_TRACKING, p->index);
+	if (p->driver->phase_start)
+		p->driver->phase_start(p->driver_ctx, p);
+}
+
+static void end_phase(struct session *s, struct phase *p)
+{
+	phase_enter(p, PHASE_ENDED, loop_now(s->loop));
+	if (p->config.kind == PHASE_PERFORMANCE)
+		emit_plain(s, EVENT_SESSION_STOP_TRACKING, p->index);
+	emit_phase(s, EVENT_PHASE_END, p);
+	if (p->driver->phase_end)
+		p->driver->phase_end(p->driver_ctx, p);
+	s->current++;
+}
+
+static void drain_phase(struct session *s, struct phase *p)
+{
+	if (p->inflight && p->config.drain) {
+		if (p->stop == PHASE_STOP_STALL || phase_drain_expired(p, loop_now(s->loop)))
+			abandon(s, p);
+		if (p->inflight)
+			return;
+	}
+	end_phase(s, p);
+}
+
+static void run_phase(struct session *s, struct phase *p)
+{
+	if (p->state == PHASE_IDLE)
+		start_phase(s, p);
+	run_strategy(s, p);
+	int budget = issue_wants(s, p, ISSUES_PER_TURN);
+	if (p->pacer)
+		budget = issue_schedule(s, p, budget);
+	end_strategy(s, p);
+	may_issue(s, p); /* the rules may hold although nothing is due */
+	if (p->state == PHASE_DRAINING) {
+		run_strategy(s, p);
+		drain_phase(s, p);
+	}
+	if (budget == 0)
+		loop_poke(s->loop);
+}
+
+/* Nothing will be issued any more: the last phase drains, or none is left. */
+static void tell_loadgen_stop(struct session *s)
+{
+	const struct phase *p = current_phase(s);
+	bool last = s->stopping || s->current >= s->phase_count - 1;
+	if (s->loadgen_stopped || !last || (p && p->state < PHASE_DRAINING))
+		return;
+	s->loadgen_stopped = true;
+	emit_plain(s, EVENT_SESSION_STOP_LOADGEN, EVENT_NONE);
+}
+
+/* After the last phase: those that did not drain get a moment for their stragglers. */
+static void wait_for_stragglers(struct session *s)
+{
+	uint64_t now = loop_now(s->loop);
+	if (!s->straggler_deadline)
+		s->straggler_deadline = now + STRAGGLER_NS;
+	if (s->inflight && now >= s->straggler_deadline)
+		abandon(s, NULL);
+	if (s->inflight)
+		return;
+	s->ended = true;
+	loop_stop(s->loop);
+}
+
+static void arm_wake(struct session *s)
+{
+	struct phase *p = current_phase(s);
+	uint64_t due = p ? phase_next_wake(p, loop_now(s->loop)) : s->straggler_deadline;
+	if (due == UINT64_MAX)
+		loop_timer_stop(s->loop, &s->wake);
+	else if (!s->wake.slot || s->wake.due_ns != due)
+		loop_timer_start(s->loop, &s->wake, due); /* slots are kept: cannot fail */
+}
+
+/* Once per turn, after everything else. */
+static void on_turn(struct loop_hook *h, uint64_t now_ns)
+{
+	struct session *s = h->data;
+	struct phase *p;
+	(void)now_ns;
+	while ((p = current_phase(s))) {
+		int at = s->current;
+		if (s->stopping && p->state == PHASE_IDLE) {
+			s->current = s->phase_count;
+			break;
+		}
+		run_phase(s, p);
+		if (s->current == at)
+			break;
+	}
+	tell_loadgen_stop(s);
+	if (!current_phase(s))
+		wait_for_stragglers(s);
+	if (!s->ended)
+		arm_wake(s);
+}
+
+static void on_wake(struct loop_timer *t, uint64_t now_ns)
+{
+	(void)t, (void)now_ns; /* the turn's hook does the work */
+}
+
+static void on_tick(struct loop_timer *t, uint64_t now_ns)
+{
+	struct session *s = t->data;
+	s->config.on_tick(s->config.ctx);
+	loop_timer_start(s->loop, t, now_ns + s->config.tick_ns);
+}
+
+/* ---- run ---- */
+
+static uint64_t abandoned(const struct session *s)
+{
+	uint64_t n = 0;
+	for (int i = 0; i < s->phase_count; i++)
+		if (s->phases[i]->config.drain)
+			n += s->phases[i]->abandoned;
+	return n;
+}
+
+static void tell_result(struct session *s, struct session_result *r)
+{
+	struct error e = { 0 };
+	r->records_lost = s->recorder ? recorder_lost(s->recorder) : 0;
+	if (recorder_close(s->recorder, &e) && !s->error.status)
+		s->error = e;
+	s->recorder = NULL;
+	r->signal = s->signal;
+	r->error = s->error;
+	r->abandoned = abandoned(s);
+	r->events_dropped = s->events_dropped + fold_lost(s->fold);
+	if (s->error.status == STATUS_ESCRIPT)
+		r->outcome = SESSION_SCRIPT_ERROR;
+	else if (s->signal)
+		r->outcome = SESSION_INTERRUPTED;
+	else if (s->error.status || r->abandoned || r->events_dropped || r->records_lost)
+		r->outcome = SESSION_FAILED;
+	else
+		r->outcome = SESSION_OK;
+}
+
+/* Ready means: subscribed. */
+static int await_subscribers(struct session *s)
+{
+	if (!s->config.subscribers)
+		return STATUS_OK;
+	uint64_t deadline = loop_refresh(s->loop) + s->config.subscribers_timeout_ns;
+	int err = publisher_await(s->publisher, s->config.subscribers, deadline);
+	if (err)
+		error_set(&s->error, err,
+		          "%u event subscriber(s) were expected at %s and did not come",
+		          s->config.subscribers, publisher_address(s->publisher));
+	return err;
+}
+
+static int run_loop(struct session *s)
+{
+	loop_hook_add(s->loop, &s->hook);
+	int err = loop_timer_start(s->loop, &s->wake, s->started_ns);
+	if (!err && s->config.on_tick && s->config.tick_ns)
+		err = loop_timer_start(s->loop, &s->tick, s->started_ns + s->config.tick_ns);
+	if (!err)
+		err = loop_run(s->loop);
+	loop_timer_stop(s->loop, &s->wake);
+	loop_timer_stop(s->loop, &s->tick);
+	loop_hook_remove(s->loop, &s->hook);
+	return err;
+}
+
+void session_run(struct session *s, struct session_result *result)
+{
+	*result = (struct session_result){ 0 };
+	if (s->config.handle_signals)
+		loop_on_signal(s->loop, on_signal, s);
+	if (!await_subscribers(s)) {
+		s->started_ns = loop_refresh(s->loop);
+		emit_started(s);
+		int err = run_loop(s);
+		if (err && !s->error.status)
+			error_set(&s->error, err, "event loop: %s", status_text(err));
+		loop_refresh(s->loop);
+		emit_plain(s, EVENT_SESSION_ENDED, EVENT_NONE);
+	}
+	if (s->publisher)
+		publisher_flush(s->publisher);
+	if (s->config.handle_signals)
+		loop_on_signal(s->loop, NULL, NULL);
+	tell_result(s, result);
+}
+
+/* ---- life ---- */
+
+static int open_outputs(struct session *s, const struct session_config *c, struct error *e)
+{
+	if (c->events) {
+		int err = publisher_open(&s->publisher, s->loop, c->events, e);
+		if (err)
+			return err;
+	}
+	return c->requests_file ? recorder_open(&s->recorder, c->requests_file, e) : STATUS_OK;
+}
+
+int session_new(struct session **out, struct loop *loop, const struct session_config *config,
+                struct error *e)
+{
+	if (config->subscribers && !config->events)
+		return error_set(e, STATUS_EINVAL, "subscribers are awaited, but events are off");
+	struct session *s = calloc(1, sizeof(*s));
+	if (!s)
+		return error_set(e, STATUS_ENOMEM, "session: out of memory");
+	s->loop = loop;
+	s->config = *config;
+	s->hook = (struct loop_hook){ .fn = on_turn, .data = s };
+	s->wake = (struct loop_timer){ .fn = on_wake, .data = s };
+	s->tick = (struct loop_timer){ .fn = on_tick, .data = s };
+	if (!s->config.max_inflight)
+		s->config.max_inflight = DEFAULT_INFLIGHT;
+	buffer_init(&s->scratch, (size_t)64 << 20);
+	if (getrandom(s->id, sizeof(s->id), 0) != sizeof(s->id))
+		s->id[0] = clock_realtime(), s->id[1] = clock_now();
+
+	int err = STATUS_ENOMEM;
+	s->name = strdup(config->name ? config->name : "");
+	if (s->name && !fold_new(&s->fold) &&
+	    !pool_new(&s->requests, sizeof(struct request), s->config.max_inflight))
+		err = open_outputs(s, config, e);
+	else
+		error_set(e, err, "session: out of memory");
+	if (err) {
+		session_free(s, 0, NULL);
+		return err;
+	}
+	*out = s;
+	return STATUS_OK;
+}
+
+int session_add_client(struct session *s, const struct client_config *config, struct client **out,
+                       struct error *e)
+{
+	if (s->client_count == MAX_CLIENTS)
+		return error_set(e, STATUS_ELIMIT, "more than %d different targets", MAX_CLIENTS);
+	int err = curl_client_new(out, s->loop, config, &sink, s, e);
+	if (!err)
+		s->clients[s->client_count++] = *out;
+	return err;
+}
+
+int session_add_phase(struct session *s, const struct phase_config *config, struct client *client,
+                      const struct driver *driver, void *ctx, struct phase **out, struct error *e)
+{
+	if (s->phase_count == FOLD_MAX_PHASES)
+		return error_set(e, STATUS_ELIMIT, "more than %d phases", FOLD_MAX_PHASES);
+	struct phase *p;
+	int err = phase_new(&p, config, driver, ctx);
+	if (err)
+		return error_set(e, err, "phase '%s': %s", config->name, status_text(err));
+	p->session = s;
+	p->client = client;
+	p->index = s->phase_count;
+	s->phases[s->phase_count++] = p;
+	*out = p;
+	return STATUS_OK;
+}
+
+uint64_t session_now(const struct session *s)
+{
+	return loop_now(s->loop);
+}
+
+uint64_t session_inflight(const struct session *s)
+{
+	const struct phase *p = s->current < s->phase_count ? s->phases[s->current] : NULL;
+	return pool_used(s->requests) + (p ? p->want_count : 0);
+}
+
+const struct fold *session_fold(const struct session *s)
+{
+	return s->fold;
+}
+
+const struct publisher *session_publisher(const struct session *s)
+{
+	return s->publisher;
+}
+
+static void fini_request(void *object)
+{
+	response_free(&((struct request *)object)->exchange.response);
+}
+
+void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered)
+{
+	if (undelivered)
+		*undelivered = 0;
+	if (!s)
+		return;
+	for (int i = 0; i < s->client_count; i++)
+		client_free(s->clients[i]);
+	publisher_close(s->publisher, deadline_ns, undelivered);
+	recorder_close(s->recorder, NULL);
+	for (int i = 0; i < s->phase_count; i++)
+		phase_free(s->phases[i]);
+	pool_free(s->requests, fini_request);
+	fold_free(s->fold);
+	buffer_free(&s->scratch);
+	free(s->name);
+	free(s);
+}

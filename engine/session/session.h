@@ -1,0 +1,98 @@
+/* session.h - runs phases: issues requests when they are due, follows them to
+ * their end, tells events, and stops in order.
+ *
+ * Owns the clients, the publisher, the fold, the recorder and every request.
+ * Session thread only. The order of things within one turn of the loop:
+ * I/O and its callbacks, timers, the clients' hooks, then the session's hook,
+ * which runs the strategy, issues what is due and looks at the stop rules.
+ * Nothing is issued from inside a callback. Rules:
+ *  1. Each issued request ends exactly once, in on_done().
+ *  2. Its events are told in this order: issued, recv_first, recv_non_first,
+ *     error, complete; a request counts for the phase that issued it.
+ *  3. A stop (signal, script, error) ends issuing at once and drains; a second
+ *     signal abandons what is in flight. Events and files are written in all cases. */
+#ifndef PERIGEE_SESSION_SESSION_H
+#define PERIGEE_SESSION_SESSION_H
+
+#include "base/loop.h"
+#include "base/status.h"
+#include "events/publisher.h"
+#include "http/client.h"
+#include "metrics/fold.h"
+#include "session/phase.h"
+#include "session/request.h"
+
+struct session;
+
+struct session_config {
+	const char *name;                      /* of the scenario; copied */
+	const struct publisher_config *events; /* NULL: no publisher */
+	unsigned subscribers; /* wait for so many subscriptions before the first request */
+	uint64_t subscribers_timeout_ns;
+	const char *requests_file;  /* NULL: none */
+	uint64_t tick_ns;           /* 0: no ticks */
+	void (*on_tick)(void *ctx); /* about every tick_ns while running */
+	void *ctx;
+	bool handle_signals;   /* SIGINT and SIGTERM stop the session */
+	uint64_t max_inflight; /* of all phases together; 0: 1 Mi */
+};
+
+enum session_outcome {
+	SESSION_OK,
+	SESSION_FAILED,      /* abandoned requests, lost events or records, a service that failed */
+	SESSION_INTERRUPTED, /* by a signal */
+	SESSION_SCRIPT_ERROR, /* session_fail() with STATUS_ESCRIPT */
+};
+
+struct session_result {
+	enum session_outcome outcome;
+	int signal;         /* that interrupted it; 0: none */
+	struct error error; /* text is "" when there is none */
+	uint64_t abandoned; /* of phases that drain */
+	uint64_t events_dropped;
+	uint64_t records_lost;
+};
+
+/* Opens publisher and recorder. The loop is borrowed. Returns 0 or a status with e filled. */
+int session_new(struct session **out, struct loop *loop, const struct session_config *config,
+                struct error *e);
+
+/* A client for phases to use; the session owns it. Returns 0 or a status with e filled. */
+int session_add_client(struct session *s, const struct client_config *config, struct client **out,
+                       struct error *e);
+
+/* Phases run in the order of adding. The phase belongs to the session. */
+int session_add_phase(struct session *s, const struct phase_config *config, struct client *client,
+                      const struct driver *driver, void *ctx, struct phase **out, struct error *e);
+
+/* Run all phases. Once per session. */
+void session_run(struct session *s, struct session_result *result);
+
+/* End in order: no more phases, drain, report. why is told as the phase's end. */
+void session_stop(struct session *s, enum phase_stop why);
+
+/* session_stop() because something failed; the first error is kept. */
+void session_fail(struct session *s, const struct error *e);
+
+/* Stop one phase: it drains and the next one begins. */
+void session_stop_phase(struct session *s, struct phase *p, enum phase_stop why);
+
+/* Ask phase p for one more request; *id names it. Returns as phase_want(). */
+int session_want(struct session *s, struct phase *p, int64_t index, uint64_t *id);
+
+/* End a request early, as CANCELLED. */
+void session_cancel(struct session *s, struct request *r);
+
+/* Tell a user's event under custom.<name>. */
+int session_custom_event(struct session *s, struct slice name, struct slice text);
+
+uint64_t session_now(const struct session *s);      /* of this turn */
+uint64_t session_inflight(const struct session *s); /* of all phases, asked for included */
+const struct fold *session_fold(const struct session *s);
+const struct publisher *session_publisher(const struct session *s); /* NULL: none */
+
+/* Close the publisher (flush, wait until deadline_ns), free all.
+ * *undelivered (may be NULL): event records that did not leave. NULL is fine. */
+void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered);
+
+#endif
