@@ -17,7 +17,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
         -Wpointer-arith -Wvla $(if $(WERROR),-Werror)
 OPT  ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(OPT) $(WARN) \
-        -Iengine $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) \
+        -Iengine $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
         $(CFLAGS)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
@@ -36,7 +36,7 @@ MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 LUA_SRC  := $(shell find lua scripts examples tests -name '*.lua' 2>/dev/null)
 
-.PHONY: FORCE all deps demo test check sanitize lint format bench fuzz install clean c-tests
+.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -73,7 +73,63 @@ c-tests: $(C_TESTS)
 -include $(OBJ:.o=.d) $(C_TESTS:=.d)
 
 deps:
-	scripts/install-deps
+	scripts/install-deps test
 
 clean:
 	rm -rf build
+
+# ---- run, test, measure ----
+
+demo:
+	@scripts/install-deps build
+	@$(MAKE) --no-print-directory all
+	@scripts/perigee run examples/quickstart.lua --out results/quickstart
+
+test:
+	@scripts/install-deps test
+	@$(MAKE) --no-print-directory all c-tests
+	@tests/run $(T)
+
+check: lint test
+
+# The same tests with AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitize:
+	@scripts/install-deps test
+	@$(MAKE) --no-print-directory SAN=address,undefined all c-tests
+	@$(MAKE) --no-print-directory SAN=address,undefined run-tests
+
+run-tests:
+	@tests/run $(T)
+
+lint:
+	@scripts/install-deps test
+	@tests/lint
+
+format:
+	clang-format -i engine/*/*.[ch] $(wildcard tests/c/*.[ch] tests/fuzz/*.c tests/bench/*.c)
+
+bench: all
+	@tests/bench/run
+
+# Each target for FUZZ_SECONDS; a crash stops it and leaves its input behind.
+FUZZ_SECONDS ?= 30
+FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+build/fuzz/%: tests/fuzz/%.c $(SRC)
+	@mkdir -p $(@D)
+	clang -std=gnu11 -D_GNU_SOURCE -g -O1 -Iengine -fsanitize=fuzzer,address,undefined \
+	      $(PKG_CFLAGS) -o $@ $< $(filter-out engine/lua/%,$(SRC)) $(MODULE_LIBS)
+
+fuzz: $(FUZZ)
+	@for f in $(FUZZ); do n=$${f##*/}; mkdir -p build/fuzz/corpus-$$n; echo "== $$n"; \
+	  ASAN_OPTIONS=detect_leaks=1 $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+	  -artifact_prefix=build/fuzz/ build/fuzz/corpus-$$n $$(ls -d tests/fuzz/corpus/$$n 2>/dev/null) || exit 1; done
+
+# ---- install ----
+
+SHARE := $(DESTDIR)$(PREFIX)/share/lua/5.1
+CLIB  := $(DESTDIR)$(PREFIX)/lib/lua/5.1
+install: all
+	install -d $(SHARE) $(CLIB) $(DESTDIR)$(PREFIX)/bin
+	cp -R lua/perigee $(SHARE)/
+	install -m 755 $(MODULE) $(CLIB)/perigee_engine.so
+	install -m 755 scripts/perigee $(DESTDIR)$(PREFIX)/bin/perigee
