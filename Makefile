@@ -126,10 +126,12 @@ fuzz: $(FUZZ)
 
 # ---- install ----
 
-SHARE := $(DESTDIR)$(PREFIX)/share/lua/5.1
-CLIB  := $(DESTDIR)$(PREFIX)/lib/lua/5.1
+# LuaRocks sets the three folders; by hand PREFIX (and DESTDIR) suffice.
+LUADIR ?= $(PREFIX)/share/lua/5.1
+LIBDIR ?= $(PREFIX)/lib/lua/5.1
+BINDIR ?= $(PREFIX)/bin
 install: all
-	install -d $(SHARE) $(CLIB) $(DESTDIR)$(PREFIX)/bin
-	cp -R lua/perigee $(SHARE)/
-	install -m 755 $(MODULE) $(CLIB)/perigee_engine.so
-	install -m 755 scripts/perigee $(DESTDIR)$(PREFIX)/bin/perigee
+	install -d $(DESTDIR)$(LUADIR) $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR)
+	cp -R lua/perigee $(DESTDIR)$(LUADIR)/
+	install -m 755 $(MODULE) $(DESTDIR)$(LIBDIR)/perigee_engine.so
+	install -m 755 scripts/perigee $(DESTDIR)$(BINDIR)/perigee
