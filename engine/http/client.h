@@ -2,14 +2,15 @@
  *
  * The owner embeds a struct exchange in its request, fills the first part and
  * submits it; the client fills `response` and calls the sink. Transports
- * (curl, later a lean one) implement struct client_ops; callers never see which.
+ * implement struct client_ops (transport.h); callers never see which.
  * Lifetime rules:
  *  1. After client_submit() returned 0, sink->done is called exactly once for
  *     the exchange, also after client_cancel() and from client_free().
  *  2. done is never called from inside client_submit() or client_cancel().
  *  3. Until done returns, the client borrows the exchange and all it points to;
  *     afterwards it does not touch them.
- *  4. first and chunk come before done; a sink may call any client function.
+ *  4. first and chunk come before done; none of them after client_cancel(). A sink
+ *     may call any client function but client_free().
  * All calls and callbacks are on the thread of the loop. */
 #ifndef PERIGEE_HTTP_CLIENT_H
 #define PERIGEE_HTTP_CLIENT_H
@@ -18,13 +19,16 @@
 #include "base/status.h"
 #include "http/response.h"
 
+/* Zeroed before its first use; afterwards its memory is reused with the next
+ * submit, until the owner calls response_free(). */
 struct exchange {
 	/* ---- set by the owner ---- */
 	const char *method; /* "POST"; NULL: the client's own */
 	const char *path;   /* "/v1/..."; NULL: the client's own. Never starts a new host */
 	const char *body;   /* NULL: none */
 	size_t body_len;
-	const char *const *headers; /* "Name: value" strings, added or replacing by name */
+	const char *const *headers; /* "Name: value", added or replacing by name; an empty
+	                               value takes a field of the client's away */
 	size_t header_count;
 	uint64_t deadline_ns;            /* absolute, for the whole exchange; 0: none */
 	uint64_t first_byte_deadline_ns; /* absolute; 0: none */
@@ -36,8 +40,9 @@ struct exchange {
 	/* ---- private to the client ---- */
 	struct loop_timer timer;      /* the nearer of the two deadlines */
 	void *transport;              /* the transport's own record of it */
-	struct exchange *prev, *next; /* all in flight */
+	struct exchange *prev, *next; /* in one of the client's lists */
 	enum failure verdict;         /* why it was cut short; FAILURE_NONE: it was not */
+	bool flying;                  /* submitted and done not yet called */
 };
 
 struct client_sink {
@@ -73,7 +78,9 @@ struct client;
 int curl_client_new(struct client **out, struct loop *loop, const struct client_config *config,
                     const struct client_sink *sink, void *ctx, struct error *e);
 
-/* Start the exchange. Returns 0; else nothing was started and done is not called. */
+/* Start the exchange. Returns 0; else nothing was started and done is not called:
+ * STATUS_EINVAL (method, path or a header is malformed, or x is in flight already),
+ * STATUS_ECLOSED (from inside client_free()), STATUS_ENOMEM. */
 int client_submit(struct client *c, struct exchange *x);
 
 /* End it early: done comes in this or the next turn with the given failure

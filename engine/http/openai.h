@@ -26,6 +26,8 @@ struct delta {
 	struct json_slice tool; /* arguments (or name) of the first tool call */
 	struct json_slice finish_reason;
 	struct json_slice error; /* message of an error object */
+	bool tool_is_name;       /* tool is the name: there were no arguments */
+	bool has_choices;        /* there was a list of choices, perhaps an empty one */
 	bool has_error;
 	bool has_usage;
 	int64_t tokens_in, tokens_out, tokens_cached; /* -1: not told */

@@ -21,7 +21,8 @@ enum decoder {
 	DECODE_COMPLETIONS, /* OpenAI completions, streamed or whole */
 };
 
-#define RESPONSE_ERROR_BODY 4096 /* bytes of the body kept when the status is 400 or above */
+#define RESPONSE_ERROR_BODY 4096  /* bytes of the body kept when the status is 400 or above */
+#define RESPONSE_CHUNK_GAPS 65536 /* gaps kept in chunk_us; later ones are only counted */
 
 struct response {
 	/* ---- set by the owner before response_start() ---- */
@@ -57,12 +58,15 @@ struct response {
 	uint32_t chunk_us_cap;
 	enum decoder decoder;
 	struct sse sse;
-	bool failed; /* failure is final; the rest is only counted */
+	uint64_t now_ns;  /* of the bytes that are being decoded */
+	size_t max_bytes; /* of text, reasoning, tools and body each */
+	bool failed;      /* the rest of the bytes is only counted */
 	void (*on_delta)(void *ctx, const struct delta *d, bool first);
 	void *on_delta_ctx;
 };
 
-/* Once in the life of the memory (zeroed before): limits and nothing else. */
+/* Set the limit of each kept part. Of zeroed memory, or again; the memory that is
+ * held stays. A client does it for its exchanges. */
 void response_init(struct response *r, size_t max_bytes);
 void response_free(struct response *r);
 

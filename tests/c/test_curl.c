@@ -1,0 +1,1179 @@
+/* The client over libcurl against real sockets. */
+#include "base/clock.h"
+#include "base/process.h"
+#include "http/client.h"
+
+#include "http_server.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#define GUARD_NS (20 * NS_PER_S) /* a test that takes longer has failed */
+#define OK_HEAD	 "HTTP/1.1 200 OK\r\n"
+#define SSE_HEAD OK_HEAD "Content-Type: text/event-stream\r\n"
+#define DATA(t)	 "data: {\"choices\":[{\"delta\":{\"content\":\"" t "\"}}]}\n\n"
+#define DONE	 "data: [DONE]\n\n"
+
+/* ---- what the server does, by path ---- */
+
+static void say_chunk(int fd, const char *data, size_t len)
+{
+	char size[32];
+	snprintf(size, sizeof(size), "%zx\r\n", len);
+	server_say(fd, size);
+	server_send(fd, data, len);
+	server_say(fd, "\r\n");
+}
+
+static bool do_plain(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, OK_HEAD "Content-Length: 5\r\n\r\nhello");
+	return true;
+}
+
+/* Back comes the request itself. */
+static bool do_echo(int fd, const struct server_request *q)
+{
+	char head[128];
+	snprintf(head, sizeof(head), OK_HEAD "Content-Length: %zu\r\n\r\n", q->len);
+	server_say(fd, head);
+	server_send(fd, q->text, q->len);
+	return true;
+}
+
+/* Chunks of 1, 2, ... bytes: an event begins and ends anywhere. */
+static bool do_sse(int fd, const struct server_request *q)
+{
+	static const char events[] = DATA("a") DATA("b") DATA("c") DONE;
+	(void)q;
+	server_say(fd, SSE_HEAD "Transfer-Encoding: chunked\r\n\r\n");
+	size_t n;
+	for (size_t at = 0, step = 1; at < sizeof(events) - 1; at += n, step++) {
+		n = sizeof(events) - 1 - at < step ? sizeof(events) - 1 - at : step;
+		say_chunk(fd, events + at, n);
+	}
+	server_say(fd, "0\r\n\r\n");
+	return true;
+}
+
+/* A stream that ends with the connection. */
+static bool do_sse_close(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, SSE_HEAD "Connection: close\r\n\r\n" DATA("a") DATA("b") DONE);
+	return false;
+}
+
+static bool do_sse_cut(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, SSE_HEAD "Connection: close\r\n\r\n" DATA("a"));
+	return false;
+}
+
+static bool do_sse_stall(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, SSE_HEAD "\r\n" DATA("a") DATA("b"));
+	server_wait_close(fd);
+	return false;
+}
+
+static bool do_sse_html(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, SSE_HEAD "\r\n<html>\n");
+	server_wait_close(fd); /* only a client that closes early gets on */
+	return false;
+}
+
+static bool do_reset(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, SSE_HEAD "Transfer-Encoding: chunked\r\n\r\n");
+	say_chunk(fd, DATA("a"), strlen(DATA("a")));
+	server_reset(fd);
+	return false;
+}
+
+static bool do_cut_chunk(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, OK_HEAD "Transfer-Encoding: chunked\r\n\r\n100\r\nonly a part");
+	return false;
+}
+
+static bool do_cut_length(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, OK_HEAD "Content-Length: 100\r\n\r\nonly a part");
+	return false;
+}
+
+static bool do_bad_chunk(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, OK_HEAD "Transfer-Encoding: chunked\r\n\r\nnonsense\r\n");
+	return false;
+}
+
+static bool do_silent(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_wait_close(fd);
+	return false;
+}
+
+static bool do_slow_head(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, "HTTP/1.1 200 O");
+	server_wait_close(fd);
+	return false;
+}
+
+static bool do_hang_up(int fd, const struct server_request *q)
+{
+	(void)fd, (void)q;
+	return false;
+}
+
+static bool do_bad_http(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, "SSH-2.0-OpenSSH_9.9\r\n\r\nhello hello hello");
+	return false;
+}
+
+static bool do_many_headers(int fd, const struct server_request *q)
+{
+	char line[1024];
+	(void)q;
+	memset(line, 'x', sizeof(line));
+	memcpy(line, "X-Padding: ", 11);
+	memcpy(line + sizeof(line) - 2, "\r\n", 2);
+	server_say(fd, OK_HEAD);
+	for (int i = 0; i < 600; i++)
+		server_send(fd, line, sizeof(line));
+	server_say(fd, "\r\n");
+	return false;
+}
+
+static bool do_long_header(int fd, const struct server_request *q)
+{
+	static char line[300000];
+	(void)q;
+	memset(line, 'x', sizeof(line));
+	server_say(fd, OK_HEAD "X-Padding: ");
+	server_send(fd, line, sizeof(line));
+	server_say(fd, "\r\n\r\n");
+	return false;
+}
+
+static bool do_continue(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" OK_HEAD
+		       "Content-Length: 2\r\n\r\nok");
+	return true;
+}
+
+static bool do_trailers(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n");
+	return true;
+}
+
+static bool do_redirect(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, "HTTP/1.1 302 Found\r\nLocation: /plain\r\nContent-Length: 0\r\n\r\n");
+	return true;
+}
+
+static bool do_status(int fd, const struct server_request *q)
+{
+	char head[128];
+	static const char body[] = "{\"error\":{\"message\":\"no, thank you\"}}";
+	snprintf(head, sizeof(head), "HTTP/1.1 %s Whatever\r\nContent-Length: %zu\r\n\r\n",
+		 q->path + strlen("/status/"), strncmp(q->text, "HEAD", 4) ? sizeof(body) - 1 : 77);
+	server_say(fd, head);
+	if (strncmp(q->text, "HEAD", 4) != 0)
+		server_say(fd, body);
+	return true;
+}
+
+static bool do_close(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, OK_HEAD "Connection: close\r\nContent-Length: 2\r\n\r\nok");
+	return false;
+}
+
+/* Closes the kept connection although it did not say so. */
+static bool do_close_silently(int fd, const struct server_request *q)
+{
+	(void)q;
+	server_say(fd, OK_HEAD "Content-Length: 2\r\n\r\nok");
+	return false;
+}
+
+static bool do_big(int fd, const struct server_request *q)
+{
+	static char block[65536];
+	(void)q;
+	memset(block, 'b', sizeof(block));
+	server_say(fd, OK_HEAD "Content-Length: 4194304\r\n\r\n");
+	for (int i = 0; i < 64; i++)
+		server_send(fd, block, sizeof(block));
+	return true;
+}
+
+static const struct {
+	const char *path;
+	bool (*answer)(int fd, const struct server_request *q);
+} behaviours[] = {
+	{ "/plain", do_plain },
+	{ "/echo", do_echo },
+	{ "/sse/close", do_sse_close },
+	{ "/sse/cut", do_sse_cut },
+	{ "/sse/stall", do_sse_stall },
+	{ "/sse/html", do_sse_html },
+	{ "/sse", do_sse },
+	{ "/reset", do_reset },
+	{ "/cut-chunk", do_cut_chunk },
+	{ "/cut-length", do_cut_length },
+	{ "/bad-chunk", do_bad_chunk },
+	{ "/silent", do_silent },
+	{ "/slow-head", do_slow_head },
+	{ "/hang-up", do_hang_up },
+	{ "/bad-http", do_bad_http },
+	{ "/many-headers", do_many_headers },
+	{ "/long-header", do_long_header },
+	{ "/continue", do_continue },
+	{ "/trailers", do_trailers },
+	{ "/redirect", do_redirect },
+	{ "/status/", do_status },
+	{ "/close-silently", do_close_silently },
+	{ "/close", do_close },
+	{ "/big", do_big },
+};
+
+static bool server_answer(struct server *s, int fd, const struct server_request *q)
+{
+	(void)s;
+	for (size_t i = 0; i < sizeof(behaviours) / sizeof(*behaviours); i++)
+		if (strncmp(q->path, behaviours[i].path, strlen(behaviours[i].path)) == 0)
+			return behaviours[i].answer(fd, q);
+	return false;
+}
+
+/* ---- the client's side ---- */
+
+struct job {
+	struct exchange x; /* first: a job is its exchange */
+	unsigned firsts, chunks, dones;
+	unsigned again; /* submit it this often from its own done */
+	struct job *other;
+	bool in_call; /* inside client_submit() or client_cancel() */
+};
+
+struct fixture {
+	struct loop *loop;
+	struct client *client;
+	struct server *server;
+	struct loop_timer guard;
+	bool expired;
+	unsigned done, want;
+	void (*on_first)(struct fixture *f, struct job *j);
+	void (*on_chunk)(struct fixture *f, struct job *j);
+	void (*on_done)(struct fixture *f, struct job *j);
+};
+
+static void sink_first(void *ctx, struct exchange *x)
+{
+	struct fixture *f = ctx;
+	struct job *j = (struct job *)x;
+	j->firsts++;
+	assert_int_equal(j->x.response.chunks, 1);
+	if (f->on_first)
+		f->on_first(f, j);
+}
+
+static void sink_chunk(void *ctx, struct exchange *x, const struct delta *d)
+{
+	struct fixture *f = ctx;
+	struct job *j = (struct job *)x;
+	assert_true(delta_has_content(d));
+	assert_true(j->firsts > 0);
+	j->chunks++;
+	if (f->on_chunk)
+		f->on_chunk(f, j);
+}
+
+static void sink_done(void *ctx, struct exchange *x)
+{
+	struct fixture *f = ctx;
+	struct job *j = (struct job *)x;
+	assert_false(j->in_call);
+	j->dones++;
+	f->done++;
+	if (f->on_done)
+		f->on_done(f, j);
+	if (f->done >= f->want)
+		loop_stop(f->loop);
+}
+
+static const struct client_sink sink = { sink_first, sink_chunk, sink_done };
+
+static void on_guard(struct loop_timer *t, uint64_t now_ns)
+{
+	struct fixture *f = t->data;
+	(void)now_ns;
+	f->expired = true;
+	loop_stop(f->loop);
+}
+
+static void make_client(struct fixture *f, const struct client_config *config)
+{
+	struct client_config c = *config;
+	struct error e = { 0 };
+	const char *url = f->server->url;
+	if (!c.urls) {
+		c.urls = &url;
+		c.url_count = 1;
+	}
+	if (curl_client_new(&f->client, f->loop, &c, &sink, f, &e))
+		fail_msg("%s", e.text);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	assert_non_null(f);
+	assert_int_equal(loop_new(&f->loop), 0);
+	f->server = server_start(NULL);
+	f->guard = (struct loop_timer){ .fn = on_guard, .data = f };
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	client_free(f->client);
+	loop_timer_stop(f->loop, &f->guard);
+	loop_free(f->loop);
+	server_stop(f->server);
+	free(f);
+	return 0;
+}
+
+static void submit(struct fixture *f, struct job *j)
+{
+	j->in_call = true;
+	assert_int_equal(client_submit(f->client, &j->x), 0);
+	j->in_call = false;
+}
+
+/* Until n more exchanges are done. */
+static void run(struct fixture *f, unsigned n)
+{
+	f->done = 0;
+	f->want = n;
+	assert_int_equal(loop_timer_start(f->loop, &f->guard, clock_now() + GUARD_NS), 0);
+	assert_int_equal(loop_run(f->loop), 0);
+	loop_timer_stop(f->loop, &f->guard);
+	assert_false(f->expired);
+	assert_int_equal(f->done, n);
+}
+
+/* One exchange with this path. */
+static struct response *one(struct fixture *f, struct job *j, const char *path)
+{
+	j->x.path = path;
+	submit(f, j);
+	run(f, 1);
+	assert_int_equal(client_inflight(f->client), 0);
+	return &j->x.response;
+}
+
+static void buffer_is(const struct buffer *b, const char *expected)
+{
+	assert_int_equal(b->len, strlen(expected));
+	assert_memory_equal(b->data, expected, b->len);
+}
+
+static bool body_has(const struct response *r, const char *text)
+{
+	return r->body.data && memmem(r->body.data, r->body.len, text, strlen(text)) != NULL;
+}
+
+/* ---- tests ---- */
+
+static void connections_are_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.response.keep_body = true };
+	make_client(f, &(struct client_config){ .path = "/plain" });
+	for (int i = 0; i < 50; i++) {
+		struct response *r = one(f, &j, i % 2 ? NULL : "/plain");
+		assert_int_equal(r->failure, FAILURE_NONE);
+		assert_int_equal(r->status, 200);
+		buffer_is(&r->body, "hello");
+		assert_int_equal(r->bytes, 5);
+		assert_true(r->sent_ns > 0 && r->sent_ns <= r->first_byte_ns);
+		assert_true(r->first_byte_ns <= r->first_ns);
+		assert_true(r->first_ns <= r->finished_ns);
+	}
+	assert_int_equal(client_connections(f->client), 1);
+	assert_int_equal(f->server->accepted, 1);
+	assert_int_equal(f->server->requests, 50);
+	response_free(&j.x.response);
+}
+
+static void a_stream_in_odd_splits(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.response.keep_text = true };
+	make_client(f, &(struct client_config){ .path = "/sse", .decoder = DECODE_CHAT });
+	for (int i = 0; i < 3; i++) {
+		j.firsts = j.chunks = 0;
+		struct response *r = one(f, &j, NULL);
+		assert_int_equal(r->failure, FAILURE_NONE);
+		assert_true(r->streamed && r->done);
+		buffer_is(&r->text, "abc");
+		assert_int_equal(r->chunks, 3);
+		assert_int_equal(j.firsts, 1);
+		assert_int_equal(j.chunks, 3);
+		assert_true(r->first_byte_ns <= r->first_ns && r->first_ns <= r->last_ns);
+		assert_true(r->last_ns <= r->finished_ns);
+	}
+	assert_int_equal(client_connections(f->client), 1);
+	response_free(&j.x.response);
+}
+
+static const struct {
+	const char *path;
+	enum failure failure;
+	int status;
+	const char *error; /* a part of it */
+} failures[] = {
+	{ "/sse/close", FAILURE_NONE, 200, "" },
+	{ "/sse/cut", FAILURE_TRUNCATED, 200, "1 events" },
+	{ "/sse/html", FAILURE_BAD_SSE, 200, "<html>" },
+	{ "/reset", FAILURE_RESET, 200, "" },
+	{ "/cut-chunk", FAILURE_RESET, 200, "" },
+	{ "/cut-length", FAILURE_RESET, 200, "" },
+	{ "/bad-chunk", FAILURE_BAD_HTTP, 200, "chunk" },
+	{ "/hang-up", FAILURE_RESET, 0, "" },
+	{ "/bad-http", FAILURE_BAD_HTTP, 0, "" },
+	{ "/many-headers", FAILURE_TOO_LARGE, 0, "" },
+	{ "/long-header", FAILURE_TOO_LARGE, 0, "" },
+	{ "/status/401", FAILURE_HTTP, 401, "no, thank you" },
+	{ "/status/429", FAILURE_HTTP, 429, "no, thank you" },
+	{ "/status/500", FAILURE_HTTP, 500, "no, thank you" },
+	{ "/plain", FAILURE_BAD_JSON, 200, "hello" },
+};
+
+static void failures_have_their_class(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	make_client(f, &(struct client_config){ .decoder = DECODE_CHAT });
+	for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++) {
+		struct response *r = one(f, &j, failures[i].path);
+		if (r->failure != failures[i].failure || r->status != failures[i].status ||
+		    !strstr(r->error, failures[i].error))
+			fail_msg("%s: %s, status %d, \"%s\"", failures[i].path,
+				 failure_name(r->failure), r->status, r->error);
+		assert_int_equal(r->error[0] == '\0', r->failure == FAILURE_NONE);
+	}
+	assert_int_equal(j.dones, sizeof(failures) / sizeof(*failures));
+	/* And the client still works. */
+	assert_int_equal(one(f, &j, "/sse")->failure, FAILURE_NONE);
+	response_free(&j.x.response);
+}
+
+static void what_is_no_failure(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.response.keep_body = true };
+	make_client(f, &(struct client_config){ 0 });
+	struct response *r = one(f, &j, "/continue");
+	assert_int_equal(r->failure, FAILURE_NONE);
+	assert_int_equal(r->status, 200);
+	buffer_is(&r->body, "ok");
+	r = one(f, &j, "/trailers");
+	assert_int_equal(r->failure, FAILURE_NONE);
+	buffer_is(&r->body, "ok");
+	r = one(f, &j, "/redirect"); /* is not followed */
+	assert_int_equal(r->failure, FAILURE_NONE);
+	assert_int_equal(r->status, 302);
+	r = one(f, &j, "/big");
+	assert_int_equal(r->failure, FAILURE_NONE);
+	assert_int_equal(r->body.len, 4194304);
+	response_free(&j.x.response);
+}
+
+static void nobody_listens(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	struct server *gone = server_start(NULL);
+	char url[64];
+	snprintf(url, sizeof(url), "%s", gone->url);
+	server_stop(gone);
+	make_client(f, &(struct client_config){ .urls = (const char *[]){ url }, .url_count = 1 });
+	for (int i = 0; i < 3; i++) {
+		struct response *r = one(f, &j, "/plain");
+		assert_int_equal(r->failure, FAILURE_REFUSED);
+		assert_int_equal(r->status, 0);
+		assert_int_equal(r->sent_ns, 0);
+		assert_int_equal(r->first_byte_ns, 0);
+		assert_true(r->error[0]);
+	}
+	response_free(&j.x.response);
+}
+
+static void the_name_is_unknown(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	make_client(f, &(struct client_config){
+			       .urls = (const char *[]){ "http://nonexistent.invalid" },
+			       .url_count = 1 });
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_DNS);
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_DNS);
+	response_free(&j.x.response);
+}
+
+/* A full backlog: the kernel answers no further SYN. */
+static void nobody_accepts(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(a);
+	char url[64];
+	int fill[4];
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	for (int i = 0; i < 4; i++) {
+		fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)!connect(fill[i], (struct sockaddr *)&a, len);
+	}
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d", ntohs(a.sin_port));
+	make_client(f, &(struct client_config){ .urls = (const char *[]){ url },
+						.url_count = 1,
+						.connect_timeout_ns = 100 * NS_PER_MS });
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_CONNECT_TIMEOUT);
+	for (int i = 0; i < 4; i++)
+		close(fill[i]);
+	close(fd);
+	response_free(&j.x.response);
+}
+
+static void no_tls_there(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	char url[64];
+	snprintf(url, sizeof(url), "https%s", f->server->url + 4);
+	make_client(f, &(struct client_config){ .urls = (const char *[]){ url },
+						.url_count = 1,
+						.connect_timeout_ns = NS_PER_S });
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_TLS);
+	response_free(&j.x.response);
+}
+
+static void deadlines_end_an_exchange(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *path;
+		bool first_byte, whole;
+		enum failure failure;
+		uint32_t chunks;
+	} rows[] = {
+		{ "/silent", true, false, FAILURE_FIRST_BYTE_TIMEOUT, 0 },
+		{ "/silent", false, true, FAILURE_TIMEOUT, 0 },
+		{ "/slow-head", true, false, FAILURE_FIRST_BYTE_TIMEOUT, 0 },
+		{ "/sse/stall", true, true, FAILURE_TIMEOUT, 2 },
+	};
+	make_client(f, &(struct client_config){ .decoder = DECODE_CHAT });
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct job j = { 0 };
+		uint64_t now = clock_now();
+		if (rows[i].first_byte)
+			j.x.first_byte_deadline_ns =
+				now + (rows[i].whole ? 2 * NS_PER_S : 50 * NS_PER_MS);
+		if (rows[i].whole)
+			j.x.deadline_ns =
+				now + (rows[i].first_byte ? 2100 * NS_PER_MS : 50 * NS_PER_MS);
+		struct response *r = one(f, &j, rows[i].path);
+		assert_int_equal(r->failure, rows[i].failure);
+		assert_int_equal(r->chunks, rows[i].chunks);
+		assert_true(r->sent_ns > 0);
+		assert_true(r->finished_ns >= now + 50 * NS_PER_MS);
+		response_free(&j.x.response);
+	}
+	/* A connection whose answer was not awaited is not used again. */
+	struct job j = { 0 };
+	assert_int_equal(one(f, &j, "/sse")->failure, FAILURE_NONE);
+	assert_int_equal(client_connections(f->client), 5);
+	response_free(&j.x.response);
+}
+
+static void a_deadline_in_the_past(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.deadline_ns = 1 };
+	make_client(f, &(struct client_config){ 0 });
+	assert_int_equal(one(f, &j, "/silent")->failure, FAILURE_TIMEOUT);
+	response_free(&j.x.response);
+}
+
+static void a_deadline_that_holds_does_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	make_client(f, &(struct client_config){ 0 });
+	for (int i = 0; i < 5; i++) {
+		j.x.deadline_ns = clock_now() + 10 * NS_PER_S;
+		j.x.first_byte_deadline_ns = clock_now() + 5 * NS_PER_S;
+		assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+	}
+	assert_int_equal(client_connections(f->client), 1);
+	response_free(&j.x.response);
+}
+
+static void servers_that_close(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	make_client(f, &(struct client_config){ 0 });
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(one(f, &j, "/close")->failure, FAILURE_NONE);
+	assert_int_equal(client_connections(f->client), 3);
+	/* A kept connection that died meanwhile is found dead or tried once more. */
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(one(f, &j, "/close-silently")->failure, FAILURE_NONE);
+	response_free(&j.x.response);
+}
+
+static void an_idle_connection_that_closes_does_not_spin(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	make_client(f, &(struct client_config){ 0 });
+	assert_int_equal(one(f, &j, "/close-silently")->failure, FAILURE_NONE);
+	/* The close arrives in the first turns; then there is nothing left to wake for. */
+	unsigned turns = 0;
+	uint64_t until = clock_now() + 100 * NS_PER_MS;
+	loop_set_spin(f->loop, 0);
+	for (uint64_t now = clock_now(); now < until; now = clock_now(), turns++)
+		assert_int_equal(loop_turn(f->loop, until - now), 0);
+	assert_true(turns < 20);
+	response_free(&j.x.response);
+}
+
+static void methods_and_bodies(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.response.keep_body = true };
+	make_client(f, &(struct client_config){ .path = "/echo?x=1" });
+	static const struct {
+		const char *method, *body;
+		const char *line;
+		const char *has, *has_not;
+	} rows[] = {
+		{ NULL, "{\"a\":1}", "POST /echo?x=1 HTTP/1.1\r\n",
+		  "\r\nContent-Type: application/json\r\n", "urlencoded" },
+		{ NULL, NULL, "POST /echo?x=1 HTTP/1.1\r\n", "\r\nContent-Length: 0\r\n",
+		  "Content-Type" },
+		{ "GET", NULL, "GET /echo?x=1 HTTP/1.1\r\n", "\r\nUser-Agent: perigee\r\n",
+		  "Content-" },
+		{ "PUT", "x", "PUT /echo?x=1 HTTP/1.1\r\n", "\r\nContent-Length: 1\r\n", "POST" },
+		{ "DELETE", NULL, "DELETE /echo?x=1 HTTP/1.1\r\n", "\r\nHost: 127.0.0.1",
+		  "Content-" },
+		{ "POST", "yy", "POST /echo?x=1 HTTP/1.1\r\n", "\r\nContent-Length: 2\r\n",
+		  "Expect" },
+		{ "GET", "z", "GET /echo?x=1 HTTP/1.1\r\n", "\r\nContent-Length: 1\r\n", "POST" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		j.x.method = rows[i].method;
+		j.x.body = rows[i].body;
+		j.x.body_len = rows[i].body ? strlen(rows[i].body) : 0;
+		struct response *r = one(f, &j, NULL);
+		assert_int_equal(r->failure, FAILURE_NONE);
+		assert_memory_equal(r->body.data, rows[i].line, strlen(rows[i].line));
+		assert_true(body_has(r, rows[i].has));
+		assert_false(body_has(r, rows[i].has_not));
+		if (rows[i].body)
+			assert_memory_equal(r->body.data + r->body.len - j.x.body_len, rows[i].body,
+					    j.x.body_len);
+	}
+	j.x.method = "HEAD";
+	j.x.body = NULL;
+	assert_int_equal(one(f, &j, "/status/204")->failure, FAILURE_NONE);
+	assert_int_equal(j.x.response.bytes, 0);
+	assert_int_equal(one(f, &j, "/status/404")->failure, FAILURE_HTTP);
+	j.x.method = "GET"; /* after HEAD a body is read again */
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+	assert_int_equal(j.x.response.bytes, 5);
+	assert_int_equal(client_connections(f->client), 1);
+	response_free(&j.x.response);
+}
+
+static void a_large_body_is_sent_without_asking(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.response.keep_body = true };
+	static char body[60000];
+	memset(body, 'q', sizeof(body));
+	make_client(f, &(struct client_config){ 0 });
+	j.x.body = body;
+	j.x.body_len = sizeof(body);
+	struct response *r = one(f, &j, "/echo");
+	assert_int_equal(r->failure, FAILURE_NONE);
+	assert_false(body_has(r, "Expect"));
+	assert_memory_equal(r->body.data + r->body.len - sizeof(body), body, sizeof(body));
+	response_free(&j.x.response);
+}
+
+static void headers_merge_by_name(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x = { .response.keep_body = true, .body = "x", .body_len = 1 } };
+	static const char *const common[] = { "Authorization: Bearer one", "X-A: common",
+					      "X-B: b" };
+	static const char *const own[] = { "x-a: own", "X-B:", "X-C: c", "content-type: text/plain",
+					   "USER-AGENT: me" };
+	make_client(f, &(struct client_config){
+			       .headers = common, .header_count = 3, .path = "/echo" });
+	struct response *r = one(f, &j, NULL);
+	assert_true(body_has(r, "\r\nX-A: common\r\n") && body_has(r, "\r\nX-B: b\r\n"));
+	j.x.headers = own;
+	j.x.header_count = 5;
+	r = one(f, &j, NULL);
+	assert_true(body_has(r, "\r\nAuthorization: Bearer one\r\n"));
+	assert_true(body_has(r, "\r\nx-a: own\r\n") && !body_has(r, "common"));
+	assert_false(body_has(r, "X-B"));
+	assert_true(body_has(r, "\r\nX-C: c\r\n"));
+	assert_true(body_has(r, "\r\ncontent-type: text/plain\r\n") && !body_has(r, "json"));
+	assert_true(body_has(r, "\r\nUSER-AGENT: me\r\n") && !body_has(r, "perigee"));
+	j.x.header_count = 0; /* and the next one is as the first */
+	r = one(f, &j, NULL);
+	assert_true(body_has(r, "\r\nX-A: common\r\n") && !body_has(r, "X-C"));
+	response_free(&j.x.response);
+}
+
+static void what_would_break_the_request_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	make_client(f, &(struct client_config){ 0 });
+	static const char *const paths[] = { "plain", ".evil.example/", "/a b", "/a\r\nX: y",
+					     "/#x" };
+	static const char *const headers[] = { "no colon", ": no name", "A B: c", "A: b\r\nC: d",
+					       "" };
+	struct job j = { 0 };
+	for (size_t i = 0; i < 5; i++) {
+		j.x = (struct exchange){ .path = paths[i] };
+		assert_int_equal(client_submit(f->client, &j.x), STATUS_EINVAL);
+		j.x = (struct exchange){ .headers = &headers[i], .header_count = 1 };
+		assert_int_equal(client_submit(f->client, &j.x), STATUS_EINVAL);
+	}
+	j.x = (struct exchange){ .method = "GET /x" };
+	assert_int_equal(client_submit(f->client, &j.x), STATUS_EINVAL);
+	j.x = (struct exchange){ .path = "/plain" };
+	submit(f, &j);
+	assert_int_equal(client_submit(f->client, &j.x), STATUS_EINVAL); /* in flight already */
+	run(f, 1);
+	assert_int_equal(j.dones, 1);
+	response_free(&j.x.response);
+}
+
+static void bad_configurations_are_named(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const urls[] = { "",
+					    "127.0.0.1",
+					    "ftp://h",
+					    "http://",
+					    "http://h:port",
+					    "http://h/?q",
+					    "http://h/#f",
+					    "file:///etc/passwd" };
+	struct client *c = NULL;
+	struct error e;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
+		struct client_config config = { .urls = &urls[i], .url_count = 1 };
+		e.text[0] = '\0';
+		assert_int_equal(curl_client_new(&c, f->loop, &config, &sink, f, &e),
+				 STATUS_EINVAL);
+		assert_non_null(strstr(e.text, "url"));
+		assert_null(c);
+	}
+	const char *good = "http://h", *bad_header = "bad";
+	struct client_config bad[] = {
+		{ .url_count = 0 },
+		{ .urls = &good, .url_count = 1, .path = "v1" },
+		{ .urls = &good, .url_count = 1, .method = "P O" },
+		{ .urls = &good, .url_count = 1, .headers = &bad_header, .header_count = 1 },
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(curl_client_new(&c, f->loop, &bad[i], &sink, f, &e),
+				 STATUS_EINVAL);
+}
+
+static void endpoints_take_turns(void **state)
+{
+	struct fixture *f = *state;
+	struct server *second = server_start(NULL);
+	char slash[80];
+	snprintf(slash, sizeof(slash), "%s/", second->url);
+	const char *urls[] = { f->server->url, slash };
+	struct job j = { 0 };
+	make_client(f, &(struct client_config){ .urls = urls, .url_count = 2, .path = "/plain" });
+	for (unsigned i = 0; i < 9; i++) {
+		j.x.endpoint = i;
+		assert_int_equal(one(f, &j, i % 3 ? NULL : "/close-silently")->failure,
+				 FAILURE_NONE);
+	}
+	assert_true(f->server->requests == 5 && second->requests == 4);
+	client_free(f->client);
+	f->client = NULL;
+	server_stop(second);
+	response_free(&j.x.response);
+}
+
+static void a_unix_socket(void **state)
+{
+	struct fixture *f = *state;
+	char dir[] = "/tmp/perigee-test-XXXXXX", path[64];
+	struct job j = { .x.response.keep_text = true };
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/socket", dir);
+	make_client(f, &(struct client_config){ .unix_socket = path, .decoder = DECODE_CHAT });
+	assert_int_equal(one(f, &j, "/sse")->failure, FAILURE_CONNECT); /* no such file */
+	struct server *s = server_start(path);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(one(f, &j, "/sse")->failure, FAILURE_NONE);
+	buffer_is(&j.x.response.text, "abc");
+	assert_int_equal(s->accepted, 1);
+	assert_int_equal(f->server->accepted, 0);
+	client_free(f->client);
+	f->client = NULL;
+	server_stop(s);
+	unlink(path);
+	rmdir(dir);
+	response_free(&j.x.response);
+}
+
+#define PARALLEL 300 /* more than one multi handle takes */
+
+static void resubmit(struct fixture *f, struct job *j)
+{
+	assert_int_equal(j->x.response.failure, FAILURE_NONE);
+	if (j->again) {
+		j->again--;
+		submit(f, j);
+	}
+}
+
+static void many_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct job *jobs = calloc(PARALLEL, sizeof(*jobs));
+	assert_non_null(jobs);
+	make_client(f, &(struct client_config){ .path = "/sse", .decoder = DECODE_CHAT });
+	f->on_done = resubmit; /* from inside done */
+	for (int i = 0; i < PARALLEL; i++) {
+		jobs[i].again = 4;
+		jobs[i].x.deadline_ns = clock_now() + 2 * GUARD_NS;
+		submit(f, &jobs[i]);
+	}
+	assert_int_equal(client_inflight(f->client), PARALLEL);
+	run(f, 5 * PARALLEL);
+	assert_int_equal(client_inflight(f->client), 0);
+	assert_true(client_connections(f->client) <= PARALLEL);
+	for (int i = 0; i < PARALLEL; i++) {
+		assert_int_equal(jobs[i].dones, 5);
+		assert_int_equal(jobs[i].firsts, 5);
+		assert_int_equal(jobs[i].chunks, 15);
+		response_free(&jobs[i].x.response);
+	}
+	free(jobs);
+}
+
+static void cancel_now(struct fixture *f, struct job *j)
+{
+	j->in_call = true;
+	client_cancel(f->client, &j->x, FAILURE_CANCELLED);
+	j->in_call = false;
+}
+
+static void cancel_before_anything(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.path = "/silent" };
+	make_client(f, &(struct client_config){ 0 });
+	client_cancel(f->client, &j.x, FAILURE_CANCELLED); /* not in flight: nothing */
+	submit(f, &j);
+	cancel_now(f, &j);
+	cancel_now(f, &j); /* twice is once */
+	assert_int_equal(j.dones, 0);
+	run(f, 1);
+	assert_int_equal(j.dones, 1);
+	assert_int_equal(j.x.response.failure, FAILURE_CANCELLED);
+	cancel_now(f, &j); /* over: nothing */
+	assert_int_equal(client_inflight(f->client), 0);
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+	response_free(&j.x.response);
+}
+
+static void cancel_from_first(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	make_client(f, &(struct client_config){ .decoder = DECODE_CHAT });
+	f->on_first = cancel_now;
+	assert_int_equal(one(f, &j, "/sse/stall")->failure, FAILURE_CANCELLED);
+	assert_int_equal(j.firsts, 1);
+	assert_int_equal(j.chunks, 0);
+	f->on_first = NULL;
+	f->on_chunk = cancel_now;
+	j.firsts = 0;
+	assert_int_equal(one(f, &j, "/sse/stall")->failure, FAILURE_CANCELLED);
+	assert_int_equal(j.chunks,
+			 1); /* nothing after the cancel, though two events came at once */
+	assert_int_equal(j.dones, 2);
+	assert_int_equal(client_connections(f->client), 2);
+	response_free(&j.x.response);
+}
+
+static void submit_other(struct fixture *f, struct job *j)
+{
+	if (j->other && !j->other->dones && !j->other->x.flying)
+		submit(f, j->other);
+}
+
+static void submit_from_first(void **state)
+{
+	struct fixture *f = *state;
+	struct job b = { .x.path = "/sse" }, a = { .x.path = "/sse", .other = &b };
+	make_client(f, &(struct client_config){ .decoder = DECODE_CHAT });
+	f->on_first = submit_other;
+	submit(f, &a);
+	run(f, 2);
+	assert_int_equal(a.x.response.failure, FAILURE_NONE);
+	assert_int_equal(b.x.response.failure, FAILURE_NONE);
+	response_free(&a.x.response);
+	response_free(&b.x.response);
+}
+
+static void cancel_other(struct fixture *f, struct job *j)
+{
+	if (j->other)
+		cancel_now(f, j->other);
+}
+
+static void cancel_another_from_done(void **state)
+{
+	struct fixture *f = *state;
+	struct job b = { .x.path = "/silent" }, a = { .x.path = "/plain", .other = &b };
+	make_client(f, &(struct client_config){ 0 });
+	f->on_done = cancel_other;
+	submit(f, &b);
+	submit(f, &a);
+	run(f, 2);
+	assert_int_equal(a.x.response.failure, FAILURE_NONE);
+	assert_int_equal(b.x.response.failure, FAILURE_CANCELLED);
+	assert_int_equal(a.dones + b.dones, 2);
+	response_free(&a.x.response);
+	response_free(&b.x.response);
+}
+
+/* Each done cancels the next one, which may have ended in the same turn. */
+static void cancels_race_with_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct job jobs[32] = { 0 };
+	make_client(f, &(struct client_config){ .path = "/plain" });
+	f->on_done = cancel_other;
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < 32; i++) {
+			jobs[i].other = &jobs[(i + 1) % 32];
+			submit(f, &jobs[i]);
+		}
+		run(f, 32);
+	}
+	for (int i = 0; i < 32; i++) {
+		assert_int_equal(jobs[i].dones, 20);
+		response_free(&jobs[i].x.response);
+	}
+}
+
+static void refused_while_closing(struct fixture *f, struct job *j)
+{
+	assert_int_equal(client_submit(f->client, &j->x), STATUS_ECLOSED);
+}
+
+static void free_with_exchanges_in_flight(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const paths[] = { "/silent", "/sse/stall", "/slow-head", "/plain" };
+	struct job jobs[16] = { 0 };
+	make_client(f, &(struct client_config){ .decoder = DECODE_CHAT });
+	for (int i = 0; i < 12; i++) {
+		jobs[i].x.path = paths[i % 3];
+		jobs[i].x.deadline_ns = clock_now() + GUARD_NS;
+		submit(f, &jobs[i]);
+	}
+	struct job last = { .x.path = "/sse" };
+	submit(f, &last);
+	run(f, 1);
+	for (int i = 12; i < 16; i++) { /* these have not even begun */
+		jobs[i].x.path = paths[3];
+		submit(f, &jobs[i]);
+	}
+	f->on_done = refused_while_closing;
+	f->done = 0;
+	client_free(f->client);
+	f->client = NULL;
+	assert_int_equal(f->done, 16);
+	for (int i = 0; i < 16; i++) {
+		assert_int_equal(jobs[i].dones, 1);
+		assert_int_equal(jobs[i].x.response.failure, FAILURE_ABANDONED);
+		response_free(&jobs[i].x.response);
+	}
+	response_free(&last.x.response);
+}
+
+static void free_while_resolving(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.path = "/" };
+	make_client(f, &(struct client_config){
+			       .urls = (const char *[]){ "http://nonexistent.invalid" },
+			       .url_count = 1 });
+	submit(f, &j);
+	assert_int_equal(loop_turn(f->loop, 0), 0);
+	client_free(f->client);
+	f->client = NULL;
+	assert_int_equal(j.dones, 1);
+	response_free(&j.x.response);
+}
+
+/* ---- a server that others wrote ---- */
+
+static void write_file(const char *dir, const char *name, const char *text)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static struct process *start_nginx(const char *dir)
+{
+	char config[2048], conf_path[128], prefix[128], line[512];
+	struct process *p = NULL;
+	snprintf(config, sizeof(config),
+		 "daemon off; worker_processes 1; pid %s/pid; error_log /dev/stdout notice;\n"
+		 "events {} http { access_log off; root %s; keepalive_requests 1000000;\n"
+		 "client_body_temp_path %s/t1; proxy_temp_path %s/t2; fastcgi_temp_path %s/t3;\n"
+		 "uwsgi_temp_path %s/t4; scgi_temp_path %s/t5;\n"
+		 "server { listen unix:%s/socket; } }\n",
+		 dir, dir, dir, dir, dir, dir, dir, dir);
+	write_file(dir, "nginx.conf", config);
+	snprintf(conf_path, sizeof(conf_path), "%s/nginx.conf", dir);
+	snprintf(prefix, sizeof(prefix), "%s/", dir);
+	const char *argv[] = { "nginx", "-e", "/dev/stdout", "-p", prefix, "-c", conf_path, NULL };
+	if (process_spawn(&p, argv, NULL))
+		skip(); /* not installed */
+	uint64_t deadline = clock_now() + 10 * NS_PER_S;
+	while (process_read_line(p, line, sizeof(line), deadline) >= 0)
+		if (strstr(line, "start worker process"))
+			return p;
+	process_stop(p, 0);
+	return NULL;
+}
+
+static void nginx_serves_a_file(void **state)
+{
+	struct fixture *f = *state;
+	char dir[] = "/tmp/perigee-test-XXXXXX", socket_path[64];
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chmod(dir, 0755), 0);
+	write_file(dir, "hello.txt", "hello from a file\n");
+	struct process *nginx = start_nginx(dir);
+	assert_non_null(nginx);
+	snprintf(socket_path, sizeof(socket_path), "%s/socket", dir);
+	make_client(f, &(struct client_config){ .unix_socket = socket_path, .method = "GET" });
+	struct job j = { .x.response.keep_body = true };
+	for (int i = 0; i < 20; i++) {
+		struct response *r = one(f, &j, "/hello.txt");
+		assert_int_equal(r->failure, FAILURE_NONE);
+		buffer_is(&r->body, "hello from a file\n");
+	}
+	assert_int_equal(client_connections(f->client), 1);
+	struct response *r = one(f, &j, "/missing");
+	assert_int_equal(r->failure, FAILURE_HTTP);
+	assert_int_equal(r->status, 404);
+	assert_true(body_has(r, "nginx"));
+	response_free(&j.x.response);
+	process_stop(nginx, clock_now());
+	char command[128];
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(connections_are_kept),
+		TEST(a_stream_in_odd_splits),
+		TEST(failures_have_their_class),
+		TEST(what_is_no_failure),
+		TEST(nobody_listens),
+		TEST(the_name_is_unknown),
+		TEST(nobody_accepts),
+		TEST(no_tls_there),
+		TEST(deadlines_end_an_exchange),
+		TEST(a_deadline_in_the_past),
+		TEST(a_deadline_that_holds_does_nothing),
+		TEST(servers_that_close),
+		TEST(an_idle_connection_that_closes_does_not_spin),
+		TEST(methods_and_bodies),
+		TEST(a_large_body_is_sent_without_asking),
+		TEST(headers_merge_by_name),
+		TEST(what_would_break_the_request_is_refused),
+		TEST(bad_configurations_are_named),
+		TEST(endpoints_take_turns),
+		TEST(a_unix_socket),
+		TEST(many_at_once),
+		TEST(cancel_before_anything),
+		TEST(cancel_from_first),
+		TEST(submit_from_first),
+		TEST(cancel_another_from_done),
+		TEST(cancels_race_with_ends),
+		TEST(free_with_exchanges_in_flight),
+		TEST(free_while_resolving),
+		TEST(nginx_serves_a_file),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,213 @@
+#include "base/status.h"
+#include "http/openai.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void slice_is(const struct json_slice *s, const char *expected)
+{
+	struct buffer b;
+	buffer_init(&b, 4096);
+	assert_int_equal(json_slice_text(s, &b), 0);
+	assert_int_equal(b.len, strlen(expected));
+	if (b.len)
+		assert_memory_equal(b.data, expected, b.len);
+	buffer_free(&b);
+}
+
+/* The text ends where its allocation ends. The slices of d stay valid until free(). */
+static char *decode(struct delta *d, const char *json, int expected)
+{
+	size_t len = strlen(json);
+	char *copy = malloc(len ? len : 1);
+	const char *why = NULL;
+	assert_non_null(copy);
+	memcpy(copy, json, len);
+	assert_int_equal(openai_decode(d, copy, len, &why), expected);
+	if (expected)
+		assert_non_null(why);
+	return copy;
+}
+
+#define CHAT(delta) "{\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":null}]}"
+
+static const struct {
+	const char *json;
+	const char *content, *reasoning, *tool, *finish;
+	const char *why;
+} cases[] = {
+	{ CHAT("{\"content\":\"Hi\"}"), "Hi", "", "", "", "content" },
+	{ CHAT("{\"role\":\"assistant\",\"content\":\"\"}"), "", "", "", "", "role only" },
+	{ CHAT("{\"role\":\"assistant\",\"content\":null}"), "", "", "", "", "null content" },
+	{ CHAT("null"), "", "", "", "", "null delta" },
+	{ CHAT("{\"content\":[{\"type\":\"text\"}]}"), "", "", "", "", "another type" },
+	{ CHAT("{\"content\":\"a\\n\\u00e9\\ud83d\\ude00\"}"), "a\n\xc3\xa9\xf0\x9f\x98\x80", "",
+	  "", "", "escapes" },
+	{ CHAT("{\"reasoning_content\":\"hm\"}"), "", "hm", "", "", "reasoning_content" },
+	{ CHAT("{\"reasoning\":\"hm\"}"), "", "hm", "", "", "reasoning" },
+	{ CHAT("{\"reasoning\":\"hm\",\"reasoning_content\":null}"), "", "hm", "", "", "one null" },
+	{ CHAT("{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}"),
+	  "", "", "f", "", "tool name" },
+	{ CHAT("{\"tool_calls\":[{\"function\":{\"arguments\":\"{}\",\"name\":\"f\"}}]}"), "", "",
+	  "{}", "", "arguments win" },
+	{ CHAT("{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},"
+	       "{\"function\":{\"arguments\":\"[]\"}}]}"),
+	  "", "", "{}", "", "the first call" },
+	{ CHAT("{\"tool_calls\":[{\"function\":null},{\"id\":\"x\"},null]}"), "", "", "", "",
+	  "tool calls without anything" },
+	{ "{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}", "", "", "", "stop",
+	  "finish" },
+	{ "{\"choices\":[{\"finish_reason\":\"length\",\"delta\":{\"content\":\"x\"}}]}", "x", "",
+	  "", "length", "any key order" },
+	{ "{\"choices\":[{\"delta\":{\"content\":\"\"}},{\"delta\":{\"content\":\"b\"}},"
+	  "{\"delta\":{\"content\":\"c\"}}]}",
+	  "b", "", "", "", "the first that carries anything" },
+	{ "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"whole\"},"
+	  "\"finish_reason\":\"stop\"}]}",
+	  "whole", "", "", "stop", "a whole answer" },
+	{ "{\"choices\":[{\"text\":\"t\",\"logprobs\":{\"a\":[1,{\"text\":\"no\"}]}}]}", "t", "",
+	  "", "", "completions" },
+	{ "{\"choices\":[]}", "", "", "", "", "no choices" },
+	{ "{\"choices\":null}", "", "", "", "", "null choices" },
+	{ "{\"content\":\"no\",\"delta\":{\"content\":\"no\"}}", "", "", "", "", "wrong level" },
+	{ " { } ", "", "", "", "", "nothing" },
+};
+
+static void fields_are_found(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct delta d;
+		char *copy = decode(&d, cases[i].json, 0);
+		slice_is(&d.content, cases[i].content);
+		slice_is(&d.reasoning, cases[i].reasoning);
+		slice_is(&d.tool, cases[i].tool);
+		slice_is(&d.finish_reason, cases[i].finish);
+		assert_int_equal(delta_has_content(&d),
+				 *cases[i].content || *cases[i].reasoning || *cases[i].tool);
+		assert_false(d.has_error);
+		assert_false(d.has_usage);
+		assert_int_equal(d.tokens_out, -1);
+		free(copy);
+	}
+}
+
+static void names_are_told_from_arguments(void **state)
+{
+	(void)state;
+	struct delta d;
+	free(decode(&d, CHAT("{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}"), 0));
+	assert_true(d.tool_is_name);
+	free(decode(&d,
+		    CHAT("{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"1\"}}]}"),
+		    0));
+	assert_false(d.tool_is_name);
+}
+
+static void usage_is_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *json;
+		bool has;
+		int64_t in, out, cached;
+	} rows[] = {
+		{ "{\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"total_tokens\":12,"
+		  "\"completion_tokens\":7,\"prompt_tokens_details\":{\"audio\":0,\"cached_"
+		  "tokens\":3}}}",
+		  true, 5, 7, 3 },
+		{ "{\"usage\":{\"prompt_tokens_details\":null,\"completion_tokens\":1}}", true, -1,
+		  1, -1 },
+		{ "{\"usage\":null}", false, -1, -1, -1 },
+		{ "{\"usage\":{\"prompt_tokens\":\"5\",\"completion_tokens\":-1}}", true, -1, -1,
+		  -1 },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct delta d;
+		free(decode(&d, rows[i].json, 0));
+		assert_int_equal(d.has_usage, rows[i].has);
+		assert_int_equal(d.tokens_in, rows[i].in);
+		assert_int_equal(d.tokens_out, rows[i].out);
+		assert_int_equal(d.tokens_cached, rows[i].cached);
+	}
+}
+
+static void errors_are_found(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *json;
+		bool has;
+		const char *message;
+	} rows[] = {
+		{ "{\"error\":{\"code\":1,\"message\":\"too \\\"big\\\"\"}}", true, "too \"big\"" },
+		{ "{\"error\":\"broken\"}", true, "broken" },
+		{ "{\"error\":{}}", true, "" },
+		{ "{\"error\":null,\"choices\":[]}", false, "" },
+		{ "{\"error\":false}", false, "" },
+		{ "{\"message\":\"flat\",\"object\":\"error\"}", true, "flat" },
+		{ "{\"message\":\"no\",\"object\":\"list\"}", false, "" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct delta d;
+		char *copy = decode(&d, rows[i].json, 0);
+		assert_int_equal(d.has_error, rows[i].has);
+		slice_is(&d.error, rows[i].message);
+		free(copy);
+	}
+}
+
+static void malformed_json_is_refused(void **state)
+{
+	(void)state;
+	static const char *const bad[] = { "",
+					   "[]",
+					   "1",
+					   "{",
+					   "{} x",
+					   "{\"a\":}",
+					   "{\"a\" 1}",
+					   "{\"choices\":[}",
+					   "nope",
+					   "{\"a\":1,}",
+					   "{\"usage\":{]}",
+					   "{\"error\":{\"message\":}}" };
+	struct delta d;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		free(decode(&d, bad[i], STATUS_EPROTO));
+}
+
+static void every_cut_is_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		size_t len = strlen(cases[i].json);
+		while (cases[i].json[len - 1] == ' ')
+			len--;
+		for (size_t cut = 0; cut < len; cut++) {
+			char *text = strndup(cases[i].json, cut);
+			struct delta d;
+			assert_non_null(text);
+			free(decode(&d, text, STATUS_EPROTO));
+			free(text);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fields_are_found),
+		cmocka_unit_test(names_are_told_from_arguments),
+		cmocka_unit_test(usage_is_read),
+		cmocka_unit_test(errors_are_found),
+		cmocka_unit_test(malformed_json_is_refused),
+		cmocka_unit_test(every_cut_is_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
