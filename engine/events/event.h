@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #define EVENT_TOPIC_SIZE 40 /* topics are padded to it with NUL on the wire */
+#define EVENT_CUSTOM_MAX 32 /* bytes of the name of a custom event */
 
 /*  enum, topic. In the causal order in which a flush sends them. */
 #define EVENT_MAP(X)                                                                               \
@@ -55,7 +56,8 @@ struct slice {
  * pointers, EVENT_NONE for the signed ones. event_init() sets all so. */
 struct event {
 	enum event_type type;
-	struct slice custom; /* CUSTOM: the name after "custom.", at most 32 bytes */
+	struct slice custom; /* CUSTOM: the name after "custom."; written cut to EVENT_CUSTOM_MAX
+	                        bytes, with '_' for each byte that is not visible ASCII */
 
 	/* every event */
 	uint64_t seq;          /* gap-free per session, from 0 */
@@ -87,7 +89,8 @@ struct event {
 	const uint32_t *chunk_us; /* gaps between chunks; [0] is first_ns to the second chunk */
 	uint32_t chunk_us_count;
 
-	/* data: output of COMPLETE and RECV_*, prompt of ISSUED; with record_text only */
+	/* data: output of COMPLETE and RECV_*, prompt of ISSUED, with record_text only;
+	 * what the script told with a CUSTOM event */
 	struct slice text;
 	struct slice reasoning;
 
@@ -105,6 +108,10 @@ struct event {
 	struct slice end_reason; /* PHASE_END: which rule ended it */
 	int64_t dropped;         /* PHASE_END: arrivals refused by overload = "drop" */
 	int64_t open_load;       /* PHASE_START: 1 when it has a schedule of its own */
+
+	/* Set by the publisher alone: records of custom events before this one that the
+	 * mlcommons framing could not carry, so that their seq is no loss. */
+	uint64_t left_out;
 };
 
 void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns);
@@ -118,14 +125,15 @@ void event_topic_bytes(const struct event *e, char out[EVENT_TOPIC_SIZE]);
 /* Does the type bypass batching (session.*)? */
 bool event_is_control(enum event_type type);
 
-/* Append the MessagePack record. Returns 0, STATUS_ELIMIT or STATUS_ENOMEM;
- * after a failure the buffer is as before. */
+/* Append the MessagePack record; bytes of texts that are not UTF-8 become U+FFFD.
+ * Returns 0, STATUS_ELIMIT (near the buffer's limit also when it might just fit)
+ * or STATUS_ENOMEM; after a failure the buffer is as before. */
 int event_encode(const struct event *e, struct buffer *out);
 
-/* Read one record of len bytes; *e borrows from data. chunk_us needs room that
- * the caller lends: chunk_room values, the rest is passed over (but counted in
- * chunk_us_count only up to chunk_room). Unknown keys are skipped.
- * Returns 0 or STATUS_EPROTO. */
+/* Read one record of len bytes; *e borrows from data and from chunk_space, which
+ * the caller lends for chunk_us: chunk_room values (0: NULL is fine), the rest is
+ * passed over. Unknown keys are skipped; event_type and timestamp_ns must be there.
+ * Returns 0 or STATUS_EPROTO, and then *e is not to be used. */
 int event_decode(struct event *e, const char *data, size_t len, uint32_t *chunk_space,
                  uint32_t chunk_room);
 

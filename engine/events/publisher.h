@@ -3,12 +3,16 @@
  * Owned by the session, used on its thread only. A record is encoded once, into
  * the buffer of its topic; a flush makes one frame of each non-empty buffer, in
  * the order of EVENT_MAP. A frame leaves the queue only after its send
- * succeeded. Rules:
+ * succeeded, its memory is given up only when ZeroMQ released it. Rules:
  *  1. put() never waits; what the socket does not take stays queued.
- *  2. Queued bytes never pass max_bytes: beyond it records are dropped, counted
- *     in stats.dropped, and the caller must tell (overflow = "drop").
- *  3. session.* events are sent alone, after a flush of all before them.
- *  4. No subscriber: frames are sent and go nowhere; that is no loss. */
+ *  2. Bytes that are buffered, queued or inside ZeroMQ never pass max_bytes: beyond
+ *     it records are dropped, counted in stats.dropped, and the caller must tell
+ *     (overflow = "drop"). The last 64 KiB of it (an eighth, when that is less)
+ *     are kept for session.* events, so that a subscriber learns of the end.
+ *  3. session.* events and phase_start, phase_end are sent alone, after a flush of
+ *     all before them: no frame spans two phases.
+ *  4. No subscriber: frames are sent and go nowhere; that is no loss.
+ *  5. With several subscribers the slowest sets the pace. */
 #ifndef PERIGEE_EVENTS_PUBLISHER_H
 #define PERIGEE_EVENTS_PUBLISHER_H
 
@@ -24,10 +28,10 @@ enum framing {
 struct publisher_config {
 	const char *address; /* "ipc:///path", "tcp://127.0.0.1:5600" (port 0 or *: any free) */
 	enum framing framing;
-	uint32_t send_threshold; /* records; 0: 1000 */
+	uint32_t send_threshold; /* records; 0: 1000. A subscriber puts at most 64 Ki in order */
 	size_t batch_bytes;      /* flush at; 0: 256 KiB */
 	uint64_t max_age_ns;     /* flush when the oldest record is so old; 0: 100 ms */
-	size_t max_bytes;        /* bound on buffered and queued bytes; 0: 256 MiB */
+	size_t max_bytes;        /* bound on what is not delivered yet; 0: 256 MiB */
 	int hwm;                 /* frames inside ZeroMQ per subscriber; 0: 1000 */
 };
 
@@ -40,21 +44,24 @@ struct publisher_stats {
 	uint64_t bytes;    /* of these frames */
 	uint64_t buffered; /* records in topic buffers now */
 	uint64_t pending;  /* records in frames that wait for the socket now */
+	uint64_t held;     /* bytes that count against max_bytes now */
 	uint64_t subscriptions; /* now */
 };
 
 struct publisher;
 
-/* Bind. *out belongs to the caller, who closes it before freeing the loop.
- * Returns 0, STATUS_EADDRINUSE, _EINVAL, _EACCES, _ENOMEM or _EIO with e filled. */
+/* Bind. *out belongs to the caller, who closes it before freeing the loop. A socket
+ * file that nobody listens on is replaced.
+ * Returns 0, STATUS_EADDRINUSE, _EINVAL, _EACCES, _ENOENT, _ENOMEM or _EIO with e filled. */
 int publisher_open(struct publisher **out, struct loop *loop, const struct publisher_config *config,
                    struct error *e);
 
 /* The bound address, with the real port. */
 const char *publisher_address(const struct publisher *p);
 
-/* Wait until `count` subscriptions have arrived: ready means *subscribed*.
- * Turns the loop while waiting. Returns 0 or STATUS_ETIMEDOUT. */
+/* Wait until `count` subscriptions (one for each topic of each subscriber) have
+ * arrived: ready means *subscribed*. Turns the loop while waiting.
+ * Returns 0, STATUS_ETIMEDOUT or STATUS_EIO. */
 int publisher_await(struct publisher *p, unsigned count, uint64_t deadline_ns);
 
 /* Accept one event. Returns 0, or STATUS_ELIMIT / STATUS_ENOMEM: it was dropped and counted. */
@@ -65,9 +72,10 @@ int publisher_flush(struct publisher *p);
 
 void publisher_stats(const struct publisher *p, struct publisher_stats *out);
 
-/* Flush, wait until the peers have taken everything or deadline_ns, free.
- * *undelivered (may be NULL): records that were still queued. NULL p is fine.
- * Returns 0 or STATUS_ETIMEDOUT. */
+/* Flush, wait until the operating system has taken everything for every peer or
+ * deadline_ns, free. Does not turn the loop, blocks at most until the deadline.
+ * *undelivered (may be NULL): records still queued by us or by ZeroMQ at the
+ * deadline. NULL p is fine. Returns 0 or STATUS_ETIMEDOUT. */
 int publisher_close(struct publisher *p, uint64_t deadline_ns, uint64_t *undelivered);
 
 #endif

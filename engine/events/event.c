@@ -1,0 +1,125 @@
+#include "events/event.h"
+
+#include "events/event_keys.h"
+
+#include <string.h>
+
+#define CUSTOM_PREFIX     "custom."
+#define CUSTOM_PREFIX_LEN (sizeof(CUSTOM_PREFIX) - 1)
+
+_Static_assert(CUSTOM_PREFIX_LEN + EVENT_CUSTOM_MAX < EVENT_TOPIC_SIZE, "a topic ends with a NUL");
+
+const struct event_key event_keys[EVENT_KEY_COUNT] = {
+#define X(key, kind_, member)                                                                      \
+	{ key, sizeof(key) - 1, KIND_##kind_, (uint16_t)offsetof(struct event, member) },
+	EVENT_KEYS(X)
+#undef X
+};
+
+void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns)
+{
+	*e = (struct event){
+		.type = type,
+		.timestamp_ns = timestamp_ns,
+		.phase = EVENT_NONE,
+		.worker_id = EVENT_NONE,
+		.index = EVENT_NONE,
+		.turn = EVENT_NONE,
+		.bytes_in = EVENT_NONE,
+		.bytes_out = EVENT_NONE,
+		.tokens_in = EVENT_NONE,
+		.tokens_out = EVENT_NONE,
+		.dropped = EVENT_NONE,
+		.open_load = EVENT_NONE,
+	};
+}
+
+const char *event_topic(enum event_type type)
+{
+	static const char *const topics[EVENT_TYPE_COUNT] = {
+#define X(id, topic) topic,
+		EVENT_MAP(X)
+#undef X
+	};
+	return (unsigned)type < EVENT_TYPE_COUNT ? topics[type] : "unknown";
+}
+
+/* A name from a script may hold anything, a topic only visible ASCII. */
+static size_t put_custom(char *out, struct slice name)
+{
+	size_t n = name.len < EVENT_CUSTOM_MAX ? name.len : EVENT_CUSTOM_MAX;
+	for (size_t i = 0; i < n; i++)
+		out[i] = name.data[i] > 0x20 && name.data[i] < 0x7f ? name.data[i] : '_';
+	return n;
+}
+
+size_t event_full_topic(const struct event *e, char out[EVENT_TOPIC_SIZE])
+{
+	size_t n;
+	if (e->type == EVENT_CUSTOM) {
+		memcpy(out, CUSTOM_PREFIX, CUSTOM_PREFIX_LEN);
+		n = CUSTOM_PREFIX_LEN + put_custom(out + CUSTOM_PREFIX_LEN, e->custom);
+	} else {
+		const char *topic = event_topic(e->type);
+		n = strlen(topic);
+		memcpy(out, topic, n);
+	}
+	out[n] = '\0';
+	return n;
+}
+
+void event_topic_bytes(const struct event *e, char out[EVENT_TOPIC_SIZE])
+{
+	size_t n = event_full_topic(e, out);
+	memset(out + n, 0, EVENT_TOPIC_SIZE - n);
+}
+
+bool event_is_control(enum event_type type)
+{
+	return type <= EVENT_SESSION_STOP_TRACKING;
+}
+
+static bool is_error(enum event_type type)
+{
+	return type >= EVENT_ERROR_GENERIC && type <= EVENT_ERROR_CLIENT;
+}
+
+static struct slice or_empty(struct slice s)
+{
+	return s.data ? s : (struct slice){ "", 0 };
+}
+
+void event_data(const struct event *e, struct event_data *out)
+{
+	*out = (struct event_data){ 0 };
+	if (is_error(e->type)) {
+		if (!e->error_type.data && !e->error_message.data)
+			return;
+		out->tag = EVENT_DATA_ERROR;
+		out->part[0] = or_empty(e->error_type);
+		out->part[1] = or_empty(e->error_message);
+		out->count = 2;
+		return;
+	}
+	if (!e->text.data && !e->reasoning.data)
+		return;
+	out->part[0] = or_empty(e->text);
+	out->part[1] = e->reasoning;
+	out->count = 1;
+	if (e->type == EVENT_SAMPLE_ISSUED) {
+		out->tag = EVENT_DATA_PROMPT;
+	} else if (e->type != EVENT_CUSTOM) {
+		out->tag = EVENT_DATA_TEXT;
+		out->count = e->reasoning.data ? 2 : 1;
+	}
+}
+
+void event_uuid_hex(const uint64_t uuid[2], char out[32])
+{
+	static const char digits[] = "0123456789abcdef";
+	for (int half = 0; half < 2; half++) {
+		uint64_t v = uuid[half];
+		for (int i = 15; i >= 0; i--, v >>= 4)
+			out[half * 16 + i] = digits[v & 15];
+	}
+}

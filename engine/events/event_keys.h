@@ -1,0 +1,103 @@
+/* event_keys.h - the keys of a record: one table for the encoder, the decoder
+ * and the JSON form. Private to event*.c. */
+#ifndef PERIGEE_EVENTS_EVENT_KEYS_H
+#define PERIGEE_EVENTS_EVENT_KEYS_H
+
+#include "events/event.h"
+
+/* Kinds, and when a field is absent:
+ *   TYPE, STAMP (uint64_t)             never
+ *   UUID, NAME (slice), TURN (int64_t) never on the wire: "", "" and nil stand for none
+ *   DATA                               nil when there is none
+ *   TEXT (slice)                       data is NULL
+ *   TIME (uint64_t), COUNT (uint32_t), CODE (int32_t)  0
+ *   ID (int32_t), NUMBER (int64_t)     negative
+ *   FAILURE                            FAILURE_NONE
+ *   GAPS                               no values */
+
+/*  key, kind, member. In the order of writing; at most 31 bytes a key. */
+#define EVENT_KEYS(X)                                                                              \
+	X("event_type", TYPE, type)                                                                \
+	X("timestamp_ns", STAMP, timestamp_ns)                                                     \
+	X("sample_uuid", UUID, uuid)                                                               \
+	X("conversation_id", NAME, conversation_id)                                                \
+	X("turn", TURN, turn)                                                                      \
+	X("data", DATA, text)                                                                      \
+	X("finish_reason", TEXT, finish_reason)                                                    \
+	X("worker_id", ID, worker_id)                                                              \
+	X("seq", STAMP, seq)                                                                       \
+	X("phase", ID, phase)                                                                      \
+	X("index", NUMBER, index)                                                                  \
+	X("tag", TEXT, tag)                                                                        \
+	X("scheduled_ns", TIME, scheduled_ns)                                                      \
+	X("issued_ns", TIME, issued_ns)                                                            \
+	X("sent_ns", TIME, sent_ns)                                                                \
+	X("first_byte_ns", TIME, first_byte_ns)                                                    \
+	X("first_ns", TIME, first_ns)                                                              \
+	X("failure", FAILURE, failure)                                                             \
+	X("http_status", CODE, http_status)                                                        \
+	X("chunks", COUNT, chunks)                                                                 \
+	X("bytes_in", NUMBER, bytes_in)                                                            \
+	X("bytes_out", NUMBER, bytes_out)                                                          \
+	X("tokens_in", NUMBER, tokens_in)                                                          \
+	X("tokens_out", NUMBER, tokens_out)                                                        \
+	X("chunk_times", GAPS, chunk_us)                                                           \
+	X("session_id", TEXT, session_id)                                                          \
+	X("name", TEXT, name)                                                                      \
+	X("realtime_ns", TIME, realtime_ns)                                                        \
+	X("kind", TEXT, kind)                                                                      \
+	X("end_reason", TEXT, end_reason)                                                          \
+	X("dropped", NUMBER, dropped)                                                              \
+	X("open_load", NUMBER, open_load)                                                          \
+	X("left_out", TIME, left_out)
+
+enum event_kind {
+	KIND_TYPE,
+	KIND_STAMP,
+	KIND_UUID,
+	KIND_NAME,
+	KIND_TURN,
+	KIND_DATA,
+	KIND_TEXT,
+	KIND_TIME,
+	KIND_COUNT,
+	KIND_CODE,
+	KIND_ID,
+	KIND_NUMBER,
+	KIND_FAILURE,
+	KIND_GAPS,
+};
+
+struct event_key {
+	const char *name;
+	uint8_t len;
+	uint8_t kind;
+	uint16_t offset; /* of the member in struct event */
+};
+
+enum {
+#define X(key, kind, member) +1
+	EVENT_KEY_COUNT = EVENT_KEYS(X)
+#undef X
+};
+
+extern const struct event_key event_keys[EVENT_KEY_COUNT];
+
+#define EVENT_DATA_TEXT   "TextModelOutput"
+#define EVENT_DATA_PROMPT "PromptData"
+#define EVENT_DATA_ERROR  "ErrorData"
+
+/* What the value of "data" is made of: a tag and up to two texts, or no tag and
+ * one text (CUSTOM), or nothing (count 0). */
+struct event_data {
+	const char *tag;
+	struct slice part[2];
+	unsigned count; /* of the parts */
+};
+
+void event_data(const struct event *e, struct event_data *out);
+
+/* Write the full topic of e into out, terminated. Returns its length. */
+size_t event_full_topic(const struct event *e, char out[EVENT_TOPIC_SIZE]);
+
+#endif
