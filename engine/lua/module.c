@@ -12,5 +12,6 @@ int luaopen_perigee_engine(lua_State *L)
 	binding_json(L);
 	binding_session(L);
 	binding_system(L);
+	binding_mock(L);
 	return 1;
 }

@@ -11,7 +11,7 @@
 
 enum mock_mode {
 	MOCK_ECHO,  /* answers with the prompt's words, as fast as it can */
-	MOCK_MAX,   /* precomputed bytes, whatever is asked */
+	MOCK_MAX,   /* precomputed bytes, whatever is asked; 200 for any other path */
 	MOCK_TIMED, /* waits for ttft, then tpot between tokens */
 };
 
@@ -56,10 +56,10 @@ struct mock_config {
 	enum mock_mode mode;
 	struct mock_draw ttft;   /* TIMED */
 	struct mock_draw tpot;   /* TIMED: gap before each token after the first */
-	struct mock_draw tokens; /* TIMED and MAX: answer length; a request's max_tokens caps it */
+	struct mock_draw tokens; /* TIMED and MAX: answer length; in TIMED max_tokens caps it */
 	size_t token_bytes;      /* characters per token in TIMED and MAX; 0: 5 */
 	uint64_t seed;
-	double fault[MOCK_FAULT_COUNT]; /* probability of each, 0..1 */
+	double fault[MOCK_FAULT_COUNT]; /* probability of each; at most 1 together */
 	int fault_status;               /* 0: 500 */
 	const char *api_key; /* NULL: none asked; else "Authorization: Bearer" must match or 401 */
 	unsigned max_connections; /* 0: 65536 */
@@ -72,16 +72,21 @@ struct mock_stats {
 
 struct mock;
 
-/* Bind, listen and serve on the loop until mock_free(). Strings are copied.
- * Returns 0, STATUS_EADDRINUSE, _EACCES, _EINVAL, _ENOMEM, _EIO with e filled. */
+/* Bind, listen and serve on the loop until mock_free(). Strings are copied. The
+ * process ignores SIGPIPE from then on. A unix socket that nobody listens to is
+ * replaced. Returns 0, STATUS_EADDRINUSE, _EACCES, _EINVAL, _ENOMEM, _EIO with e filled. */
 int mock_new(struct mock **out, struct loop *loop, const struct mock_config *config,
              struct error *e);
 
 uint16_t mock_port(const struct mock *m); /* the real one; 0 for a unix socket */
 void mock_stats(const struct mock *m, struct mock_stats *out);
-void mock_free(struct mock *m); /* NULL is fine */
+
+/* Stop listening, close every connection. The memory goes with the close callbacks,
+ * in the loop's next turns or in loop_free(). NULL is fine. */
+void mock_free(struct mock *m);
 
 /* The fault with this name; MOCK_FAULT_COUNT when there is none. */
 enum mock_fault mock_fault_from_name(const char *name);
+const char *mock_fault_name(enum mock_fault f); /* NULL outside the table */
 
 #endif

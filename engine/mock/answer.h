@@ -1,0 +1,85 @@
+/* answer.h - one completion on its way out: which bytes come when.
+ *
+ * Knows no sockets and reads no clock. The caller asks for the next step
+ * whenever everything before is written, and then does what it says. One per
+ * connection; memory is kept between uses. */
+#ifndef PERIGEE_MOCK_ANSWER_H
+#define PERIGEE_MOCK_ANSWER_H
+
+#include "base/rng.h"
+#include "mock/ask.h"
+#include "mock/fault.h"
+#include "mock/reply.h"
+
+enum answer_step {
+	ANSWER_MORE,  /* bytes were appended: write them, then ask again */
+	ANSWER_WAIT,  /* nothing before .wake_ns */
+	ANSWER_END,   /* the response is complete */
+	ANSWER_STUCK, /* nothing more will ever come; the connection stays open */
+	ANSWER_RESET, /* reset the connection */
+	ANSWER_CLOSE, /* close it: a fault, or the memory was short */
+};
+
+/* What the answers of one endpoint have in common; outlives them. */
+struct answer_style {
+	enum mock_mode mode;
+	struct mock_draw ttft, tpot, tokens;
+	size_t token_bytes;
+	uint64_t seed;
+};
+
+/* What is particular about one. */
+struct answer_terms {
+	uint64_t number; /* of the request: keys its random numbers */
+	uint64_t now_ns; /* when the request was complete */
+	uint64_t created;
+	enum mock_fault fault; /* not STATUS, which is no completion */
+	bool keep_alive;
+	bool http10; /* an answer of unknown length ends with the connection */
+};
+
+struct answer {
+	struct ask ask;   /* to be read before answer_start() */
+	uint64_t wake_ns; /* ANSWER_WAIT */
+	bool keep_alive;  /* ANSWER_END: the connection may go on */
+
+	/* ---- private ---- */
+	const struct answer_style *style;
+	uint8_t phase;
+	uint8_t last; /* the step to tell when stopped */
+	bool chunked;
+	bool capped; /* max_tokens cut it */
+	enum mock_fault fault;
+	struct rng gaps;
+	uint64_t tokens, next; /* how many, and the next one's index */
+	uint64_t reasoning;    /* how many of them are reasoning */
+	uint64_t strike;       /* the fault comes before this token */
+	size_t word;           /* ECHO: position in the prompt */
+	uint64_t due_ns;       /* of the next token; of all, when not streamed */
+	uint64_t slow_ns;      /* of the next byte of a slow head */
+	size_t slow;           /* SLOW_HEADERS: bytes of the head that are out */
+	struct buffer about;   /* the common beginning of its JSON objects */
+	struct buffer event;   /* the event being built; a slow head */
+	struct buffer text;    /* of one token, or of many */
+	struct buffer escaped; /* the same as part of a tool's JSON arguments */
+	struct buffer body;    /* of an answer that is not streamed */
+};
+
+/* Once in the life of the memory. max_body: of the requests. */
+void answer_init(struct answer *a, size_t max_body);
+void answer_free(struct answer *a);
+
+/* A response that the caller has written itself: only its end is to be told. */
+void answer_fixed(struct answer *a, enum answer_step last, bool keep_alive);
+
+/* Begin to answer a->ask. style is borrowed. */
+void answer_start(struct answer *a, const struct answer_style *style,
+                  const struct answer_terms *terms);
+
+/* Append to out, which is empty, what is due at now_ns. */
+enum answer_step answer_step(struct answer *a, struct buffer *out, uint64_t now_ns);
+
+/* Forget large memory between answers. */
+void answer_trim(struct answer *a);
+
+#endif
