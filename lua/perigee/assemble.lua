@@ -1,0 +1,61 @@
+--- From a phase of the plan to the table that the engine's session takes.
+local engine = require "perigee.engine"
+local order = require "perigee.order"
+local stream = require "perigee.stream"
+
+local assemble = {}
+
+-- A phase without a dataset has one sample that is empty: the hook or the target brings the content.
+local NO_SAMPLES = { {} }
+
+local function in_range(index, n)
+   if type(index) == "number" and index == math.floor(index) and index >= 1 and index <= n then return index end
+   error(("p:issue(%s): a sample index in 1..%d expected"):format(tostring(index), n), 0)
+end
+
+-- build(i, index): what the engine sends next. Skips are nil, the end is false.
+local function builder(samples, following, make)
+   local n, drawn = #samples, 0
+   return function(_, index)
+      if index == nil then
+         drawn = drawn + 1
+         index = following(drawn)
+         if index == nil then return false end
+      else
+         in_range(index, n)
+      end
+      local body, path, headers, tag, method = make(samples[index], index)
+      if body == nil then return nil end
+      return body, index, path, headers, tag, method
+   end
+end
+
+-- Texts are kept only where a script can read them.
+local function wants_text(p)
+   return p.load.kind == "strategy" or p.on.complete ~= nil or p.on.error ~= nil
+end
+
+--- The arguments of session:phase.
+---@param p table       a phase of the plan
+---@param seed number
+---@param target table  the phase's target, built: { client =, build = }
+---@return table
+function assemble.phase(p, seed, target)
+   local samples = p.dataset or NO_SAMPLES
+   local built = p.load:build { seed = seed, number = p.number }
+   local following = order.iterator(p.order, #samples, engine.rng(seed, p.number, stream.order))
+   local keep = wants_text(p)
+   return {
+      name = p.name, kind = p.kind, client = target.client, samples = samples,
+      schedule = built.schedule, strategy = built.strategy,
+      build = builder(samples, following, target.build(p.request)),
+      max_inflight = p.load.args.max_inflight, overload = p.load.args.overload,
+      requests = p.requests, duration = p.duration,
+      min_requests = p.min_requests, min_duration = p.min_duration, max_duration = p.max_duration,
+      drain = p.drain, deadline = p.deadline, stall = p.stall,
+      keep_text = keep, keep_body = keep,
+      on = p.on,
+   }
+end
+
+return assemble

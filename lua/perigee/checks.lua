@@ -1,0 +1,185 @@
+--- Checks: conditions on a phase's report. "ttft.p99 < 500ms" is compiled when the
+--- scenario loads, so that a typo shows before any traffic.
+local nearest = require "perigee.nearest"
+local units = require "perigee.units"
+local where = require "perigee.where"
+
+local checks = {}
+
+local STATISTICS = { mean = "mean", min = "min", max = "max", p50 = "p50", p90 = "p90", p95 = "p95", p99 = "p99",
+   p999 = "p99.9", ["p99.9"] = "p99.9" }
+local STATISTIC_NAMES = { "mean", "min", "max", "p50", "p90", "p95", "p99", "p99.9" }
+
+local function per_second(count, report)
+   return report.duration_ns > 0 and count / (report.duration_ns / 1e9) or nil
+end
+
+local function counter(name)
+   return { unit = "count", get = function(report) return report[name] or 0 end }
+end
+
+-- name -> unit and get(engine's phase report) -> number | nil when undefined
+local NUMBERS = {
+   issued = counter "issued", completed = counter "completed", failed = counter "failed",
+   abandoned = counter "abandoned", dropped = counter "dropped",
+   error_rate = { unit = "fraction", get = function(report)
+      local bad = report.failed + report.abandoned
+      local ended = report.completed + bad
+      return ended > 0 and bad / ended or nil
+   end },
+   qps = { unit = "rate", get = function(report) return per_second(report.completed, report) end },
+   output_tokens_per_s = { unit = "rate", get = function(report) return per_second(report.tokens_out or 0, report) end },
+}
+NUMBERS.tokens_per_s = NUMBERS.output_tokens_per_s
+
+local METRICS = { "latency", "service_time", "ttft", "tpot", "itl", "lateness" }
+local IS_METRIC, NAMES = {}, {}
+for _, name in ipairs(METRICS) do
+   IS_METRIC[name] = true
+   NAMES[#NAMES + 1] = name
+end
+for name in pairs(NUMBERS) do NAMES[#NAMES + 1] = name end
+table.sort(NAMES)
+
+local COMPARE = {
+   ["<"] = function(a, b) return a < b end, ["<="] = function(a, b) return a <= b end,
+   [">"] = function(a, b) return a > b end, [">="] = function(a, b) return a >= b end,
+   ["=="] = function(a, b) return a == b end, ["~="] = function(a, b) return a ~= b end,
+}
+COMPARE["!="] = COMPARE["~="]
+
+-- Raise with the text and a caret under position `at`.
+local function refuse(text, at, message, place)
+   where.fail(("check: %s\n   %s\n   %s^"):format(message, text, (" "):rep(at - 1)), place)
+end
+
+local function did_you_mean(word, names)
+   local near = nearest(word, names)
+   return near and (", did you mean '%s'?"):format(near) or " (" .. table.concat(names, ", ") .. ")"
+end
+
+local function distribution(text, name, at, statistic, statistic_at, place)
+   if not statistic then
+      refuse(text, at, ("'%s' is a distribution: say which statistic, e.g. %s.p99"):format(name, name), place)
+   end
+   local key = STATISTICS[statistic]
+   if not key then
+      refuse(text, statistic_at, ("unknown statistic '%s'%s"):format(statistic, did_you_mean(statistic, STATISTIC_NAMES)), place)
+   end
+   return { unit = "duration", get = function(report) return report[name] and report[name][key] end }
+end
+
+local function left_side(text, at, word, place)
+   local name, statistic = word:match("^([^.]*)%.(.*)$")
+   name = name or word
+   if IS_METRIC[name] then return distribution(text, name, at, statistic, at + #name + 1, place) end
+   local number = NUMBERS[name]
+   if not number then refuse(text, at, ("unknown metric '%s'%s"):format(name, did_you_mean(name, NAMES)), place) end
+   if statistic then refuse(text, at + #name, ("'%s' is a number and has no statistics"):format(name), place) end
+   return number
+end
+
+-- unit -> function(number, suffix) -> value | nil, problem
+local READ = {
+   duration = function(number, suffix)
+      if suffix == "" or suffix == "%" then return nil, "a duration needs a unit: ns, us, ms, s, m or h" end
+      local seconds, problem = units.duration(number .. suffix)
+      if not seconds then return nil, ("'%s' %s"):format(suffix, problem) end
+      return seconds * 1e9
+   end,
+   fraction = function(number, suffix)
+      if suffix == "%" then return tonumber(number) / 100 end
+      if suffix == "" then return tonumber(number) end
+      return nil, "a share is a number or a percentage, 0.01 or 1%"
+   end,
+   count = function(number, suffix)
+      if suffix ~= "" then return nil, "a count has no unit" end
+      return tonumber(number)
+   end,
+   rate = function(number, suffix)
+      if suffix ~= "" and suffix ~= "/s" then return nil, "a rate is a number per second, without a unit" end
+      return tonumber(number)
+   end,
+}
+
+local SHOW = {
+   duration = units.ns, fraction = units.percent, count = units.number,
+   rate = function(x) return units.number(x) .. "/s" end,
+}
+
+local function compile_text(text, place)
+   local word_at, word, next_at = text:match("^%s*()([%a_][%w_.]*)%s*()")
+   if not word then refuse(text, text:match("^%s*()"), "a metric expected", place) end
+   local left = left_side(text, word_at, word, place)
+   local operator, number_at = text:match("^([<>=~!]+)%s*()", next_at)
+   if not operator then refuse(text, next_at, "a comparison expected (<, <=, >, >=, ==, ~=)", place) end
+   local compare = COMPARE[operator]
+   if not compare then refuse(text, next_at, ("unknown comparison '%s' (<, <=, >, >=, ==, ~=)"):format(operator), place) end
+   local number, suffix_at, suffix, rest_at = text:match("^(%d*%.?%d*)%s*()([%%%a/\194\181]*)%s*()", number_at)
+   if not tonumber(number) then refuse(text, number_at, "a number expected", place) end
+   local bound, problem = READ[left.unit](number, suffix)
+   if not bound then refuse(text, suffix_at, problem, place) end
+   if rest_at <= #text then refuse(text, rest_at, "nothing more expected", place) end
+
+   return function(report)
+      local value = left.get(report)
+      if value == nil then return false, "no data" end
+      return compare(value, bound), SHOW[left.unit](value)
+   end
+end
+
+local function function_name(fn)
+   local info = debug.getinfo(fn, "S")
+   return ("function at %s:%d"):format(info.short_src:match("[^/]*$"), info.linedefined)
+end
+
+-- A user's function(summary of the phase) -> boolean [, message].
+local function compile_function(fn)
+   return function(_, summary)
+      local ok, passed, message = xpcall(function() return fn(summary) end, function(e)
+         return tostring(e)
+      end)
+      if not ok then return false, "error: " .. passed, true end
+      return passed and true or false, message ~= nil and tostring(message) or nil
+   end
+end
+
+--- Compile a list of checks (strings and functions); an error names what is wrong.
+---@param list? (string|function)[]
+---@param at string       e.g. "scenario.checks"
+---@param place? string   "file:line"
+---@return table[]        of { text, test(report, summary) -> passed, detail, is_script_error }
+function checks.compile(list, at, place)
+   if list == nil then return {} end
+   if type(list) ~= "table" or getmetatable(list) then where.fail(at .. ": a list of checks expected, got " .. type(list), place) end
+   for key in pairs(list) do
+      if type(key) ~= "number" then where.fail(("%s: a list of checks expected, found the field '%s'"):format(at, tostring(key)), place) end
+   end
+   local compiled = {}
+   for i, check in ipairs(list) do
+      if type(check) == "string" then
+         compiled[i] = { text = check, test = compile_text(check, place) }
+      elseif type(check) == "function" then
+         compiled[i] = { text = function_name(check), test = compile_function(check) }
+      else
+         where.fail(("%s[%d]: a string such as \"ttft.p99 < 500ms\" or a function expected, got a %s"):format(
+            at, i, type(check)), place)
+      end
+   end
+   return compiled
+end
+
+--- Evaluate: a list of { check =, passed =, detail = }.
+---@param compiled table[]
+---@param report table   the engine's report of the phase
+---@param summary table  the same phase as it stands in summary.json
+function checks.evaluate(compiled, report, summary)
+   local results = {}
+   for i, check in ipairs(compiled) do
+      local passed, detail, script_error = check.test(report, summary)
+      results[i] = { check = check.text, passed = passed, detail = detail, script_error = script_error }
+   end
+   return results
+end
+
+return checks

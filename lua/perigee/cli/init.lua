@@ -1,0 +1,63 @@
+--- The command line: `perigee <command> ...`.
+local nearest = require "perigee.nearest"
+
+local cli = {}
+
+-- Commands are loaded when they are called: help needs none of them.
+local COMMANDS = {
+   { "run", "play a scenario and report" },
+   { "once", "send one request of a scenario and show all of it" },
+   { "explain", "show the plan of a scenario, without traffic" },
+   { "check", "load a scenario and resolve its options, without traffic" },
+   { "mock", "run the built-in inference endpoint" },
+   { "events", "subscribe to the events of a run" },
+   { "info", "show versions and the machine" },
+}
+
+local function help()
+   local lines = { "usage: perigee <command> [arguments]", "" }
+   for _, command in ipairs(COMMANDS) do lines[#lines + 1] = ("  %-9s %s"):format(command[1], command[2]) end
+   lines[#lines + 1] = ""
+   lines[#lines + 1] = "`perigee <command> --help` tells more; `perigee run FILE --help` shows the scenario's own options."
+   return table.concat(lines, "\n") .. "\n"
+end
+
+local function refuse(message)
+   io.stderr:write("perigee: ", message, "\n")
+   return 2
+end
+
+local function find(name)
+   local names = {}
+   for i, command in ipairs(COMMANDS) do
+      if command[1] == name then return require("perigee.cli." .. name) end
+      names[i] = command[1]
+   end
+   local near = nearest(name, names)
+   return nil, ("unknown command '%s'%s"):format(name, near and (", did you mean '%s'?"):format(near) or "; see perigee --help")
+end
+
+--- Run a command. `args` begins with its name.
+---@param args string[]
+---@return integer exit_code
+function cli.main(args)
+   local name = args[1]
+   if name == nil then
+      io.stderr:write(help())
+      return 2
+   end
+   if name == "--help" or name == "-h" or name == "help" then
+      io.stdout:write(help())
+      return 0
+   end
+   if name == "--version" then
+      io.stdout:write("perigee ", require("perigee.engine").version, "\n")
+      return 0
+   end
+   local ok, command, message = pcall(find, name)
+   if not ok then return refuse(tostring(command)) end
+   if not command then return refuse(message) end
+   return command.run({ unpack(args, 2) })
+end
+
+return cli

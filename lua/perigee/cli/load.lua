@@ -1,0 +1,134 @@
+--- Reading a scenario file for a command: the script, then its own options.
+local options = require "perigee.cli.options"
+local scenario = require "perigee.scenario"
+local where = require "perigee.where"
+
+local load = {}
+
+local function with_traceback(e)
+   local trace = where.traceback(2)
+   return tostring(e) .. (trace ~= "" and "\n" .. trace or "")
+end
+
+-- A script may require what lies beside it.
+local function search_beside(file)
+   local directory = where.directory(file)
+   local beside = ("%s/?.lua;%s/?/init.lua;"):format(directory, directory)
+   if package.path:sub(1, #beside) ~= beside then package.path = beside .. package.path end
+end
+
+--- The scenario that a file returns.
+---@param file string
+---@return table? scenario
+---@return string? message  with file, line and traceback
+function load.scenario(file)
+   local handle, message = io.open(file, "r")
+   if not handle then return nil, message end
+   handle:close()
+   local chunk
+   chunk, message = loadfile(file)
+   if not chunk then return nil, message end
+   search_beside(file)
+   local ok, result = xpcall(chunk, with_traceback)
+   if not ok then
+      if not result:find("^[^\n]-:%d+: ") then result = file .. ": " .. result end
+      return nil, result
+   end
+   if not scenario.is(result) then
+      return nil, ("%s: the script returns %s; `return perigee.scenario { ... }` expected"):format(
+         file, result == nil and "nothing" or "a " .. type(result))
+   end
+   return result
+end
+
+--- The scenario's declarations as definitions of command line options.
+function load.definitions(loaded)
+   local list = {}
+   for _, d in ipairs(loaded.declarations) do
+      list[#list + 1] = {
+         name = d.name:gsub("_", "-"), value = d.type:upper(), type = d.type, help = d.help, default = d.default, key = d.name,
+      }
+   end
+   return list
+end
+
+local function clash(own, of_scenario)
+   local taken = {}
+   for _, d in ipairs(own) do taken[d.name] = true end
+   for _, d in ipairs(of_scenario) do
+      if taken[d.name] then return ("the scenario's option '%s' is taken by the command itself"):format(d.key) end
+   end
+end
+
+local function merged(a, b)
+   local list = {}
+   for _, part in ipairs { a, b } do
+      for _, d in ipairs(part) do list[#list + 1] = d end
+   end
+   return list
+end
+
+local function resolve(loaded, file, values, given)
+   local ok, plan, message = xpcall(loaded.resolve, with_traceback, loaded, given)
+   if not ok then
+      if not plan:find("^[^\n]-:%d+: ") then plan = file .. ": " .. plan end
+      return nil, plan
+   end
+   if not plan then return nil, message end
+   if values.seed then plan.seed = values.seed end
+   return plan
+end
+
+--- Parse `[own options] FILE [own and scenario options]` and resolve the scenario.
+---@param args string[]
+---@param own table[]   the command's definitions, `help` among them
+---@return table? result  { file, values, scenario, plan } (no plan when help is asked for)
+---@return string? message
+function load.command(args, own)
+   local values, positional, at = options.parse(args, own, 1, 1)
+   if not values then return nil, positional .. " (a scenario's own options stand after its file)" end
+   local file = positional[1]
+   if not file then
+      if values.help then return { values = values } end
+      return nil, "a scenario file is missing"
+   end
+   local loaded, message = load.scenario(file)
+   if not loaded then return nil, message end
+   local of_scenario = load.definitions(loaded)
+   message = clash(own, of_scenario)
+   if message then return nil, message end
+
+   local later, rest = options.parse(args, merged(own, of_scenario), at)
+   if not later then return nil, rest end
+   if rest[1] then return nil, ("unexpected argument '%s'"):format(rest[1]) end
+   for _, d in ipairs(own) do
+      local key = d.name:gsub("-", "_")
+      if later[key] ~= nil and (values[key] == nil or values[key] == d.default) then values[key] = later[key] end
+   end
+   local result = { file = file, values = values, scenario = loaded, definitions = of_scenario }
+   if values.help then return result end
+   local given = {}
+   for _, d in ipairs(of_scenario) do given[d.key] = later[(d.name:gsub("-", "_"))] end
+   result.plan, message = resolve(loaded, file, values, given)
+   if not result.plan then return nil, message end
+   return result
+end
+
+--- The text of --help: usage, the command's options, and those of the scenario when a file was given.
+function load.help_text(usage, own_help, command)
+   local parts = { usage, "\n\noptions:\n", own_help, "\n" }
+   if command.scenario then
+      local of_scenario = options.help(command.definitions)
+      parts[#parts + 1] = ("\noptions of scenario '%s':\n%s\n"):format(
+         command.scenario.name, of_scenario ~= "" and of_scenario or "  none")
+   end
+   return table.concat(parts)
+end
+
+--- Print a usage failure. Returns the exit code.
+function load.refuse(command, message)
+   io.stderr:write(("perigee %s: %s\n"):format(command, message))
+   return 2
+end
+
+return load

@@ -1,0 +1,6 @@
+--- The C engine, or an error that says how to get it.
+local ok, engine = pcall(require, "perigee_engine")
+if not ok then
+   error("perigee_engine is not built or not on package.cpath (run `make`):\n" .. tostring(engine), 0)
+end
+return engine

@@ -1,0 +1,48 @@
+--- perigee: benchmarks of inference endpoints, written in Lua.
+--- A script returns `perigee.scenario { ... }`; `perigee run FILE` plays it.
+local engine = require "perigee.engine"
+local opt = require "perigee.opt"
+local phase = require "perigee.phase"
+local scenario = require "perigee.scenario"
+local where = require "perigee.where"
+
+local perigee = {
+   version = engine.version,
+   json = engine.json,
+   load = require "perigee.load",
+   order = require("perigee.order").public,
+   dataset = require("perigee.dataset").public,
+   target = require "perigee.target",
+}
+
+--- Make a scenario.
+---@param definition table
+function perigee.scenario(definition)
+   return (scenario.new(definition))
+end
+
+--- Check a phase on its own, where it is written; `phases` takes plain tables as well.
+---@param definition table
+---@return table definition
+function perigee.phase(definition)
+   phase.check(1, definition)
+   return definition
+end
+
+--- The value of a command line option, which `options` of the scenario declares.
+---@param name string
+function perigee.opt(name)
+   return (opt.placeholder(name))
+end
+
+--- A generator of random numbers: uniform, int, exponential, normal, lognormal, gamma, poisson.
+---@param seed? number
+---@param stream? number  independent numbers for the same seed
+function perigee.rng(seed, stream)
+   for _, v in ipairs { seed or 0, stream or 0 } do
+      if type(v) ~= "number" then where.fail("perigee.rng: a number expected, got a " .. type(v)) end
+   end
+   return engine.rng(seed or 0, stream or 0)
+end
+
+return perigee

@@ -1,0 +1,60 @@
+--- Open loads: requests are sent on a schedule, whatever comes back. A schedule is
+--- called with the number of the last arrival and its scheduled time (0, 0 before the
+--- first) and returns the seconds to the next one; nil ends the phase.
+local define = require "perigee.load.define"
+local engine = require "perigee.engine"
+local schema = require "perigee.schema"
+local stream = require "perigee.stream"
+
+local open = {}
+
+local function rng(context)
+   return engine.rng(context.seed or 0, context.number or 1, stream.schedule)
+end
+
+--- `rate` requests per second at even distances, the first at 0.
+---@param rate number
+---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+open.constant = define("constant", { "rate" }, { rate = schema.required(schema.positive) }, function(args)
+   local rate = args.rate
+   return {
+      -- From the arrival's number, so that no rounding adds up.
+      schedule = function(i, t) return math.max(0, i / rate - t) end,
+   }
+end)
+
+--- `rate` requests per second on average at random, independent distances.
+---@param rate number
+---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+open.poisson = define("poisson", { "rate" }, { rate = schema.required(schema.positive) }, function(args, context)
+   local mean, random = 1 / args.rate, rng(context)
+   return { schedule = function() return random:exponential(mean) end }
+end)
+
+--- n requests at once.
+---@param n integer
+---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+open.burst = define("burst", { "n" }, { n = schema.required(schema.count) }, function(args)
+   local n = args.n
+   return { schedule = function(i) return i < n and 0 or nil end }
+end)
+
+--- A delay function: fn(i, t, rng) gets arrival i (from 1, scheduled at t seconds; the
+--- first is at 0) and returns the seconds to the next arrival; nil ends the phase.
+---@param fn fun(i: integer, t: number, rng: table): number?
+---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+open.gaps = define("gaps", { "fn" }, { fn = schema.required(schema.func) }, function(args, context)
+   local fn, random = args.fn, rng(context)
+   local function schedule(i, t)
+      if i == 0 then return 0 end
+      local gap = fn(i, t, random)
+      if gap ~= nil and not (type(gap) == "number" and gap >= 0 and gap < math.huge) then
+         error(("load.gaps: the delay function returned %s for arrival %d; seconds >= 0 or nil expected"):format(
+            schema.show(gap), i), 0)
+      end
+      return gap
+   end
+   return { schedule = schedule }
+end)
+
+return open

@@ -1,0 +1,41 @@
+--- The files of a run's folder, each written whole or not at all.
+local engine = require "perigee.engine"
+
+local files = {}
+
+--- Write beside the path, then rename.
+---@param path string
+---@param text string
+---@return boolean? ok
+---@return string? message  names the path
+function files.write(path, text)
+   local part = path .. ".tmp"
+   local file, message = io.open(part, "wb")
+   if not file then return nil, message end
+   local ok, failure = file:write(text)
+   local closed, close_failure = file:close()
+   if not (ok and closed) then
+      os.remove(part)
+      return nil, ("%s: %s"):format(path, failure or close_failure or "cannot be written")
+   end
+   ok, failure = os.rename(part, path)
+   if not ok then return nil, failure end
+   return true
+end
+
+--- summary.json, summary.txt and config.json in `directory`.
+---@return string[] problems
+function files.write_run(directory, summary, text)
+   local problems = {}
+   for _, entry in ipairs {
+      { "summary.json", engine.json.encode(summary, 2) .. "\n" },
+      { "summary.txt", text },
+      { "config.json", engine.json.encode(summary.config, 2) .. "\n" },
+   } do
+      local ok, message = files.write(directory .. "/" .. entry[1], entry[2])
+      if not ok then problems[#problems + 1] = message end
+   end
+   return problems
+end
+
+return files

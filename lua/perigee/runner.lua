@@ -1,0 +1,173 @@
+--- Plays a plan: endpoints, hooks, the engine's session, checks, files, exit code.
+local assemble = require "perigee.assemble"
+local checks = require "perigee.checks"
+local config = require "perigee.report.config"
+local endpoint = require "perigee.endpoint"
+local engine = require "perigee.engine"
+local files = require "perigee.report.files"
+local progress = require "perigee.progress"
+local summary = require "perigee.report.summary"
+local report_table = require "perigee.report.table"
+local verdict = require "perigee.verdict"
+local where = require "perigee.where"
+
+local runner = {}
+
+-- Call fn; on an error its message with the user's part of the traceback.
+local function guarded(fn, ...)
+   local args, n = { ... }, select("#", ...)
+   return xpcall(function() return fn(unpack(args, 1, n)) end, function(e)
+      local trace = where.traceback(2)
+      return tostring(e) .. (trace ~= "" and "\n" .. trace or "")
+   end)
+end
+
+--- The targets of a plan, each built once: phases that share one share its connections.
+---@param plan table
+---@param endpoints table
+---@return table<table, table> by_spec
+function runner.build_targets(plan, endpoints)
+   local by_spec = {}
+   local context = { mock = function(url) return endpoints:address(url) end }
+   for _, p in ipairs(plan.phases) do
+      by_spec[p.target] = by_spec[p.target] or p.target:build(context)
+   end
+   return by_spec
+end
+
+-- The user's handlers, with the progress view told of the phase's begin and end.
+local function with_progress(planned, view)
+   local on = {}
+   for name, fn in pairs(planned.on) do on[name] = fn end
+   local user_start, user_end = on.phase_start, on.phase_end
+   on.phase_start = function(p)
+      view:start(p, planned)
+      if user_start then user_start(p) end
+   end
+   on.phase_end = function(p, report)
+      view:finish()
+      if user_end then user_end(p, report) end
+   end
+   return on
+end
+
+local function add_phases(session, plan, targets, view)
+   for _, planned in ipairs(plan.phases) do
+      local arguments = assemble.phase(planned, plan.seed, targets[planned.target])
+      arguments.on = with_progress(planned, view)
+      local phase, message = session:phase(arguments)
+      if not phase then error(("phase '%s': %s"):format(planned.name, message), 0) end
+   end
+end
+
+local function open_session(plan, options, view)
+   local session, message, code = engine.session {
+      seed = plan.seed, name = plan.name,
+      events = options.events, subscribers = options.subscribers, subscribers_timeout = options.subscribers_timeout,
+      requests_file = options.out and options.out .. "/requests.jsonl",
+      tick = view:interval(), on_tick = view:interval() and function() view:tick() end or nil,
+   }
+   if not session then error({ message = message, code = code }, 0) end
+   return session
+end
+
+local function evaluate(plan, report)
+   local results, planned = {}, {}
+   for _, p in ipairs(plan.phases) do planned[p.name] = p end
+   for _, phase in ipairs(report.phases) do
+      local compiled = planned[phase.name] and planned[phase.name].checks or {}
+      results[phase.name] = checks.evaluate(compiled, phase, summary.phase(phase))
+   end
+   return results
+end
+
+-- Write the files; what could not be written turns a good exit code into a failure.
+local function publish(result, options)
+   if not options.out then return end
+   for _, problem in ipairs(files.write_run(options.out, result.summary, result.text)) do
+      result.problems[#result.problems + 1] = problem
+      if result.exit_code == verdict.EXIT.ok or result.exit_code == verdict.EXIT.check then
+         result.exit_code = verdict.EXIT.failed
+      end
+   end
+end
+
+-- What the session measured, as summary, text and exit code.
+local function conclude(plan, options, run)
+   run.plan, run.checks = plan, evaluate(plan, run.report)
+   run.config = config.describe(plan, options.description)
+   run.judged = verdict.judge(run)
+   local built = summary.build(run)
+   local result = {
+      summary = built, text = report_table.render(built), exit_code = run.judged.exit_code,
+      error = run.outcome.error, problems = {},
+   }
+   publish(result, options)
+   return result
+end
+
+-- Run a session that is open: the outcome, the report and what was lost.
+local function play(session, plan, options, targets, view)
+   add_phases(session, plan, targets, view)
+   if options.on_ready then options.on_ready(session:address()) end
+   local outcome = session:run()
+   view:clear()
+   local report = session:report()
+   local stats = session:stats()
+   local undelivered = session:close(options.close_timeout) or 0
+   return { outcome = outcome, report = report, dropped = (stats and stats.dropped or 0) + undelivered }
+end
+
+local function run_session(plan, options, endpoints)
+   local targets = runner.build_targets(plan, endpoints)
+   local view = progress.new { mode = options.progress }
+   local session = open_session(plan, options, view)
+   local ok, run = guarded(play, session, plan, options, targets, view)
+   if not ok then
+      session:close(0)
+      error(run, 0)
+   end
+   return run
+end
+
+local function failure(e)
+   if type(e) ~= "table" then return { exit_code = verdict.EXIT.usage, error = tostring(e), problems = {} } end
+   local is_usage = e.code == "EINVAL" or e.code == "ESCRIPT"
+   return { exit_code = is_usage and verdict.EXIT.usage or verdict.EXIT.failed, error = e.message, problems = {} }
+end
+
+-- setup and teardown get a table that says what is run, and may leave things in it.
+local function hook(plan, name, handle, ...)
+   if not plan[name] then return true end
+   local ok, message = guarded(plan[name], handle, ...)
+   return ok, ok or ("scenario.%s: %s"):format(name, message)
+end
+
+--- Play a plan.
+--- options: out (folder, exists), events, subscribers, subscribers_timeout, progress,
+--- description (for config.json), on_ready(address), close_timeout.
+---@param plan table
+---@param options table
+---@return { exit_code: integer, summary: table?, text: string?, error: string?, problems: string[] }
+function runner.run(plan, options)
+   local endpoints = endpoint.new()
+   local handle = { scenario = plan.name, options = plan.options, seed = plan.seed, out = options.out }
+   local ok, message = hook(plan, "setup", handle)
+   if not ok then return failure(message) end
+
+   local run
+   ok, run = xpcall(run_session, function(e)
+      return type(e) == "table" and e or tostring(e)
+   end, plan, options, endpoints)
+   local result = ok and conclude(plan, options, run) or failure(run)
+   endpoints:stop()
+
+   ok, message = hook(plan, "teardown", handle, result.summary)
+   if not ok then
+      result.problems[#result.problems + 1] = message
+      result.exit_code = verdict.EXIT.usage
+   end
+   return result
+end
+
+return runner

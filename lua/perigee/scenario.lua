@@ -1,0 +1,139 @@
+--- Scenarios: what a script returns. Checked when made; resolved with the options of
+--- a run to a plan, a plain table without placeholders.
+local opt = require "perigee.opt"
+local phase = require "perigee.phase"
+local schema = require "perigee.schema"
+local where = require "perigee.where"
+
+local scenario = {}
+local Scenario = {}
+local Scenario_mt = { __name = "perigee.scenario", __index = Scenario }
+
+function Scenario_mt.__tostring(self)
+   return "scenario '" .. tostring(self.name) .. "'"
+end
+
+local FIELDS = {
+   name = schema.required(schema.text), options = schema.table, phases = schema.table, seed = schema.number,
+   setup = schema.func, teardown = schema.func,
+}
+for field, check in pairs(phase.INHERITED) do FIELDS[field] = check end
+
+-- Without `phases` a scenario is one performance phase.
+local function check_phases(written, place)
+   if written == nil then return { phase.check(1, { "performance" }, place) } end
+   local list, seen = {}, {}
+   for key in pairs(written) do
+      if type(key) ~= "number" then
+         where.fail(("scenario.phases: a list of phases expected, found the field %s"):format(schema.show(key)), place)
+      end
+   end
+   for i, entry in ipairs(written) do
+      local checked = phase.check(i, entry, place)
+      if seen[checked.name] then
+         where.fail(("scenario.phases[%d]: a phase named '%s' exists already"):format(i, tostring(checked.name)), place)
+      end
+      seen[checked.name], list[i] = true, checked
+   end
+   if #list == 0 then where.fail("scenario.phases: at least one phase expected", place) end
+   return list
+end
+
+-- Check everything; the normalised fields, with effective phases.
+local function check(definition, place)
+   local fields = schema.check("scenario", FIELDS, definition, place)
+   phase.check_inner("scenario", fields, place)
+   fields.phases = check_phases(fields.phases, place)
+   for i, own in ipairs(fields.phases) do fields.phases[i] = phase.effective(fields, own, i, place) end
+   return fields
+end
+
+--- Make a scenario.
+---@param definition table
+function scenario.new(definition)
+   local place = where.caller()
+   local fields = check(definition, place)
+   local declarations = opt.declarations(fields.options)
+   fields.options = nil
+   opt.require_declared(fields, declarations)
+   return setmetatable({
+      name = fields.name, definition = definition, declarations = declarations, fields = fields, place = place,
+   }, Scenario_mt)
+end
+
+function scenario.is(value)
+   return getmetatable(value) == Scenario_mt
+end
+
+local function is_plain(t)
+   return type(t) == "table" and not getmetatable(t) and t[1] == nil
+end
+
+local function merge(base, changes)
+   if not (is_plain(base) and is_plain(changes)) then return changes end
+   local result = {}
+   for k, v in pairs(base) do result[k] = v end
+   for k, v in pairs(changes) do result[k] = merge(base[k], v) end
+   return result
+end
+
+local function named(entry)
+   local copy = {}
+   for k, v in pairs(entry) do copy[k] = v end
+   if copy.name == nil then copy.name, copy[1] = copy[1], nil end
+   return copy
+end
+
+-- Phases of the same name are merged, others come after.
+local function merge_phases(base, changes)
+   local list, at = {}, {}
+   for i, entry in ipairs(base or {}) do
+      list[i] = named(entry)
+      at[list[i].name] = i
+   end
+   for i, entry in ipairs(changes) do
+      if type(entry) ~= "table" then where.fail(("scenario:with: phases[%d]: a table expected, got a %s"):format(i, type(entry))) end
+      local change = named(entry)
+      local known = change.name ~= nil and at[change.name]
+      if known then
+         list[known] = merge(list[known], change)
+      else
+         list[#list + 1] = change
+      end
+   end
+   return list
+end
+
+--- A new scenario: this one with changes. Tables are merged, lists are replaced,
+--- phases are merged by name.
+---@param changes table
+function Scenario:with(changes)
+   if not is_plain(changes) then where.fail("scenario:with: a table of changes expected, got " .. schema.show(changes)) end
+   local definition = merge(self.definition, changes)
+   if type(changes.phases) == "table" then
+      definition.phases = merge_phases(self.definition.phases, changes.phases)
+   end
+   return scenario.new(definition)
+end
+
+--- The plan of a run: options and defaults filled in, datasets loaded.
+---@param given? table<string, any>  option values or texts by name
+---@return table? plan  { name, seed, options, phases, setup, teardown }
+---@return string? message  what is wrong with an option
+function Scenario:resolve(given)
+   local values, message = opt.values(self.declarations, given or {})
+   if not values then return nil, message end
+   local definition = opt.substitute(self.fields, function(placeholder)
+      local value = values[placeholder.name]
+      if value == nil then where.fail(("option --%s is needed: it has no default"):format(placeholder.name), self.place) end
+      return value
+   end)
+   local fields = check(definition, self.place)
+   for i, own in ipairs(fields.phases) do phase.complete(own, i, self.place) end
+   return {
+      name = fields.name, seed = fields.seed or 0, options = values, phases = fields.phases,
+      setup = fields.setup, teardown = fields.teardown,
+   }
+end
+
+return scenario

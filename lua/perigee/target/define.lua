@@ -1,0 +1,170 @@
+--- What all targets share: addresses, headers, timeouts, and the `request` hook.
+local engine = require "perigee.engine"
+local opt = require "perigee.opt"
+local schema = require "perigee.schema"
+local spec = require "perigee.spec"
+
+local define = {}
+
+local function header_value(v)
+   return (type(v) == "string" or type(v) == "number") and not tostring(v):find("[\r\n%z]")
+end
+
+local function headers(v)
+   local words = "a table of header names = values (no line breaks)"
+   if type(v) ~= "table" or getmetatable(v) then return false, words end
+   for name, value in pairs(v) do
+      local good_name = type(name) == "string" and name:find("^[%w!#$%%&'*+.^_`|~-]+$")
+      if not good_name or not (header_value(value) or opt.is(value)) then return false, words end
+   end
+   return true, v
+end
+
+local function url(v)
+   if type(v) == "string" and v ~= "" and not v:find("[%s%c]") then return true, v end
+   return false, "a url without spaces"
+end
+
+local function path(v)
+   if type(v) == "string" and v:sub(1, 1) == "/" and not v:find("[%s%c]") then return true, v end
+   return false, "a path that begins with '/'"
+end
+
+define.path = path
+
+local COMMON = {
+   url = schema.required(schema.either(url, schema.list(url, "a list of urls"))),
+   unix_socket = schema.text,
+   path = path,
+   headers = headers,
+   api_key = schema.text,
+   api_key_env = schema.text,
+   connect_timeout = schema.default(schema.duration, 10),
+   first_byte_timeout = schema.duration,
+   timeout = schema.duration,
+   max_response_bytes = schema.count,
+   insecure = schema.boolean,
+   ca_file = schema.text,
+}
+
+--- A list of "Name: value", sorted, of a table; later tables replace by name.
+---@return string[]
+function define.header_list(...)
+   local by_name = {}
+   for i = 1, select("#", ...) do
+      for name, value in pairs((select(i, ...)) or {}) do by_name[name:lower()] = name .. ": " .. tostring(value) end
+   end
+   local list = {}
+   for _, name in ipairs(schema.sorted_keys(by_name)) do list[#list + 1] = by_name[name] end
+   return list
+end
+
+-- "host:8000" means http://host:8000; "mock:..." stands for an address that the run provides.
+local function address(text, context)
+   if text:sub(1, 5) == "mock:" then return context.mock(text) end
+   return text:find("^%a[%w+.-]*://") and text or "http://" .. text
+end
+
+local function api_key(args)
+   if args.api_key then return args.api_key end
+   if not args.api_key_env then return nil end
+   local key = os.getenv(args.api_key_env)
+   if not key or key == "" then
+      error(("target: the environment variable %s (api_key_env) is not set"):format(args.api_key_env), 0)
+   end
+   return key
+end
+
+-- A base url that ends with /v1 is meant without the /v1 of the default path.
+local function join(text, args, default_path)
+   text = text:gsub("/+$", "")
+   if not args.path and default_path and default_path:sub(1, 4) == "/v1/" then text = text:gsub("/v1$", "") end
+   return text
+end
+
+--- The client part of a target, as the engine's session takes it.
+---@param args table      the target's arguments
+---@param def table       the kind: default_path, content_type, decoder
+---@param context table   mock(url) -> url of a started endpoint
+local function client(args, def, context)
+   local urls = {}
+   for i, text in ipairs(type(args.url) == "table" and args.url or { args.url }) do
+      urls[i] = join(address(text, context), args, def.default_path)
+   end
+   local key = api_key(args)
+   if key and not header_value(key) then error("target: the api key holds a line break", 0) end
+   return {
+      urls = urls,
+      unix_socket = args.unix_socket,
+      path = args.path or def.default_path,
+      method = args.method or "POST",
+      headers = define.header_list(
+         { ["Content-Type"] = def.content_type }, { Authorization = key and "Bearer " .. key }, args.headers),
+      decoder = def.decoder,
+      connect_timeout = args.connect_timeout,
+      first_byte_timeout = args.first_byte_timeout,
+      timeout = args.timeout,
+      max_response_bytes = args.max_response_bytes,
+      insecure = args.insecure or false,
+      ca_file = args.ca_file,
+   }
+end
+
+local REQUEST_FIELDS = { path = path, headers = headers, body = schema.either(schema.string, schema.table),
+   tag = schema.text, method = schema.text }
+
+-- Without a hook a sample's body never changes: encode it once.
+local function cached(encode)
+   local bodies = {}
+   return function(sample, index)
+      local body = bodies[index]
+      if not body then
+         body = encode(sample, nil, index)
+         bodies[index] = body
+      end
+      return body
+   end
+end
+
+-- encode(sample, text, index) -> body, where text is what the hook gave instead of the sample's own.
+local function builder(encode, request)
+   if not request then return cached(encode) end
+   return function(sample, index)
+      local asked = request(sample, index)
+      if asked == nil then return nil end
+      if type(asked) == "string" then return encode(sample, asked, index) end
+      if type(asked) ~= "table" then
+         error("request: a string, a table or nil expected, got " .. schema.show(asked), 0)
+      end
+      local r = schema.check("request", REQUEST_FIELDS, asked)
+      local body = r.body
+      if body == nil then body = encode(sample, nil, index) end
+      if type(body) == "table" then body = engine.json.encode(body) end
+      return body, r.path, r.headers and define.header_list(r.headers), r.tag, r.method
+   end
+end
+
+--- A constructor of a target. def: kind, fields, check, default_path, content_type,
+--- decoder, encoder(args) -> encode(sample, text, index) -> body. The target builds
+--- { client =, build = function(request) -> function(sample, index) -> body, path, headers, tag, method }.
+function define.target(def)
+   local fields = {}
+   for name, check in pairs(COMMON) do fields[name] = check end
+   for name, check in pairs(def.fields) do fields[name] = check end
+   return spec.constructor {
+      family = "target", kind = def.kind, positional = {}, options = true, fields = fields,
+      check = function(args)
+         if args.api_key and args.api_key_env then return "api_key and api_key_env exclude each other" end
+         return def.check and def.check(args)
+      end,
+      build = function(args, context)
+         local encode = def.encoder(args)
+         return {
+            client = client(args, def, context),
+            build = function(request) return builder(encode, request) end,
+         }
+      end,
+   }
+end
+
+return define

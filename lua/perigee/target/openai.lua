@@ -1,0 +1,87 @@
+--- OpenAI-compatible endpoints: /v1/chat/completions and /v1/completions.
+local define = require "perigee.target.define"
+local engine = require "perigee.engine"
+local schema = require "perigee.schema"
+
+local json = engine.json
+local openai = {}
+
+local function fields(more)
+   local common = {
+      model = schema.text,
+      stream = schema.default(schema.boolean, true),
+      include_usage = schema.default(schema.boolean, true),
+      max_tokens = schema.count,
+      temperature = schema.number,
+      extra = schema.table,
+   }
+   for name, check in pairs(more) do common[name] = check end
+   return common
+end
+
+-- The body's fields that do not depend on the sample.
+local function settings(args)
+   local body = { model = args.model, stream = args.stream, max_tokens = args.max_tokens, temperature = args.temperature }
+   if args.stream and args.include_usage then body.stream_options = { include_usage = true } end
+   for name, value in pairs(args.extra or {}) do body[name] = value end
+   return body
+end
+
+local function copy(t)
+   local out = {}
+   for k, v in pairs(t) do out[k] = v end
+   return out
+end
+
+-- A sample's own answer length goes before the target's.
+local function body_for(common, sample)
+   local body = copy(common)
+   if type(sample.max_tokens) == "number" then body.max_tokens = sample.max_tokens end
+   return body
+end
+
+-- A list of messages that belongs to the caller.
+local function messages(sample, text, index)
+   if not text and type(sample.messages) == "table" and #sample.messages > 0 then
+      return json.array { unpack(sample.messages) }
+   end
+   text = text or sample.prompt
+   if type(text) ~= "string" then error(("sample %d has neither 'prompt' nor 'messages'"):format(index), 0) end
+   return json.array { { role = "user", content = text } }
+end
+
+--- Chat completions. `url` may be a list: its members are used in turn.
+---@param options table  url, model, stream, max_tokens, temperature, system, extra, api_key, headers, timeouts ...
+openai.chat = define.target {
+   kind = "openai_chat", default_path = "/v1/chat/completions", content_type = "application/json", decoder = "chat",
+   fields = fields { system = schema.text },
+   encoder = function(args)
+      local common = settings(args)
+      local system = args.system and { role = "system", content = args.system }
+      return function(sample, text, index)
+         local body = body_for(common, sample)
+         body.messages = messages(sample, text, index)
+         if system then table.insert(body.messages, 1, system) end
+         return json.encode(body)
+      end
+   end,
+}
+
+--- Completions of a plain prompt.
+---@param options table  url, model, stream, max_tokens, temperature, extra, api_key, headers, timeouts ...
+openai.completions = define.target {
+   kind = "openai_completions", default_path = "/v1/completions", content_type = "application/json",
+   decoder = "completions",
+   fields = fields {},
+   encoder = function(args)
+      local common = settings(args)
+      return function(sample, text, index)
+         local body = body_for(common, sample)
+         body.prompt = text or sample.prompt
+         if type(body.prompt) ~= "string" then error(("sample %d has no 'prompt'"):format(index), 0) end
+         return json.encode(body)
+      end
+   end,
+}
+
+return openai

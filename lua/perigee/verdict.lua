@@ -1,0 +1,94 @@
+--- What a run amounts to: the verdict, the exit code, and why.
+local units = require "perigee.units"
+
+local verdict = {}
+
+verdict.EXIT = { ok = 0, failed = 1, usage = 2, check = 3 }
+
+local FAILED_ENDS = {
+   stall = "no request completed for the time given as 'stall'",
+   overload = "more requests were due than max_inflight allows",
+}
+
+-- A client is too slow when its own lateness is a visible part of what it measured.
+local LATE_FLOOR = 10e6 -- ns
+local LATE_SHARE = 0.1 -- of the median latency
+
+local function is_late(phase_plan, report)
+   local lateness, latency = report.lateness, report.latency
+   if not (report.open and lateness and latency) or phase_plan.load.args.max_inflight then return false end
+   return lateness["p99"] > LATE_FLOOR and lateness["p99"] > LATE_SHARE * latency.p50
+end
+
+local function judge_phase(phase_plan, report, failures, warnings)
+   local function add(list, ...) list[#list + 1] = ("phase '%s': "):format(report.name) .. (...):format(select(2, ...)) end
+   if report.abandoned > 0 then
+      add(failures, "%d requests were abandoned when the drain deadline passed", report.abandoned)
+   end
+   if FAILED_ENDS[report.end_reason] then add(failures, "%s", FAILED_ENDS[report.end_reason]) end
+   if report.kind == "performance" and report.completed == 0 then
+      add(failures, "not one request succeeded (%d issued, %d failed)", report.issued, report.failed)
+   elseif report.failed > 0 then
+      add(warnings, "%d of %d requests failed", report.failed, report.issued)
+   end
+   if (report.dropped or 0) > 0 then add(warnings, "%d arrivals were dropped by the overload rule", report.dropped) end
+   if is_late(phase_plan, report) then
+      add(warnings, "the client was late: p99 of lateness is %s", units.ns(report.lateness.p99))
+   end
+end
+
+local function judge_phases(run, failures, warnings)
+   local reports, late = {}, false
+   for _, report in ipairs(run.report.phases) do reports[report.name] = report end
+   for _, phase_plan in ipairs(run.plan.phases) do
+      local report = reports[phase_plan.name]
+      if report then
+         judge_phase(phase_plan, report, failures, warnings)
+         late = late or is_late(phase_plan, report)
+      elseif run.outcome.outcome == "ok" then
+         failures[#failures + 1] = ("phase '%s' did not run"):format(phase_plan.name)
+      end
+   end
+   return late
+end
+
+local function judge_checks(results)
+   local failed, broken = false, false
+   for _, list in pairs(results) do
+      for _, result in ipairs(list) do
+         failed = failed or not result.passed
+         broken = broken or result.script_error
+      end
+   end
+   return failed, broken
+end
+
+--- run: plan, outcome (of session:run), report, checks (phase name -> results),
+--- dropped (event records), problems (texts: output that could not be written).
+---@param run table
+---@return { verdict: string, exit_code: integer, failures: string[], warnings: string[] }
+function verdict.judge(run)
+   local failures, warnings, outcome = {}, {}, run.outcome
+   for _, list in ipairs { outcome.problems or {}, run.problems or {} } do
+      for _, text in ipairs(list) do failures[#failures + 1] = text end
+   end
+   if run.dropped > 0 then failures[#failures + 1] = ("%d event records did not reach their subscribers"):format(run.dropped) end
+   local late = judge_phases(run, failures, warnings)
+   local check_failed, check_broken = judge_checks(run.checks)
+   local result = { failures = failures, warnings = warnings }
+
+   if outcome.outcome == "script_error" or check_broken then
+      result.verdict, result.exit_code = "failed", verdict.EXIT.usage
+   elseif outcome.outcome == "interrupted" then
+      result.verdict, result.exit_code = "interrupted", 128 + (outcome.signal or 2)
+   elseif outcome.outcome ~= "ok" or #failures > 0 then
+      result.verdict, result.exit_code = "failed", verdict.EXIT.failed
+   elseif check_failed then
+      result.verdict, result.exit_code = "failed", verdict.EXIT.check
+   else
+      result.verdict, result.exit_code = late and "client_limited" or "ok", verdict.EXIT.ok
+   end
+   return result
+end
+
+return verdict

@@ -1,0 +1,59 @@
+--- Where in the user's own files something was said, so that errors point there.
+local where = {}
+
+-- Frames of the library are skipped; a frame of the command line ends the search:
+-- what called it is the launcher, which no user wrote.
+local HOME = debug.getinfo(1, "S").source:match("^@(.*)where%.lua$") or "?"
+local CLI = HOME .. "cli/"
+
+where.home = HOME
+
+local function is_below(source, directory)
+   return source:sub(2, #directory + 1) == directory
+end
+
+--- The nearest frame outside the library: "file:line" and the file, or nil.
+---@return string? place
+---@return string? file
+function where.caller()
+   local level = 2
+   while true do
+      local info = debug.getinfo(level, "Sl")
+      if not info or is_below(info.source, CLI) then return nil end
+      local foreign = info.source:sub(1, 1) == "@" and info.currentline > 0 and not is_below(info.source, HOME)
+      if foreign then
+         local file = info.source:sub(2)
+         return file .. ":" .. info.currentline, file
+      end
+      level = level + 1
+   end
+end
+
+--- Raise message as an error of the user's file.
+---@param message string
+---@param place? string  where it was said, when that is not on the stack any more
+function where.fail(message, place)
+   place = place or where.caller()
+   error((place and place .. ": " or "") .. message, 0)
+end
+
+--- The frames of a traceback that are the user's, one a line; "" when there are none.
+function where.traceback(level)
+   local lines = {}
+   for at = (level or 1) + 1, 200 do
+      local info = debug.getinfo(at, "Sln")
+      if not info or is_below(info.source, CLI) then break end
+      if info.source:sub(1, 1) == "@" and info.currentline > 0 and not is_below(info.source, HOME) then
+         local what = info.what == "main" and "in the main chunk" or ("in function '%s'"):format(info.name or "?")
+         lines[#lines + 1] = ("   %s:%d: %s"):format(info.source:sub(2), info.currentline, what)
+      end
+   end
+   return table.concat(lines, "\n")
+end
+
+--- The folder of a file: "." when it has none.
+function where.directory(file)
+   return file:match("^(.*)/[^/]*$") or "."
+end
+
+return where
