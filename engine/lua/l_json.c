@@ -269,9 +269,10 @@ static int put_value(struct writer *w, int index, int depth)
 static int l_encode(lua_State *L)
 {
 	luaL_checkany(L, 1);
+	int indent = (int)luaL_optinteger(L, 2, 0);
 	struct buffer *out = lua_newuserdata(L, sizeof(*out));
 	buffer_init(out, MAX_TEXT);
-	struct writer w = { .L = L, .out = out, .indent = (int)luaL_optinteger(L, 2, 0) };
+	struct writer w = { .L = L, .out = out, .indent = indent };
 	int err = put_value(&w, 1, 0);
 	if (!err)
 		lua_pushlstring(L, out->data, out->len);
