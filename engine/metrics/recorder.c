@@ -54,7 +54,10 @@ int recorder_open(struct recorder **out, const char *path, struct error *e)
 
 static int put_key(struct buffer *b, const char *key)
 {
-	return buffer_printf(b, "%s\"%s\":", b->len > 1 ? "," : "", key);
+	int err = buffer_append_str(b, b->len > 1 ? ",\"" : "\"");
+	if (!err)
+		err = buffer_append_str(b, key);
+	return err ? err : buffer_append(b, "\":", 2);
 }
 
 static int put_text(struct buffer *b, const char *key, struct slice s)
@@ -70,16 +73,16 @@ static int put_count(struct buffer *b, const char *key, int64_t v)
 	if (v < 0)
 		return STATUS_OK;
 	int err = put_key(b, key);
-	return err ? err : buffer_printf(b, "%lld", (long long)v);
+	return err ? err : json_put_decimal(b, v, 0);
 }
 
-/* Nanoseconds in another unit; absent when negative. */
-static int put_scaled(struct buffer *b, const char *key, int64_t ns, double unit)
+/* Nanoseconds in a unit of 10^decimals ns; absent when negative. */
+static int put_scaled(struct buffer *b, const char *key, int64_t ns, unsigned decimals)
 {
 	if (ns < 0)
 		return STATUS_OK;
 	int err = put_key(b, key);
-	return err ? err : json_put_number(b, (double)ns / unit);
+	return err ? err : json_put_decimal(b, ns, decimals);
 }
 
 static int put_stamp(struct buffer *b, const char *key, uint64_t ns, uint64_t origin_ns)
@@ -130,14 +133,14 @@ static int put_measures(struct buffer *b, const struct event *e)
 {
 	int64_t late =
 		e->issued_ns > e->scheduled_ns ? (int64_t)(e->issued_ns - e->scheduled_ns) : 0;
-	int err = put_scaled(b, "latency_ms", complete_latency(e), 1e6);
+	int err = put_scaled(b, "latency_ms", complete_latency(e), 6);
 	if (!err)
-		err = put_scaled(b, "service_time_ms", complete_service_time(e), 1e6);
+		err = put_scaled(b, "service_time_ms", complete_service_time(e), 6);
 	if (!err)
-		err = put_scaled(b, "lateness_us", late, 1e3);
+		err = put_scaled(b, "lateness_us", late, 3);
 	if (!err)
-		err = put_scaled(b, "ttft_ms", complete_ttft(e), 1e6);
-	return err ? err : put_scaled(b, "tpot_ms", complete_tpot(e), 1e6);
+		err = put_scaled(b, "ttft_ms", complete_ttft(e), 6);
+	return err ? err : put_scaled(b, "tpot_ms", complete_tpot(e), 6);
 }
 
 static int put_counts(struct buffer *b, const struct event *e)
