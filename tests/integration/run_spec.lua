@@ -1,0 +1,226 @@
+local drive = require "drive"
+local engine = require "perigee_engine"
+
+--- Counts of event records by "type phase".
+local function tally(events)
+   local counts = {}
+   for _, e in ipairs(events) do
+      local key = e.event_type .. " " .. tostring(e.phase)
+      counts[key] = (counts[key] or 0) + 1
+   end
+   return counts
+end
+
+local JOB = [[
+local load = perigee.load
+local ended = {}
+return perigee.scenario {
+   name = "job",
+   options = { url = { "mock:mode=echo", "endpoint" }, data = { "", "prompts" } },
+   target = perigee.target.openai_chat { url = perigee.opt "url", model = "m" },
+   dataset = perigee.dataset.jsonl(perigee.opt "data", { prompt = "text_input" }),
+   order = perigee.order.shuffle(),
+   seed = 7,
+   phases = {
+      { "closed", load = load.concurrency(64), requests = 1000 },
+      { "open", load = load.poisson(200), requests = 1000 },
+   },
+   on = {
+      complete = function(r) if r.ok then ended[r.phase] = (ended[r.phase] or 0) + 1 end end,
+      phase_end = function(p) print("handled", p.name, ended[p.name]) end,
+   },
+}
+]]
+
+describe("the main job", function()
+   it("streams 1000 prompts closed and open, and every event reaches a subscriber in another process", function()
+      local data = drive.shared "dummy_1k.jsonl"
+      if not data then return pending "../shared/data is not here" end
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, JOB)
+      local address = "ipc://" .. dir .. "/events.ipc"
+      local r = drive.shell(table.concat({
+         drive.command("events", "--connect", address, "--jsonl", dir .. "/events.jsonl") .. " & subscriber=$!",
+         drive.command("run", file, "--data", io.popen("realpath " .. data):read "*l", "--events", address,
+            "--subscribers", "1", "--out", dir .. "/out", "--progress", "none") .. "; code=$?",
+         "wait $subscriber || { echo the subscriber failed: $?; exit 9; }",
+         "exit $code",
+      }, "\n"))
+      assert.equal(0, r.code, r.out .. r.err)
+
+      -- what the handlers saw
+      assert.truthy(r.out:find("handled\tclosed\t1000", 1, true), r.out)
+      assert.truthy(r.out:find("handled\topen\t1000", 1, true), r.out)
+
+      -- what the report says
+      local summary = assert(engine.json.decode(drive.read(dir .. "/out/summary.json")))
+      assert.equal("ok", summary.verdict)
+      for i, name in ipairs { "closed", "open" } do
+         local phase = summary.phases[i]
+         assert.equal(name, phase.name)
+         assert.same({ 1000, 1000, 0, 0, 0 },
+            { phase.issued, phase.completed, phase.failed, phase.abandoned, phase.dropped })
+         assert.equal(1000, phase.ttft_ms.count)
+         assert.equal(1000, phase.finish_reasons.stop)
+      end
+      assert.equal(2000, #drive.jsonl(dir .. "/out/requests.jsonl"))
+
+      -- what the subscriber got: all of it, once
+      local events = drive.jsonl(dir .. "/events.jsonl")
+      local counts = tally(events)
+      for _, phase in ipairs { 0, 1 } do
+         assert.equal(1000, counts["sample.issued " .. phase])
+         assert.equal(1000, counts["sample.recv_first " .. phase])
+         assert.equal(1000, counts["sample.complete " .. phase])
+      end
+      local seen = {}
+      for _, e in ipairs(events) do
+         assert.is_nil(seen[e.seq])
+         seen[e.seq] = true
+      end
+      for seq = 0, #events - 1 do assert.is_true(seen[seq], seq) end
+      assert.equal("session.started", events[1].event_type)
+      assert.equal("session.ended", events[#events].event_type)
+   end)
+
+   it("sends each sample once per epoch of a shuffle", function()
+      local r = drive.run([[
+         local list = {}
+         for i = 1, 50 do list[i] = { prompt = "number " .. i } end
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:" },
+            dataset = perigee.dataset.table(list),
+            order = perigee.order.shuffle(),
+            load = perigee.load.concurrency(5),
+            requests = 100,
+         }]])
+      assert.equal(0, r.code, r.err)
+      local counts = {}
+      for _, line in ipairs(drive.jsonl(r.dir .. "/requests.jsonl")) do
+         counts[line.index] = (counts[line.index] or 0) + 1
+      end
+      for i = 0, 49 do assert.equal(2, counts[i]) end
+   end)
+
+   it("gives a straggler of an undrained warmup to its own phase, and the closed load never exceeds its target", function()
+      local r = drive.run([[
+         local most, last = 0, {}
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:mode=timed,ttft=30ms,tpot=1ms,tokens=4" },
+            dataset = perigee.dataset.table { { prompt = "x" } },
+            phases = {
+               { "warmup", kind = "warmup", load = perigee.load.burst(8), drain = false },
+               { "steady", load = perigee.load.concurrency(8), requests = 40 },
+            },
+            on = {
+               issue = function(r, p) if p.name == "steady" then most = math.max(most, p.total_inflight) end end,
+               phase_end = function(p) if p.name == "steady" then print("most", most) end end,
+            },
+         }]])
+      assert.equal(0, r.code, r.err)
+      local warmup, steady = unpack(r.summary.phases)
+      assert.same({ 8, 8, 0 }, { warmup.issued, warmup.completed, warmup.abandoned })
+      assert.same({ 40, 40, 0 }, { steady.issued, steady.completed, steady.abandoned })
+      assert.equal(8, tonumber(r.out:match "most%s+(%d+)"))
+   end)
+
+   it("lets a strategy read as blocking code", function()
+      local r = drive.run([[
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:" },
+            dataset = perigee.dataset.table { { prompt = "a b c" } },
+            load = perigee.load.strategy(function(p)
+               for wave = 1, 3 do
+                  for _ = 1, wave do assert(p:issue(1)) end
+                  while p.inflight > 0 do p:wait() end
+                  p:sleep(0.001)
+                  print("wave", wave, #p:results())
+               end
+            end),
+         }]])
+      assert.equal(0, r.code, r.err)
+      assert.truthy(r.out:find("wave\t1\t1\nwave\t2\t2\nwave\t3\t3", 1, true), r.out)
+      assert.equal(6, r.summary.phases[1].completed)
+   end)
+
+   it("paces a delay function on an absolute schedule", function()
+      local r = drive.run([[
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:" },
+            dataset = perigee.dataset.table { { prompt = "x" } },
+            load = perigee.load.gaps(function(i) if i < 20 then return 0.002 end end),
+         }]])
+      assert.equal(0, r.code, r.err)
+      local lines = drive.jsonl(r.dir .. "/requests.jsonl")
+      assert.equal(20, #lines)
+      table.sort(lines, function(a, b) return a.scheduled_ns < b.scheduled_ns end)
+      for i, line in ipairs(lines) do
+         assert.near(2e6 * (i - 1), line.scheduled_ns - lines[1].scheduled_ns, 2)
+         assert.is_true(line.issued_ns >= line.scheduled_ns)
+      end
+   end)
+
+   it("counts arrivals that overload = drop refuses", function()
+      local r = drive.run([[
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:mode=timed,ttft=200ms,tokens=2" },
+            dataset = perigee.dataset.table { { prompt = "x" } },
+            load = perigee.load.gaps(function(i) if i < 10 then return 0 end end,
+               { max_inflight = 3, overload = "drop" }),
+         }]])
+      assert.equal(0, r.code, r.err)
+      local phase = r.summary.phases[1]
+      assert.same({ 3, 3, 7 }, { phase.issued, phase.completed, phase.dropped })
+   end)
+
+   it("spreads requests over several endpoints in turn", function()
+      local a, url_a = drive.mock()
+      local b, url_b = drive.mock()
+      local r = drive.run(([[
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = { "%s", "%s" } },
+            dataset = perigee.dataset.table { { prompt = "x" } },
+            load = perigee.load.concurrency(2),
+            requests = 20,
+         }]]):format(url_a, url_b))
+      assert.equal(0, r.code, r.err)
+      for _, url in ipairs { url_a, url_b } do
+         local stats = engine.json.decode(drive.shell("curl -s -m 10 " .. url .. "/stats").out)
+         assert.equal(10, stats.requests - 1)
+      end
+      a:stop(5)
+      b:stop(5)
+   end)
+
+   it("drives nginx, a server of other people, with target.http", function()
+      if drive.shell("command -v nginx").code ~= 0 then return pending "nginx is not installed" end
+      local dir = drive.tempdir()
+      drive.write(dir .. "/page.txt", ("perigee\n"):rep(100))
+      drive.write(dir .. "/nginx.conf", ([[
+         daemon off; worker_processes 1; pid %s/pid; error_log %s/error.log;
+         events { worker_connections 256; }
+         http { access_log off; client_body_temp_path %s/b; proxy_temp_path %s/p; fastcgi_temp_path %s/f;
+            uwsgi_temp_path %s/u; scgi_temp_path %s/s;
+            server { listen unix:%s/sock; root %s; } }]]):gsub("%%s", (dir:gsub("%%", "%%%%"))))
+      local text = ([[
+         return perigee.scenario {
+            target = perigee.target.http { url = "http://localhost", unix_socket = "%s/sock", path = "/page.txt", method = "GET" },
+            dataset = perigee.dataset.table { { body = "" } },
+            load = perigee.load.concurrency(8),
+            requests = 400,
+         }]]):format(dir)
+      local r = drive.shell(table.concat({
+         "nginx -p " .. dir .. " -c nginx.conf 2>/dev/null & server=$!",
+         "for _ in $(seq 200); do [ -S " .. dir .. "/sock ] && break; sleep 0.02; done",
+         drive.command("run", drive.scenario(dir, text), "--out", dir .. "/out", "--progress", "none") .. "; code=$?",
+         "kill $server; wait $server; exit $code",
+      }, "\n"))
+      assert.equal(0, r.code, r.out .. r.err)
+      local summary = assert(engine.json.decode(drive.read(dir .. "/out/summary.json")))
+      assert.equal(400, summary.phases[1].completed)
+      for _, line in ipairs(drive.jsonl(dir .. "/out/requests.jsonl")) do
+         assert.equal(200, line.http_status)
+         assert.equal(800, line.bytes_in)
+      end
+   end)
+end)
