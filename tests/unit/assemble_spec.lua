@@ -53,6 +53,23 @@ describe("perigee.assemble", function()
       assert.same({ "n1", 1 }, { a.build(2) })
    end)
 
+   it("adds the prompt when texts are recorded", function()
+      local function prompt(changes)
+         changes.record_text = true
+         return (select(7, arguments(changes).build(1)))
+      end
+      assert.equal("a", prompt {})
+      assert.equal("x", prompt { request = function() return "x" end })
+      assert.equal('{"n":1}', prompt { request = function() return { body = { n = 1 } } end })
+      assert.equal("a", prompt { request = function() return { tag = "t" } end })
+      assert.equal("b", prompt { dataset = { { body = "b" } } })
+      assert.is_nil((select(7, arguments().build(1))))
+   end)
+
+   it("gives the engine the sample of an index", function()
+      assert.equal("b", arguments().sample(2).prompt)
+   end)
+
    it("carries the rules of the phase and of its load", function()
       local a = arguments {
          load = perigee.load.constant(5, { max_inflight = 9, overload = "drop" }), duration = "2s", min_requests = 3, drain = false,
@@ -70,6 +87,8 @@ describe("perigee.assemble", function()
       assert.is_false(arguments({ on = { issue = print } }).keep_text)
       assert.is_true(arguments({ on = { complete = print } }).keep_text)
       assert.is_true(arguments({ load = perigee.load.strategy(print) }).keep_body)
+      assert.is_true(arguments({ load = perigee.load.strategy(print) }).results)
+      assert.is_false(arguments().results)
    end)
 
    it("draws schedule and order from independent streams", function()

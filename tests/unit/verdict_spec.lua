@@ -11,7 +11,7 @@ end
 -- Judge one phase; `changes` replace fields of its report, `run` fields of the run.
 local function judge(changes, run, load)
    local all = {
-      plan = plan(load), outcome = { outcome = "ok", problems = {} }, checks = {}, dropped = 0,
+      plan = plan(load), outcome = { outcome = "ok", problems = {} }, checks = {}, undelivered = 0,
       report = { phases = { support.phase_report(changes) } },
    }
    for k, v in pairs(run or {}) do all[k] = v end
@@ -32,10 +32,9 @@ describe("perigee.verdict", function()
          { "requests were abandoned", abandoned, nil, "failed", 1 },
          { "the phase stalled", { end_reason = "stall" }, nil, "failed", 1 },
          { "the load was too much", { end_reason = "overload" }, nil, "failed", 1 },
-         { "events were lost", nil, { dropped = 3 }, "failed", 1 },
-         { "output was lost", nil, { problems = { "disk full" } }, "failed", 1 },
+         { "events were lost", nil, { undelivered = 3 }, "failed", 1 },
          { "the engine had a problem", nil, { outcome = { outcome = "ok", problems = { "x" } } }, "failed", 1 },
-         { "the engine failed", nil, { outcome = { outcome = "failed" } }, "failed", 1 },
+         { "the engine failed", nil, { outcome = { outcome = "failed", error = "x" } }, "failed", 1 },
          { "a phase did not run", nil, { report = { phases = {} } }, "failed", 1 },
          { "a check failed", nil, { checks = FAILED_CHECK }, "failed", 3 },
          { "a check failed in a failed run", abandoned, { checks = FAILED_CHECK }, "failed", 1 },
@@ -51,6 +50,7 @@ describe("perigee.verdict", function()
 
    it("says why", function()
       assert.same({ "phase 'steady': 1 requests were abandoned when the drain deadline passed" }, judge({ abandoned = 1 }).failures)
+      assert.same({ "s.lua:3: oops" }, judge(nil, { outcome = { outcome = "script_error", error = "s.lua:3: oops\nstack" } }).failures)
       assert.same({ "phase 'steady': 1 of 10 requests failed" }, judge({ completed = 9, failed = 1 }).warnings)
       assert.same({ "phase 'steady': 4 arrivals were dropped by the overload rule" }, judge({ dropped = 4 }).warnings)
    end)
