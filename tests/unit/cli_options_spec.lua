@@ -36,6 +36,17 @@ describe("perigee.cli.options", function()
       assert.is_true(options.parse({ "-h" }, DEFINITIONS).help)
    end)
 
+   it("takes true or false behind a flag of type boolean only", function()
+      local flag = { { name = "fast", type = "boolean" }, { name = "quiet" } }
+      assert.same({ fast = false }, (options.parse({ "--fast", "false" }, flag)))
+      assert.same({ fast = true, quiet = true }, (options.parse({ "--fast", "--quiet" }, flag)))
+      assert.same({ fast = true }, (options.parse({ "--fast" }, flag)))
+      local values, positional = options.parse({ "--fast", "FILE", "--quiet", "false" }, flag)
+      assert.is_true(values.fast)
+      assert.is_true(values.quiet)
+      assert.same({ "FILE", "false" }, positional)
+   end)
+
    it("stops after the positional arguments that were asked for", function()
       local values, positional, at = options.parse({ "--quiet", "FILE", "--rate", "5" }, DEFINITIONS, 1, 1)
       assert.is_true(values.quiet)

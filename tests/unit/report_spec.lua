@@ -67,13 +67,13 @@ describe("perigee.report.config", function()
          target = perigee.target.openai_chat {
             url = perigee.opt "url", api_key = perigee.opt "key",
             headers = { ["X-Api-Key"] = "abcdef", Authorization = "Basic dXNlcg==", ["X-Other"] = "abcdef and more" },
-            extra = { nested = { access_token = "tok-1" }, list = { 1, 2 } },
+            extra = { nested = { access_token = "tok-1" }, list = { 1, 2 }, secret = 12345678 },
          },
          requests = 1,
       }
       local data = config.describe(p, { file = "s.lua" })
       local text = engine.json.encode(data)
-      for _, secret in ipairs { "s3cret-key", "user:pass", "hunter2", "abcdef", "dXNlcg", "tok-1" } do
+      for _, secret in ipairs { "s3cret-key", "user:pass", "hunter2", "abcdef", "dXNlcg", "tok-1", "12345678" } do
          assert.is_nil(text:find(secret, 1, true), secret)
       end
       assert.equal("http://[redacted]@host/v1", data.options.url)

@@ -49,6 +49,11 @@ describe("perigee.scenario", function()
       assert.same({ 5, 1 }, { list[1].requests, list[1].duration })
    end)
 
+   it("takes a phase's false as set", function()
+      local list = phases { drain = "2s", phases = { { "a", drain = false }, { "b" } } }
+      assert.same({ false, 2 }, { list[1].drain, list[2].drain })
+   end)
+
    it("applies its checks to performance phases, a phase's own to any kind", function()
       local list = phases {
          checks = { "qps > 1" },
