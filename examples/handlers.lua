@@ -12,7 +12,7 @@ return perigee.scenario {
    requests = 100,
    on = {
       complete = function(r, p)
-         if r.text == "" then empty = empty + 1 end
+         if r.ok and r.text == "" then empty = empty + 1 end
          if empty > patience then p:stop() end
       end,
       error = function(r)

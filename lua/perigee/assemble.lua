@@ -14,7 +14,7 @@ local function in_range(index, n)
 end
 
 -- build(i, index): what the engine sends next. Skips are nil, the end is false.
-local function builder(samples, following, make)
+local function builder(samples, following, make, record_text)
    local n, drawn = #samples, 0
    return function(_, index)
       if index == nil then
@@ -24,9 +24,11 @@ local function builder(samples, following, make)
       else
          in_range(index, n)
       end
-      local body, path, headers, tag, method = make(samples[index], index)
+      local sample = samples[index]
+      local body, path, headers, tag, method, prompt = make(sample, index)
       if body == nil then return nil end
-      return body, index, path, headers, tag, method
+      if not record_text then return body, index, path, headers, tag, method end
+      return body, index, path, headers, tag, method, prompt or sample.prompt or body
    end
 end
 
@@ -46,14 +48,16 @@ function assemble.phase(p, seed, target)
    local following = order.iterator(p.order, #samples, engine.rng(seed, p.number, stream.order))
    local keep = wants_text(p)
    return {
-      name = p.name, kind = p.kind, client = target.client, samples = samples,
+      name = p.name, kind = p.kind, client = target.client,
+      sample = function(index) return samples[index] end,
       schedule = built.schedule, strategy = built.strategy,
-      build = builder(samples, following, target.build(p.request)),
+      build = builder(samples, following, target.build(p.request), p.record_text),
       max_inflight = p.load.args.max_inflight, overload = p.load.args.overload,
       requests = p.requests, duration = p.duration,
       min_requests = p.min_requests, min_duration = p.min_duration, max_duration = p.max_duration,
       drain = p.drain, deadline = p.deadline, stall = p.stall,
-      keep_text = keep, keep_body = keep,
+      keep_text = keep, keep_body = keep, results = p.load.kind == "strategy",
+      record_text = p.record_text, chunk_events = p.chunk_events,
       on = p.on,
    }
 end

@@ -68,8 +68,11 @@ end
 
 -- A relative path is meant from the scenario's folder, else from the current one.
 local function find(path, directory)
-   if path:sub(1, 1) == "/" or not directory then return read_file(path) end
-   return read_file(directory .. "/" .. path) or read_file(path)
+   if path:sub(1, 1) ~= "/" and directory then
+      local text = read_file(directory .. "/" .. path)
+      if text then return text end
+   end
+   return read_file(path)
 end
 
 local function parse(text, path, fields)

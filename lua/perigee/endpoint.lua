@@ -7,6 +7,8 @@ local Endpoints_mt = { __name = "perigee.endpoints", __index = Endpoints }
 
 local START_TIMEOUT, STOP_TIMEOUT = 5, 2 -- seconds
 
+local BASE = { "mock", "--port", "0", "--until-eof" }
+
 local endpoint = {}
 
 -- In the tree scripts/perigee is beside lua/, installed it is PREFIX/bin/perigee
@@ -22,16 +24,22 @@ local function launcher()
    return "perigee"
 end
 
---- The arguments of `perigee mock` for "mock:mode=timed,ttft=50ms".
+--- The arguments of `perigee mock` for "mock:mode=timed,ttft=uniform:10ms,90ms": an item
+--- without a name belongs to the value before it.
 ---@param url string
 ---@return string[]
 function endpoint.arguments(url)
-   local argv = { "mock", "--port", "0", "--until-eof" }
+   local argv = { unpack(BASE) }
    for item in url:sub(#"mock:" + 1):gmatch "[^,]+" do
-      local name, value = item:match("^%s*([%a][%w_-]*)=(.*)$")
-      if not name then error(("%s: name=value expected, got '%s'"):format(url, item), 0) end
-      argv[#argv + 1] = "--" .. name:gsub("_", "-")
-      argv[#argv + 1] = value
+      local name, value = item:match("^%s*(%a[%w_-]*)=(.*)$")
+      if name then
+         argv[#argv + 1] = "--" .. name:gsub("_", "-")
+         argv[#argv + 1] = value
+      elseif #argv > #BASE then
+         argv[#argv] = argv[#argv] .. "," .. item
+      else
+         error(("%s: name=value expected, got '%s'"):format(url, item), 0)
+      end
    end
    return argv
 end

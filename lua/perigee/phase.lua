@@ -31,6 +31,8 @@ phase.INHERITED = {
    requests = schema.count, duration = schema.duration, min_requests = schema.count, min_duration = schema.duration,
    max_duration = schema.duration, drain = schema.either(schema.boolean, schema.duration),
    deadline = schema.duration, stall = schema.duration,
+   -- What the events carry beside the stamps: prompts and answers, each chunk.
+   record_text = schema.boolean, chunk_events = schema.boolean,
 }
 
 local FIELDS = {

@@ -100,7 +100,7 @@ local function conclude(plan, options, run)
    local built = summary.build(run)
    local result = {
       summary = built, text = report_table.render(built), exit_code = run.judged.exit_code,
-      error = run.outcome.error, problems = {},
+      error = run.outcome.outcome == "script_error" and where.shorten(run.outcome.error) or nil, problems = {},
    }
    publish(result, options)
    return result
@@ -113,9 +113,7 @@ local function play(session, plan, options, targets, view)
    local outcome = session:run()
    view:clear()
    local report = session:report()
-   local stats = session:stats()
-   local undelivered = session:close(options.close_timeout) or 0
-   return { outcome = outcome, report = report, dropped = (stats and stats.dropped or 0) + undelivered }
+   return { outcome = outcome, report = report, undelivered = session:close(options.close_timeout) }
 end
 
 local function run_session(plan, options, endpoints)

@@ -64,15 +64,16 @@ local function judge_checks(results)
 end
 
 --- run: plan, outcome (of session:run), report, checks (phase name -> results),
---- dropped (event records), problems (texts: output that could not be written).
+--- undelivered (event records, at the close of the session).
 ---@param run table
 ---@return { verdict: string, exit_code: integer, failures: string[], warnings: string[] }
 function verdict.judge(run)
    local failures, warnings, outcome = {}, {}, run.outcome
-   for _, list in ipairs { outcome.problems or {}, run.problems or {} } do
-      for _, text in ipairs(list) do failures[#failures + 1] = text end
+   for _, text in ipairs(outcome.problems or {}) do failures[#failures + 1] = text end
+   if outcome.error then failures[#failures + 1] = outcome.error:match("^[^\n]*") end
+   if run.undelivered > 0 then
+      failures[#failures + 1] = ("%d event records did not reach their subscribers"):format(run.undelivered)
    end
-   if run.dropped > 0 then failures[#failures + 1] = ("%d event records did not reach their subscribers"):format(run.dropped) end
    local late = judge_phases(run, failures, warnings)
    local check_failed, check_broken = judge_checks(run.checks)
    local result = { failures = failures, warnings = warnings }

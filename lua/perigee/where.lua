@@ -51,6 +51,23 @@ function where.traceback(level)
    return table.concat(lines, "\n")
 end
 
+--- A message with a traceback, without the traceback's lines that are not the user's.
+--- As it is when none would be left: then the fault is not the user's either.
+---@param text string
+---@return string
+function where.shorten(text)
+   local head, trace = text:match("^(.-)\nstack traceback:\n(.*)$")
+   if not head then return text end
+   local lines = {}
+   for line in trace:gmatch("[^\n]+") do
+      local path = line:match("^%s*(.-):%d+:")
+      local ours = not path or is_below("@" .. path, HOME) or path:find("/perigee$")
+      if not ours then lines[#lines + 1] = "   " .. line:match("^%s*(.*)$") end
+   end
+   if #lines == 0 then return text end
+   return head .. "\n" .. table.concat(lines, "\n")
+end
+
 --- The folder of a file: "." when it has none.
 function where.directory(file)
    return file:match("^(.*)/[^/]*$") or "."

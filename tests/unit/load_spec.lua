@@ -21,6 +21,7 @@ local function play(spec, total, ends, already)
       assert(self:running(), "issued after the phase ended")
       self.issued, self.inflight, self.total_inflight = self.issued + 1, self.inflight + 1, self.total_inflight + 1
       self.most = math.max(self.most, self.total_inflight)
+      return self.issued
    end
    function p.wait() coroutine.yield() end
    local thread = coroutine.create(spec:build({}).strategy)

@@ -34,6 +34,12 @@ describe("perigee.order", function()
       assert.not_same(take(order.shuffle(), 50, 50, 7), take(order.shuffle(), 50, 50, 8))
    end)
 
+   it("shuffle puts every sample first with the same probability", function()
+      local first = {}
+      for seed = 1, 4000 do first[seed] = take(order.shuffle(), 4, 1, seed)[1] end
+      for _, count in ipairs(tally(first, 4)) do assert.near(1000, count, 150) end
+   end)
+
    it("random draws every sample with the same probability", function()
       for _, count in ipairs(tally(take(order.random(), 4, 8000), 4)) do assert.near(2000, count, 200) end
    end)

@@ -46,7 +46,8 @@ function load.definitions(loaded)
    local list = {}
    for _, d in ipairs(loaded.declarations) do
       list[#list + 1] = {
-         name = d.name:gsub("_", "-"), value = d.type:upper(), type = d.type, help = d.help, default = d.default, key = d.name,
+         name = d.name:gsub("_", "-"), value = d.type ~= "boolean" and d.type:upper() or nil, type = d.type,
+         help = d.help, default = d.default, key = d.name,
       }
    end
    return list

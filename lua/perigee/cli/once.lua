@@ -7,6 +7,7 @@ local load = require "perigee.cli.load"
 local options = require "perigee.cli.options"
 local runner = require "perigee.runner"
 local units = require "perigee.units"
+local where = require "perigee.where"
 
 local once = {
    name = "once",
@@ -130,10 +131,11 @@ local function show(seen, plan)
    if seen.sent and seen.sent.body then io.stdout:write(config.clean(once.show_request(seen.client, seen.sent), plan)) end
    if seen.result then io.stdout:write(config.clean(once.show_answer(seen.result, seen.chunks), plan)) end
    local outcome = seen.outcome
-   if outcome.outcome == "script_error" then return load.refuse(once.name, outcome.error) end
+   if outcome.outcome == "script_error" then return load.refuse(once.name, where.shorten(outcome.error)) end
    if outcome.outcome == "interrupted" then return 128 + (outcome.signal or 2) end
    if not seen.result then
-      io.stderr:write("perigee once: ", seen.sent and "the request function skipped this sample" or "nothing was sent", "\n")
+      local skipped = seen.sent and "the request function skipped this sample"
+      io.stderr:write("perigee once: ", outcome.error or skipped or "nothing was sent", "\n")
       return 1
    end
    return seen.result.ok and 0 or 1
@@ -149,8 +151,12 @@ function once.run(args)
    local planned
    planned, message = choose(command.plan, command.values.phase)
    if not planned then return load.refuse(once.name, message) end
+   local index, samples = command.values.index, planned.dataset and #planned.dataset or 1
+   if index < 1 or index > samples then
+      return load.refuse(once.name, ("option --index: a sample in 1..%d expected, got %d"):format(samples, index))
+   end
    local endpoints = endpoint.new()
-   local ok, seen = pcall(send, planned, command.plan, command.values.index, endpoints)
+   local ok, seen = pcall(send, planned, command.plan, index, endpoints)
    endpoints:stop()
    if not ok then
       io.stderr:write("perigee once: ", type(seen) == "table" and seen.message or tostring(seen), "\n")

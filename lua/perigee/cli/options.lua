@@ -30,13 +30,21 @@ local function convert(d, text)
    return opt.convert(d.type or "string", text)
 end
 
--- The value of option d: after "=", or the next argument. Returns value and the arguments used, or nil, message.
-local function read_value(d, args, at, attached)
-   if not d.value then
-      if attached == nil then return true, 1 end
+-- A flag is set by its name alone; one of type boolean also takes a "false" behind it.
+local function read_flag(d, args, at, attached)
+   if attached ~= nil then
       local value, message = opt.convert("boolean", attached)
       return value, message or 1
    end
+   if d.type ~= "boolean" or args[at + 1] == nil then return true, 1 end
+   local value = opt.convert("boolean", args[at + 1])
+   if value == nil then return true, 1 end
+   return value, 2
+end
+
+-- The value of option d: after "=", or the next argument. Returns value and the arguments used, or nil, message.
+local function read_value(d, args, at, attached)
+   if not d.value then return read_flag(d, args, at, attached) end
    local text = attached
    if text == nil then text = args[at + 1] end
    if text == nil then return nil, "a value is missing (" .. d.value .. ")" end

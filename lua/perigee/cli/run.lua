@@ -40,8 +40,9 @@ local function show(result, values)
    if result.text and not values.quiet then io.stdout:write("\n", result.text) end
    if result.error then say("perigee run: ", result.error) end
    for _, problem in ipairs(result.problems) do say("perigee run: ", problem) end
-   if values.quiet and result.summary then
-      for _, text in ipairs(result.summary.failures) do say("perigee run: ", text) end
+   if not (values.quiet and result.summary) then return end
+   for _, text in ipairs(result.summary.failures) do
+      if text ~= (result.error or ""):match("^[^\n]*") then say("perigee run: ", text) end
    end
 end
 

@@ -13,7 +13,7 @@ closed.concurrency = define("concurrency", { "n" }, { n = schema.required(schema
       -- Of the whole session: requests that an undrained phase left behind count too.
       strategy = function(p)
          while p:running() do
-            while p:running() and p.total_inflight < n do p:issue() end
+            while p:running() and p.total_inflight < n and p:issue() do end
             p:wait()
          end
       end,

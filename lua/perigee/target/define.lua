@@ -132,21 +132,21 @@ local function builder(encode, request)
    return function(sample, index)
       local asked = request(sample, index)
       if asked == nil then return nil end
-      if type(asked) == "string" then return encode(sample, asked, index) end
+      if type(asked) == "string" then return encode(sample, asked, index), nil, nil, nil, nil, asked end
       if type(asked) ~= "table" then
          error("request: a string, a table or nil expected, got " .. schema.show(asked), 0)
       end
       local r = schema.check("request", REQUEST_FIELDS, asked)
       local body = r.body
-      if body == nil then body = encode(sample, nil, index) end
       if type(body) == "table" then body = engine.json.encode(body) end
-      return body, r.path, r.headers and define.header_list(r.headers), r.tag, r.method
+      return body or encode(sample, nil, index), r.path, r.headers and define.header_list(r.headers), r.tag, r.method, body
    end
 end
 
 --- A constructor of a target. def: kind, fields, check, default_path, content_type,
 --- decoder, encoder(args) -> encode(sample, text, index) -> body. The target builds
---- { client =, build = function(request) -> function(sample, index) -> body, path, headers, tag, method }.
+--- { client =, build = function(request) -> function(sample, index) -> body, path, headers, tag, method, prompt },
+--- where prompt is what the hook put in place of the sample's own.
 function define.target(def)
    local fields = {}
    for name, check in pairs(COMMON) do fields[name] = check end

@@ -1,0 +1,103 @@
+local checks = require "perigee.checks"
+local support = require "tests.unit.support"
+
+local report = support.phase_report {
+   issued = 200, completed = 190, failed = 8, abandoned = 2, tokens_out = 400, duration_ns = 4e9,
+   ttft = support.distribution(400e6, { p99 = 600e6, ["p99.9"] = 900e6 }), latency = support.distribution(1e9),
+   lateness = support.distribution(20e3),
+}
+
+local function test(text)
+   return checks.evaluate(checks.compile({ text }, "scenario.checks"), report, {})[1]
+end
+
+describe("perigee.checks texts", function()
+   it("hold or not, and tell the value", function()
+      for _, row in ipairs {
+         { "ttft.p50 < 500ms", true, "400 ms" },
+         { "ttft.p99 < 500ms", false, "600 ms" },
+         { "ttft.p99<0.7s", true, "600 ms" },
+         { "ttft.p999 <= 900ms", true, "900 ms" },
+         { "ttft.p99.9 < 900ms", false, "900 ms" },
+         { "latency.mean >= 1s", true, "1.00 s" },
+         { "lateness.max < 100us", true, "20.0 us" },
+         { "error_rate < 1%", false, "5%" },
+         { "error_rate <= 0.05", true, "5%" },
+         { "qps > 40", true, "47.5/s" },
+         { "output_tokens_per_s >= 100", true, "100/s" },
+         { "tokens_per_s > 100/s", false, "100/s" },
+         { "issued == 200", true, "200" },
+         { "completed ~= 190", false, "190" },
+         { "failed != 0", true, "8" },
+         { "abandoned < 1", false, "2" },
+         { "  dropped   ==   0  ", true, "0" },
+      } do
+         local result = test(row[1])
+         assert.same({ row[1], row[2], row[3] }, { result.check, result.passed, result.detail })
+      end
+   end)
+
+   it("do not hold without data", function()
+      assert.same({ false, "no data" }, { test("tpot.p99 < 1s").passed, test("tpot.p99 < 1s").detail })
+      local empty = support.phase_report { completed = 0, duration_ns = 0 }
+      assert.is_false(checks.evaluate(checks.compile({ "error_rate < 1%" }, "x"), empty, {})[1].passed)
+   end)
+
+   it("fail to compile with a caret under what is wrong", function()
+      local invalid = {
+         { "tfft.p99 < 5ms", "unknown metric 'tfft', did you mean 'ttft'?\n   tfft.p99 < 5ms\n   ^" },
+         { "ttft.p98 < 5ms", "unknown statistic 'p98', did you mean 'p90'?\n   ttft.p98 < 5ms\n        ^" },
+         { "ttft < 5ms", "'ttft' is a distribution: say which statistic, e.g. ttft.p99\n   ttft < 5ms\n   ^" },
+         { "qps.p99 < 5", "'qps' is a number and has no statistics\n   qps.p99 < 5\n      ^" },
+         { "ttft.p99 < 5", "a duration needs a unit: ns, us, ms, s, m or h\n   ttft.p99 < 5\n               ^" },
+         { "ttft.p99 < 5xs", "unknown unit (ns, us, ms, s, m, h)\n   ttft.p99 < 5xs\n               ^" },
+         { "ttft.p99 < 5%", "a duration needs a unit" },
+         { "error_rate < 1ms", "a share is a number or a percentage" },
+         { "issued > 5%", "a count has no unit\n   issued > 5%\n             ^" },
+         { "qps > 10ms", "a rate is a number per second" },
+         { "qps =< 5", "unknown comparison '=<'" },
+         { "qps 5", "a comparison expected (<, <=, >, >=, ==, ~=)\n   qps 5\n       ^" },
+         { "qps >", "a number expected\n   qps >\n        ^" },
+         { "qps > fast", "a number expected\n   qps > fast\n         ^" },
+         { "qps > 5 6", "nothing more expected\n   qps > 5 6\n           ^" },
+         { "ttft.p99 < 5ms ttft", "nothing more expected\n   ttft.p99 < 5ms ttft\n                  ^" },
+         { "", "a metric expected" },
+         { "5 < qps", "a metric expected\n   5 < qps\n   ^" },
+      }
+      for _, row in ipairs(invalid) do
+         support.contains(row[2], support.refusal(checks.compile, { row[1] }, "scenario.checks"))
+      end
+   end)
+end)
+
+describe("perigee.checks functions", function()
+   it("get the phase's summary and may tell why", function()
+      local compiled = checks.compile({
+         function(summary) return summary.name == "x", "named " .. summary.name end,
+         function() return nil end,
+      }, "scenario.checks")
+      local results = checks.evaluate(compiled, report, { name = "x" })
+      assert.same({ true, "named x" }, { results[1].passed, results[1].detail })
+      assert.is_false(results[2].passed)
+      assert.matches("function at checks_spec.lua:%d+", results[1].check)
+   end)
+
+   it("that raise are script errors", function()
+      local result = checks.evaluate(checks.compile({ function() error "oops" end }, "x"), report, {})[1]
+      assert.is_true(result.script_error)
+      assert.is_false(result.passed)
+      support.contains("oops", result.detail)
+   end)
+end)
+
+describe("perigee.checks lists", function()
+   it("refuse what is no check", function()
+      local invalid = {
+         { "qps > 1", "scenario.checks: a list of checks expected, got string" },
+         { { abort = true }, "scenario.checks: a list of checks expected, found the field 'abort'" },
+         { { { "qps > 1", abort = true } }, "scenario.checks[1]: a string such as" },
+         { { 5 }, "or a function expected, got a number" },
+      }
+      for _, row in ipairs(invalid) do support.contains(row[2], support.refusal(checks.compile, row[1], "scenario.checks")) end
+   end)
+end)

@@ -1,0 +1,162 @@
+local checks = require "perigee.checks"
+local config = require "perigee.report.config"
+local engine = require "perigee.engine"
+local files = require "perigee.report.files"
+local perigee = require "perigee"
+local report_table = require "perigee.report.table"
+local summary = require "perigee.report.summary"
+local support = require "tests.unit.support"
+
+local null = engine.json.null
+
+local function plan(changes)
+   local definition = { name = "t", target = perigee.target.openai_chat { url = "x" }, dataset = { "a" }, phases = { { "steady" } } }
+   for k, v in pairs(changes or {}) do definition[k] = v end
+   return perigee.scenario(definition):resolve()
+end
+
+local function build(report, results, p)
+   p = p or plan()
+   return summary.build {
+      plan = p, report = { session_id = "ab", started_realtime_ns = 1700000000.123e9, phases = { report } },
+      checks = { steady = results or {} }, judged = { verdict = "ok", failures = {}, warnings = { "w" } }, config = config.describe(p),
+   }
+end
+
+describe("perigee.report.summary", function()
+   it("carries units in its keys and null for what is absent", function()
+      local phase = summary.phase(support.phase_report {
+         open = true, issued = 11, dropped = 10, tokens_out = 30, token_responses = 3, duration_ns = 2e9,
+         first_scheduled_ns = 0, last_scheduled_ns = 1e9, first_issued_ns = 1e6, last_issued_ns = 2001e6,
+         latency = support.distribution(5e6), lateness = support.distribution(5e3), errors = { refused = 2 },
+      }, { { check = "c", passed = true } })
+      assert.same({ 2, 20, 5, 15, 5 }, { phase.duration_s, phase.rate_asked_per_s, phase.rate_delivered_per_s,
+         phase.output_tokens_per_s, phase.qps })
+      assert.same({ 5, 5, 10 }, { phase.latency_ms.p99, phase.latency_ms["p99.9"], phase.latency_ms.count })
+      assert.equal(5, phase.lateness_us.mean)
+      assert.equal(null, phase.ttft_ms)
+      assert.same({ refused = 2 }, phase.errors)
+      assert.same({ check = "c", passed = true, detail = null }, phase.checks[1])
+   end)
+
+   it("asks no rate of a closed load and divides by nothing that is 0", function()
+      local phase = summary.phase(support.phase_report { issued = 1, duration_ns = 0, first_issued_ns = 5, last_issued_ns = 5,
+         latency = support.distribution(0, { count = 0 }) })
+      for _, key in ipairs { "rate_asked_per_s", "rate_delivered_per_s", "qps", "output_tokens_per_s", "latency_ms" } do
+         assert.equal(null, phase[key], key)
+      end
+   end)
+
+   it("can be written as JSON and holds no NaN", function()
+      local text = engine.json.encode(build(support.phase_report { ttft = support.distribution(1e6, { std = 0 / 0 }) }), 2)
+      local back = assert(engine.json.decode(text))
+      assert.same({ 1, "ok", "t", "ab", "2023-11-14T22:13:20.123Z" },
+         { back.schema_version, back.verdict, back.scenario, back.session_id, back.started_at })
+      assert.equal(null, back.phases[1].ttft_ms.std)
+      assert.equal(null, back.plan_checksum)
+      assert.equal(64, #back.dataset_sha256)
+      assert.same({ "w" }, { unpack(back.warnings) })
+      assert.matches('"checks": %[%]', text)
+   end)
+end)
+
+describe("perigee.report.config", function()
+   it("holds no secret", function()
+      local p = plan {
+         options = { key = { "s3cret-key", "" }, url = { "http://user:pass@host/v1", "" }, password = { "hunter2", "" }, n = { 1, "" } },
+         target = perigee.target.openai_chat {
+            url = perigee.opt "url", api_key = perigee.opt "key",
+            headers = { ["X-Api-Key"] = "abcdef", Authorization = "Basic dXNlcg==", ["X-Other"] = "abcdef and more" },
+            extra = { nested = { access_token = "tok-1" }, list = { 1, 2 }, secret = 12345678 },
+         },
+         requests = 1,
+      }
+      local data = config.describe(p, { file = "s.lua" })
+      local text = engine.json.encode(data)
+      for _, secret in ipairs { "s3cret-key", "user:pass", "hunter2", "abcdef", "dXNlcg", "tok-1", "12345678" } do
+         assert.is_nil(text:find(secret, 1, true), secret)
+      end
+      assert.equal("http://[redacted]@host/v1", data.options.url)
+      assert.equal("[redacted]", data.options.key)
+      assert.equal("[redacted]", data.phases[1].target.api_key)
+      assert.equal(1, data.options.n)
+      assert.equal("s.lua", data.run.file)
+      assert.equal("key [redacted]!", config.clean("key s3cret-key!", p))
+   end)
+
+   it("hides a key from the environment wherever it shows up", function()
+      local p = plan { target = perigee.target.openai_chat { url = "x", api_key_env = "PATH" } }
+      assert.equal("PATH", config.describe(p).phases[1].target.api_key_env)
+      assert.equal("Bearer [redacted]", config.clean("Bearer " .. os.getenv "PATH", p))
+   end)
+
+   it("describes functions, datasets and lists", function()
+      local p = plan { request = function() return "x" end, load = perigee.load.gaps(function() return 1 end), checks = { "qps > 1" },
+         order = { 1 }, target = perigee.target.http { url = { "a", "b" }, body = { 1, x = 2 } } }
+      local phase = config.describe(p).phases[1]
+      assert.matches("function@.*report_spec.lua:%d+", phase.request)
+      assert.matches("function@", phase.load.fn)
+      assert.same({ "table", 1 }, { phase.dataset.source, phase.dataset.samples })
+      assert.same({ "qps > 1" }, { unpack(phase.checks) })
+      assert.same({ "a", "b" }, { unpack(phase.target.url) })
+      assert.equal("string", type(engine.json.encode(config.describe(p))))
+   end)
+end)
+
+describe("perigee.report.table", function()
+   it("aligns columns", function()
+      assert.same({ "  a     10  x", "  long   2  y" }, report_table.align({ { "a", "10", "x" }, { "long", "2", "y" } }, "  "))
+   end)
+
+   it("shows a phase with its numbers, errors and checks", function()
+      local compiled = checks.compile({ "latency.p99 < 1ms", "issued == 10" }, "x")
+      local report = support.phase_report { completed = 8, failed = 2, errors = { http_429 = 2 }, finish_reasons = { stop = 8 },
+         latency = support.distribution(5e6), lateness = support.distribution(12e3), tokens_out = 16, token_responses = 8 }
+      local text = report_table.render(build(report, checks.evaluate(compiled, report, {})))
+      assert.equal([[
+t: ok
+  warning: w
+
+steady (performance): 10 requests in 2.00 s, ended by requests
+  completed 8  failed 2  (http_429 2)
+  completed 4/s  output 8 tokens/s
+  finish reasons: stop 8
+               mean      p50      p90      p95      p99    p99.9      max
+  latency   5.00 ms  5.00 ms  5.00 ms  5.00 ms  5.00 ms  5.00 ms  5.00 ms
+  lateness  12.0 us  12.0 us  12.0 us  12.0 us  12.0 us  12.0 us  12.0 us
+  FAIL  latency.p99 < 1ms  (5.00 ms)
+  pass  issued == 10  (10)
+]], text)
+   end)
+end)
+
+describe("perigee.report.files", function()
+   after_each(support.clean)
+
+   it("replaces a file whole and leaves nothing beside it", function()
+      local path = support.file("summary.txt", "old")
+      assert.is_true(files.write(path, "new"))
+      assert.equal("new", support.read(path))
+      assert.is_nil(io.open(path .. ".tmp"))
+   end)
+
+   it("writes summary.json, summary.txt and config.json", function()
+      local path, folder = support.file("x", "")
+      for _, name in ipairs { "summary.json", "summary.txt", "config.json" } do
+         table.insert(support.made, 1, folder .. "/" .. name)
+      end
+      local built = build(support.phase_report())
+      assert.same({}, files.write_run(folder, built, "text\n"))
+      assert.equal("t", engine.json.decode(support.read(folder .. "/summary.json")).scenario)
+      assert.equal("text\n", support.read(folder .. "/summary.txt"))
+      assert.equal("t", engine.json.decode(support.read(folder .. "/config.json")).name)
+      assert.is_string(path)
+   end)
+
+   it("names the path that cannot be written", function()
+      local ok, message = files.write("/no/such/folder/summary.json", "x")
+      assert.is_nil(ok)
+      support.contains("/no/such/folder/summary.json", message)
+      assert.equal(3, #files.write_run("/no/such/folder", build(support.phase_report()), "x"))
+   end)
+end)

@@ -1,0 +1,69 @@
+local perigee = require "perigee"
+local support = require "tests.unit.support"
+local verdict = require "perigee.verdict"
+
+local function plan(load)
+   return perigee.scenario({
+      name = "t", target = perigee.target.http { url = "x" }, dataset = { "a" }, load = load, phases = { { "steady" } },
+   }):resolve()
+end
+
+-- Judge one phase; `changes` replace fields of its report, `run` fields of the run.
+local function judge(changes, run, load)
+   local all = {
+      plan = plan(load), outcome = { outcome = "ok", problems = {} }, checks = {}, undelivered = 0,
+      report = { phases = { support.phase_report(changes) } },
+   }
+   for k, v in pairs(run or {}) do all[k] = v end
+   return verdict.judge(all)
+end
+
+local FAILED_CHECK = { steady = { { check = "x", passed = false } } }
+
+describe("perigee.verdict", function()
+   it("gives verdict and exit code", function()
+      local abandoned = { abandoned = 1 }
+      for _, row in ipairs {
+         { "a good run", nil, nil, "ok", 0 },
+         { "some requests failed", { completed = 9, failed = 1 }, nil, "ok", 0 },
+         { "no request succeeded", { completed = 0, failed = 10 }, nil, "failed", 1 },
+         { "nothing was sent", { completed = 0, issued = 0 }, nil, "failed", 1 },
+         { "a warmup without success", { kind = "warmup", completed = 0, failed = 10 }, nil, "ok", 0 },
+         { "requests were abandoned", abandoned, nil, "failed", 1 },
+         { "the phase stalled", { end_reason = "stall" }, nil, "failed", 1 },
+         { "the load was too much", { end_reason = "overload" }, nil, "failed", 1 },
+         { "events were lost", nil, { undelivered = 3 }, "failed", 1 },
+         { "the engine had a problem", nil, { outcome = { outcome = "ok", problems = { "x" } } }, "failed", 1 },
+         { "the engine failed", nil, { outcome = { outcome = "failed", error = "x" } }, "failed", 1 },
+         { "a phase did not run", nil, { report = { phases = {} } }, "failed", 1 },
+         { "a check failed", nil, { checks = FAILED_CHECK }, "failed", 3 },
+         { "a check failed in a failed run", abandoned, { checks = FAILED_CHECK }, "failed", 1 },
+         { "a check raised", nil, { checks = { s = { { passed = false, script_error = true } } } }, "failed", 2 },
+         { "a script error", abandoned, { outcome = { outcome = "script_error" } }, "failed", 2 },
+         { "an interrupt", abandoned, { outcome = { outcome = "interrupted", signal = 2 } }, "interrupted", 130 },
+         { "a termination", nil, { outcome = { outcome = "interrupted", signal = 15 }, report = { phases = {} } }, "interrupted", 143 },
+      } do
+         local result = judge(row[2], row[3])
+         assert.same({ row[1], row[4], row[5] }, { row[1], result.verdict, result.exit_code })
+      end
+   end)
+
+   it("says why", function()
+      assert.same({ "phase 'steady': 1 requests were abandoned when the drain deadline passed" }, judge({ abandoned = 1 }).failures)
+      assert.same({ "s.lua:3: oops" }, judge(nil, { outcome = { outcome = "script_error", error = "s.lua:3: oops\nstack" } }).failures)
+      assert.same({ "phase 'steady': 1 of 10 requests failed" }, judge({ completed = 9, failed = 1 }).warnings)
+      assert.same({ "phase 'steady': 4 arrivals were dropped by the overload rule" }, judge({ dropped = 4 }).warnings)
+   end)
+
+   it("tells when the client was the limit", function()
+      local late = { open = true, lateness = support.distribution(20e6), latency = support.distribution(100e6) }
+      local open = perigee.load.poisson(5)
+      assert.equal("client_limited", judge(late, nil, open).verdict)
+      assert.equal(0, judge(late, nil, open).exit_code)
+      assert.matches("p99 of lateness is 20.0 ms", judge(late, nil, open).warnings[1])
+      -- Waiting below max_inflight is the user's wish.
+      assert.equal("ok", judge(late, nil, perigee.load.poisson(5, { max_inflight = 3 })).verdict)
+      late.lateness = support.distribution(9e6)
+      assert.equal("ok", judge(late, nil, open).verdict)
+   end)
+end)
