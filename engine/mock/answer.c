@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "mock/draw.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define BATCH		 65536 /* bytes gathered before they are written */
@@ -116,7 +117,7 @@ static bool set_about(struct answer *a, const struct answer_terms *t)
 	struct reply_about about = {
 		.chat = a->ask.chat,
 		.stream = a->ask.stream,
-		.number = rng_mix(a->style->seed, t->number),
+		.number = a->id,
 		.created = t->created,
 		.model = a->ask.model.len ? a->ask.model.data : DEFAULT_MODEL,
 		.model_len = a->ask.model.len ? a->ask.model.len : strlen(DEFAULT_MODEL),
@@ -132,6 +133,7 @@ void answer_start(struct answer *a, const struct answer_style *style, const stru
 	a->chunked = !t->http10;
 	a->keep_alive = t->keep_alive;
 	a->phase = PHASE_HEAD;
+	a->id = rng_mix(style->seed, t->number);
 	a->next = 0;
 	a->word = a->slow = 0;
 	count_tokens(a, t);
@@ -196,8 +198,10 @@ static bool put_tool_call(struct answer *a, struct buffer *out)
 {
 	size_t len;
 	const char *name = function_name(a, &len);
-	return !buffer_append_str(out, "{\"index\":0,\"id\":\"call_0\",\"type\":\"function\","
-				       "\"function\":{\"name\":") &&
+	return !buffer_printf(out,
+			      "{\"index\":0,\"id\":\"call_%016" PRIx64 "\",\"type\":\"function\","
+			      "\"function\":{\"name\":",
+			      a->id) &&
 	       !json_put_string(out, name, len) && !buffer_append_str(out, ",\"arguments\":");
 }
 

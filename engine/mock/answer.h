@@ -50,6 +50,7 @@ struct answer {
 	bool chunked;
 	bool capped; /* max_tokens cut it */
 	enum mock_fault fault;
+	uint64_t id; /* of its JSON objects */
 	struct rng gaps;
 	uint64_t tokens, next; /* how many, and the next one's index */
 	uint64_t reasoning;    /* how many of them are reasoning */
