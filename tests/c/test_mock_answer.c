@@ -33,7 +33,7 @@ static void start(struct answer *a, const struct answer_style *style, const char
 		.number = number, .now_ns = now_ns, .fault = fault, .keep_alive = true
 	};
 	const char *reason = NULL;
-	assert_int_equal(ask_read(&a->ask, false, json, strlen(json), &reason), 0);
+	assert_int_equal(ask_read(&a->completion.ask, false, json, strlen(json), &reason), 0);
 	answer_start(a, style, &terms);
 }
 
