@@ -443,6 +443,53 @@ static void test_max_answers_anything(void **state)
 	bench_close(&b);
 }
 
+static void test_max_keeps_its_key_and_its_other_paths(void **state)
+{
+	static const char requests[] = "GET /health HTTP/1.1\r\n\r\nHEAD /x HTTP/1.1\r\n\r\n"
+				       "GET /v1/models HTTP/1.1\r\n\r\n";
+	struct bench b;
+	struct client c;
+	(void)state;
+	bench_open(&b, &(struct mock_config){ .mode = MOCK_MAX, .api_key = "key" });
+	client_open(&c, &b);
+	post(&c, CHAT, "Authorization: Bearer kex\r\n", "{}");
+	await(&c, "HTTP/1.1 401");
+	post(&c, CHAT, "Authorization: Bearer key\r\n", "{}");
+	await(&c, "HTTP/1.1 200");
+	client_send(&c, requests, sizeof(requests) - 1);
+	await_n(&c, "HTTP/1.1 401", 2);
+	assert_int_equal(count(&c, "Content-Length: 2\r\n\r\nHTTP/1.1"), 1); /* HEAD */
+	assert_true(holds(&c, "{\"status\":\"ok\"}"));
+	client_close(&c);
+	bench_close(&b);
+}
+
+/* A precomputed answer larger than the kernel takes, to a client that sends its
+ * next request before it reads. */
+static void test_max_waits_for_its_client(void **state)
+{
+	struct mock_stats st;
+	struct bench b;
+	struct client c;
+	(void)state;
+	bench_open(&b,
+		   &(struct mock_config){ .mode = MOCK_MAX, .tokens = { MOCK_FIXED, 100000, 0 } });
+	client_open(&c, &b);
+	post(&c, TEXT, "", "{\"stream\":true}");
+	post(&c, TEXT, "Connection: close\r\n", "{\"prompt\":\"x\"}");
+	mock_stats(b.mock, &st);
+	assert_int_equal(st.requests, 1);
+	assert_int_equal(st.responses, 0);
+	await_end(&c);
+	assert_int_equal(count(&c, "\"finish_reason\":null"), 100000);
+	assert_int_equal(count(&c, "\"finish_reason\":\"stop\""), 2);
+	mock_stats(b.mock, &st);
+	assert_int_equal(st.responses, 2);
+	assert_int_equal(st.bytes_out, c.got.len);
+	client_close(&c);
+	bench_close(&b);
+}
+
 /* ---- faults ---- */
 
 static const struct fault_row {
@@ -644,6 +691,77 @@ static void test_connections_are_bounded(void **state)
 	bench_close(&b);
 }
 
+/* More than there is room to refuse at once: the rest waits, and is told in turn. */
+static void test_a_crowd_is_refused_in_turn(void **state)
+{
+	struct bench b;
+	struct client first, crowd[80];
+	size_t n = sizeof(crowd) / sizeof(crowd[0]);
+	(void)state;
+	bench_open(&b, &(struct mock_config){ .max_connections = 1 });
+	ask(&first, &b, TEXT, "{\"prompt\":\"a\"}", "\"text\":\"a\"");
+	for (size_t i = 0; i < n; i++)
+		client_open(&crowd[i], &b);
+	for (size_t i = 0; i < n; i++) {
+		await_end(&crowd[i]);
+		assert_true(holds(&crowd[i], "HTTP/1.1 503"));
+		client_close(&crowd[i]);
+	}
+	await_stats(&first, "{\"connections\":81,\"open\":1,");
+	client_close(&first);
+	bench_close(&b);
+}
+
+/* No reset overtakes the answer, though the body is still on its way. */
+static void test_refusal_reaches_a_client_that_still_sends(void **state)
+{
+	static const char head[] = "POST " TEXT " HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n";
+	static char body[1 << 20];
+	struct bench b;
+	struct client c;
+	(void)state;
+	bench_open(&b, &(struct mock_config){ .max_body = 4096 });
+	client_open(&c, &b);
+	client_send(&c, head, sizeof(head) - 1);
+	client_send(&c, body, sizeof(body));
+	await_end(&c);
+	assert_int_equal(c.ending, ENDED);
+	assert_true(holds(&c, "HTTP/1.1 413"));
+	client_close(&c);
+	bench_close(&b);
+}
+
+/* Far more than is taken in while an answer is under way. */
+static void test_large_pipeline_is_paused_and_answered(void **state)
+{
+	struct bench b;
+	struct client c;
+	struct buffer one, all;
+	(void)state;
+	bench_open(&b, &(struct mock_config){ .mode = MOCK_TIMED,
+					      .ttft = { MOCK_FIXED, 1e6, 0 },
+					      .tokens = { MOCK_FIXED, 1, 0 } });
+	buffer_init(&one, 1 << 20);
+	buffer_init(&all, 4 << 20);
+	assert_int_equal(buffer_append_str(&one, "{\"prompt\":\""), 0);
+	for (int i = 0; i < 50000; i++)
+		assert_int_equal(buffer_append(&one, "w ", 2), 0);
+	assert_int_equal(buffer_append(&one, "\"}", 3), 0); /* terminated */
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(buffer_printf(&all,
+					       "POST " TEXT " HTTP/1.1\r\nContent-Length: %zu\r\n"
+					       "\r\n%s",
+					       one.len - 1, one.data),
+				 0);
+	client_open(&c, &b);
+	client_send(&c, all.data, all.len);
+	await_n(&c, "\"prompt_tokens\":50000", 10);
+	client_close(&c);
+	buffer_free(&one);
+	buffer_free(&all);
+	bench_close(&b);
+}
+
 /* ---- life ---- */
 
 static void test_free_in_the_middle_of_everything(void **state)
@@ -729,12 +847,17 @@ int main(void)
 		cmocka_unit_test(test_bodies_in_chunks_after_continue),
 		cmocka_unit_test(test_connections_end_when_asked),
 		cmocka_unit_test(test_max_answers_anything),
+		cmocka_unit_test(test_max_keeps_its_key_and_its_other_paths),
+		cmocka_unit_test(test_max_waits_for_its_client),
 		cmocka_unit_test(test_faults_on_demand),
 		cmocka_unit_test(test_hang),
 		cmocka_unit_test(test_faults_by_chance_in_every_mode),
 		cmocka_unit_test(test_clients_that_vanish_leave_nothing),
 		cmocka_unit_test(test_client_that_does_not_read_stops_its_answer),
 		cmocka_unit_test(test_connections_are_bounded),
+		cmocka_unit_test(test_a_crowd_is_refused_in_turn),
+		cmocka_unit_test(test_refusal_reaches_a_client_that_still_sends),
+		cmocka_unit_test(test_large_pipeline_is_paused_and_answered),
 		cmocka_unit_test(test_free_in_the_middle_of_everything),
 		cmocka_unit_test(test_refused_configs),
 		cmocka_unit_test(test_unix_socket),
