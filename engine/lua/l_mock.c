@@ -188,18 +188,30 @@ static int tell_listening(lua_State *L, int t, const struct mock *m, struct erro
 	return binding_call(L, 1, 0, e);
 }
 
-/* Serve until a signal, or until the end of standard input. */
-static int serve(struct loop *loop, bool until_eof, struct error *e)
+/* Run until a signal, or until the end of standard input. */
+static int run(struct loop *loop, bool until_eof, struct error *e)
 {
 	struct watch *w = NULL;
-	int err = loop_on_signal(loop, on_signal, loop);
-	if (!err && until_eof)
-		err = watch_input(loop, &w);
+	int err = until_eof ? watch_input(loop, &w) : STATUS_OK;
 	if (!err && (!until_eof || w))
 		err = loop_run(loop);
 	unwatch_input(w);
-	loop_on_signal(loop, NULL, NULL);
 	return err ? error_set(e, err, "cannot run the event loop: %s", status_text(err)) : err;
+}
+
+/* Signals are watched before anyone hears of the port: who does may send one. */
+static int serve(lua_State *L, struct loop *loop, const struct mock *m, struct error *e)
+{
+	bool until_eof = binding_opt_bool(L, 1, "until_eof", false);
+	int err = loop_on_signal(loop, on_signal, loop);
+	if (err)
+		error_set(e, err, "cannot watch for signals: %s", status_text(err));
+	if (!err)
+		err = tell_listening(L, 1, m, e);
+	if (!err)
+		err = run(loop, until_eof, e);
+	loop_on_signal(loop, NULL, NULL);
+	return err;
 }
 
 /* mock{ options } -> stats | nil, message, code. Blocks. */
@@ -207,15 +219,12 @@ static int l_mock(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
 	struct mock_config config = read_config(L, 1);
-	bool until_eof = binding_opt_bool(L, 1, "until_eof", false);
 	struct loop *loop = binding_loop(L);
 	struct mock *m = NULL;
 	struct error e = { 0 };
 	int err = mock_new(&m, loop, &config, &e);
 	if (!err)
-		err = tell_listening(L, 1, m, &e);
-	if (!err)
-		err = serve(loop, until_eof, &e);
+		err = serve(L, loop, m, &e);
 	if (!err)
 		push_stats(L, m);
 	mock_free(m);

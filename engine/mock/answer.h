@@ -7,7 +7,7 @@
 #define PERIGEE_MOCK_ANSWER_H
 
 #include "base/rng.h"
-#include "mock/ask.h"
+#include "mock/completion.h"
 #include "mock/fault.h"
 #include "mock/reply.h"
 
@@ -39,30 +39,23 @@ struct answer_terms {
 };
 
 struct answer {
-	struct ask ask;   /* to be read before answer_start() */
-	uint64_t wake_ns; /* ANSWER_WAIT */
-	bool keep_alive;  /* ANSWER_END: the connection may go on */
+	struct completion completion; /* its .ask is to be read before answer_start() */
+	uint64_t wake_ns;             /* ANSWER_WAIT */
+	bool keep_alive;              /* ANSWER_END: the connection may go on */
 
 	/* ---- private ---- */
 	const struct answer_style *style;
 	uint8_t phase;
 	uint8_t last; /* the step to tell when stopped */
 	bool chunked;
-	bool capped; /* max_tokens cut it */
 	enum mock_fault fault;
 	struct rng gaps;
-	uint64_t tokens, next; /* how many, and the next one's index */
-	uint64_t reasoning;    /* how many of them are reasoning */
-	uint64_t strike;       /* the fault comes before this token */
-	size_t word;           /* ECHO: position in the prompt */
-	uint64_t due_ns;       /* of the next token; of all, when not streamed */
-	uint64_t slow_ns;      /* of the next byte of a slow head */
-	size_t slow;           /* SLOW_HEADERS: bytes of the head that are out */
-	struct buffer about;   /* the common beginning of its JSON objects */
-	struct buffer event;   /* the event being built; a slow head */
-	struct buffer text;    /* of one token, or of many */
-	struct buffer escaped; /* the same as part of a tool's JSON arguments */
-	struct buffer body;    /* of an answer that is not streamed */
+	uint64_t strike;    /* the fault comes before this token */
+	uint64_t due_ns;    /* of the next token; of all, when not streamed */
+	uint64_t slow_ns;   /* of the next byte of a slow head */
+	size_t slow;        /* SLOW_HEADERS: bytes of the head that are out */
+	struct buffer head; /* a slow one */
+	struct buffer body; /* of an answer that is not streamed */
 };
 
 /* Once in the life of the memory. max_body: of the requests. */
@@ -72,7 +65,7 @@ void answer_free(struct answer *a);
 /* A response that the caller has written itself: only its end is to be told. */
 void answer_fixed(struct answer *a, enum answer_step last, bool keep_alive);
 
-/* Begin to answer a->ask. style is borrowed. */
+/* Begin to answer a->completion.ask. style is borrowed. */
 void answer_start(struct answer *a, const struct answer_style *style,
                   const struct answer_terms *terms);
 

@@ -15,6 +15,7 @@ struct reader {
 	const char *reason;
 	bool has_prompt; /* messages or prompt were there */
 	bool no_tools;   /* tool_choice is "none" */
+	size_t from;     /* where the text being read begins */
 	bool tool_last;  /* the last message is a tool's result */
 };
 
@@ -133,7 +134,7 @@ static int read_max_tokens(struct reader *r)
 /* The current token is a string or a number: add it as words of its own. */
 static int add_words(struct reader *r, struct buffer *to)
 {
-	int err = to->len ? buffer_append(to, " ", 1) : STATUS_OK;
+	int err = to->len > r->from ? buffer_append(to, " ", 1) : STATUS_OK;
 	if (!err && r->j.type == JSON_STRING)
 		err = json_text(&r->j, to);
 	else if (!err)
@@ -185,7 +186,7 @@ static int read_text(struct reader *r, struct buffer *to, int depth)
 static int read_message(struct reader *r, bool *user_seen)
 {
 	struct buffer *text = &r->a->text;
-	size_t before = text->len;
+	size_t before = r->from = text->len;
 	bool user = false;
 	r->tool_last = false;
 	if (r->j.type != JSON_OBJECT_BEGIN)

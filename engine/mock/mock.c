@@ -136,7 +136,7 @@ static void remove_stale(const char *path)
 	if (strlen(path) >= sizeof(a.sun_path))
 		return;
 	memcpy(a.sun_path, path, strlen(path));
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (fd < 0)
 		return;
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) && errno == ECONNREFUSED)

@@ -33,7 +33,7 @@ bool reply_error_json(struct buffer *out, int status, const char *message);
 struct reply_about {
 	bool chat;
 	bool stream;
-	uint64_t number;  /* makes the id */
+	uint64_t number;  /* the id */
 	uint64_t created; /* seconds since 1970 */
 	const char *model;
 	size_t model_len;

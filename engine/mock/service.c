@@ -104,7 +104,8 @@ static void complete(const struct call *c, bool chat)
 		reply_error(c, fault.status, "injected fault: status");
 		return;
 	}
-	int err = ask_read(&c->a->ask, chat, c->data + c->r->body.at, c->r->body.len, &reason);
+	int err = ask_read(&c->a->completion.ask, chat, c->data + c->r->body.at, c->r->body.len,
+	                   &reason);
 	if (err) {
 		reply_error(c, err == STATUS_ENOMEM ? 500 : 400,
 		            reason ? reason : status_text(err));
@@ -263,7 +264,7 @@ static bool can(struct service *s, struct answer *a, bool chat, const char *json
 	const char *reason;
 	struct buffer part;
 	buffer_init(&part, CANNED_LIMIT);
-	bool ok = ask_read(&a->ask, chat, json, strlen(json), &reason) == STATUS_OK;
+	bool ok = ask_read(&a->completion.ask, chat, json, strlen(json), &reason) == STATUS_OK;
 	enum answer_step step = ANSWER_CLOSE;
 	if (ok)
 		answer_start(a, &s->style, &terms);
