@@ -31,7 +31,7 @@
 #define SHARD_EXCHANGES 256
 #define MAX_CONNECTIONS 65536L /* idle ones kept per shard: all of them */
 #define HEAD_BYTES      ((size_t)256 * 1024)
-#define RECEIVE_BUFFER  8192L /* per exchange in flight; 10 000 streams must fit */
+#define RECEIVE_BUFFER  8192L /* per exchange in flight, so less than curl's 16 KiB */
 
 struct curl_client;
 

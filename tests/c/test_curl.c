@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -322,6 +323,7 @@ static void sink_done(void *ctx, struct exchange *x)
 	struct fixture *f = ctx;
 	struct job *j = (struct job *)x;
 	assert_false(j->in_call);
+	assert_int_equal(x->timer.slot, 0); /* or it would fire on freed memory */
 	j->dones++;
 	f->done++;
 	if (f->on_done)
@@ -576,9 +578,58 @@ static void nobody_accepts(void **state)
 						.url_count = 1,
 						.connect_timeout_ns = 100 * NS_PER_MS });
 	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_CONNECT_TIMEOUT);
+	assert_int_equal(j.x.response.sent_ns, 0);
 	for (int i = 0; i < 4; i++)
 		close(fill[i]);
 	close(fd);
+	response_free(&j.x.response);
+}
+
+static void no_descriptors_are_left(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	struct rlimit before, tight;
+	make_client(f, &(struct client_config){ 0 });
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	int next = dup(0); /* the lowest free descriptor */
+	close(next);
+	tight = (struct rlimit){ .rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	enum failure why = one(f, &j, "/plain")->failure;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(why, FAILURE_CLIENT);
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+	response_free(&j.x.response);
+}
+
+static void the_environment_names_a_proxy(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	assert_int_equal(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
+	assert_int_equal(setenv("ALL_PROXY", "http://127.0.0.1:1", 1), 0);
+	make_client(f, &(struct client_config){ 0 });
+	enum failure why = one(f, &j, "/plain")->failure;
+	unsetenv("http_proxy");
+	unsetenv("ALL_PROXY");
+	assert_int_equal(why, FAILURE_NONE);
+	response_free(&j.x.response);
+}
+
+static void a_body_above_the_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.response.keep_body = true };
+	make_client(f, &(struct client_config){ .max_response_bytes = 1000 });
+	struct response *r = one(f, &j, "/big");
+	assert_int_equal(r->failure, FAILURE_TOO_LARGE);
+	assert_true(r->body.len <= 1000);
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+	assert_int_equal(client_connections(f->client), 2); /* the rest was not read */
+	j.x.response.keep_body = false;
+	assert_int_equal(one(f, &j, "/big")->failure, FAILURE_NONE);
+	assert_int_equal(j.x.response.bytes, 4194304);
 	response_free(&j.x.response);
 }
 
@@ -615,10 +666,10 @@ static void deadlines_end_an_exchange(void **state)
 		uint64_t now = clock_now();
 		if (rows[i].first_byte)
 			j.x.first_byte_deadline_ns =
-				now + (rows[i].whole ? 2 * NS_PER_S : 50 * NS_PER_MS);
+				now + (rows[i].whole ? NS_PER_S : 50 * NS_PER_MS);
 		if (rows[i].whole)
 			j.x.deadline_ns =
-				now + (rows[i].first_byte ? 2100 * NS_PER_MS : 50 * NS_PER_MS);
+				now + (rows[i].first_byte ? 1100 * NS_PER_MS : 50 * NS_PER_MS);
 		struct response *r = one(f, &j, rows[i].path);
 		assert_int_equal(r->failure, rows[i].failure);
 		assert_int_equal(r->chunks, rows[i].chunks);
@@ -930,7 +981,7 @@ static void cancel_before_anything(void **state)
 	client_cancel(f->client, &j.x, FAILURE_CANCELLED); /* not in flight: nothing */
 	submit(f, &j);
 	cancel_now(f, &j);
-	cancel_now(f, &j); /* twice is once */
+	client_cancel(f->client, &j.x, FAILURE_ABANDONED); /* the first reason stays */
 	assert_int_equal(j.dones, 0);
 	run(f, 1);
 	assert_int_equal(j.dones, 1);
@@ -1086,17 +1137,52 @@ static void write_file(const char *dir, const char *name, const char *text)
 	assert_int_equal(fclose(file), 0);
 }
 
+/* A self-signed certificate for localhost in dir. */
+static void make_certificate(const char *dir)
+{
+	char key[128], cert[128], line[512];
+	struct process *p = NULL;
+	snprintf(key, sizeof(key), "%s/key.pem", dir);
+	snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
+	const char *argv[] = { "openssl",
+			       "req",
+			       "-x509",
+			       "-newkey",
+			       "ec",
+			       "-pkeyopt",
+			       "ec_paramgen_curve:prime256v1",
+			       "-nodes",
+			       "-days",
+			       "2",
+			       "-subj",
+			       "/CN=localhost",
+			       "-addext",
+			       "subjectAltName=DNS:localhost",
+			       "-keyout",
+			       key,
+			       "-out",
+			       cert,
+			       NULL };
+	if (process_spawn(&p, argv, NULL))
+		skip(); /* not installed */
+	while (process_read_line(p, line, sizeof(line), clock_now() + 10 * NS_PER_S) >= 0)
+		;
+	assert_int_equal(process_stop(p, clock_now() + 10 * NS_PER_S), 0);
+}
+
+/* In dir, on dir/socket and, over TLS, on dir/tls; ready when it returns. */
 static struct process *start_nginx(const char *dir)
 {
 	char config[2048], conf_path[128], prefix[128], line[512];
 	struct process *p = NULL;
 	snprintf(config, sizeof(config),
-		 "daemon off; worker_processes 1; pid %s/pid; error_log /dev/stdout notice;\n"
+		 "daemon off; worker_processes 1; pid pid; error_log /dev/stdout notice;\n"
 		 "events {} http { access_log off; root %s; keepalive_requests 1000000;\n"
-		 "client_body_temp_path %s/t1; proxy_temp_path %s/t2; fastcgi_temp_path %s/t3;\n"
-		 "uwsgi_temp_path %s/t4; scgi_temp_path %s/t5;\n"
-		 "server { listen unix:%s/socket; } }\n",
-		 dir, dir, dir, dir, dir, dir, dir, dir);
+		 "client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;\n"
+		 "uwsgi_temp_path t4; scgi_temp_path t5;\n"
+		 "ssl_certificate cert.pem; ssl_certificate_key key.pem;\n"
+		 "server { listen unix:%s/socket; listen unix:%s/tls ssl; } }\n",
+		 dir, dir, dir);
 	write_file(dir, "nginx.conf", config);
 	snprintf(conf_path, sizeof(conf_path), "%s/nginx.conf", dir);
 	snprintf(prefix, sizeof(prefix), "%s/", dir);
@@ -1107,22 +1193,48 @@ static struct process *start_nginx(const char *dir)
 	while (process_read_line(p, line, sizeof(line), deadline) >= 0)
 		if (strstr(line, "start worker process"))
 			return p;
-	process_stop(p, 0);
+	process_stop(p, clock_now());
+	fail_msg("nginx does not start: %s", line);
 	return NULL;
+}
+
+struct nginx {
+	char dir[64], socket[80], tls[80], cert[80];
+	struct process *process;
+};
+
+static void nginx_open(struct nginx *n)
+{
+	snprintf(n->dir, sizeof(n->dir), "/tmp/perigee-test-XXXXXX");
+	assert_non_null(mkdtemp(n->dir));
+	assert_int_equal(chmod(n->dir, 0755), 0);
+	snprintf(n->socket, sizeof(n->socket), "%s/socket", n->dir);
+	snprintf(n->tls, sizeof(n->tls), "%s/tls", n->dir);
+	snprintf(n->cert, sizeof(n->cert), "%s/cert.pem", n->dir);
+	write_file(n->dir, "hello.txt", "hello from a file\n");
+	make_certificate(n->dir);
+	n->process = start_nginx(n->dir);
+}
+
+static void nginx_close(struct nginx *n)
+{
+	char line[128];
+	struct process *rm = NULL;
+	process_stop(n->process, clock_now());
+	const char *argv[] = { "rm", "-r", n->dir, NULL };
+	assert_int_equal(process_spawn(&rm, argv, NULL), 0);
+	while (process_read_line(rm, line, sizeof(line), clock_now() + 10 * NS_PER_S) >= 0)
+		;
+	assert_int_equal(process_stop(rm, clock_now() + 10 * NS_PER_S), 0);
 }
 
 static void nginx_serves_a_file(void **state)
 {
 	struct fixture *f = *state;
-	char dir[] = "/tmp/perigee-test-XXXXXX", socket_path[64];
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(chmod(dir, 0755), 0);
-	write_file(dir, "hello.txt", "hello from a file\n");
-	struct process *nginx = start_nginx(dir);
-	assert_non_null(nginx);
-	snprintf(socket_path, sizeof(socket_path), "%s/socket", dir);
-	make_client(f, &(struct client_config){ .unix_socket = socket_path, .method = "GET" });
+	struct nginx n;
 	struct job j = { .x.response.keep_body = true };
+	nginx_open(&n);
+	make_client(f, &(struct client_config){ .unix_socket = n.socket, .method = "GET" });
 	for (int i = 0; i < 20; i++) {
 		struct response *r = one(f, &j, "/hello.txt");
 		assert_int_equal(r->failure, FAILURE_NONE);
@@ -1133,11 +1245,45 @@ static void nginx_serves_a_file(void **state)
 	assert_int_equal(r->failure, FAILURE_HTTP);
 	assert_int_equal(r->status, 404);
 	assert_true(body_has(r, "nginx"));
+	j.x.method = "HEAD";
+	assert_int_equal(one(f, &j, "/hello.txt")->failure, FAILURE_NONE);
+	assert_int_equal(j.x.response.bytes, 0);
 	response_free(&j.x.response);
-	process_stop(nginx, clock_now());
-	char command[128];
-	snprintf(command, sizeof(command), "rm -r %s", dir);
-	assert_int_equal(system(command), 0);
+	nginx_close(&n);
+}
+
+static void certificates_are_verified(void **state)
+{
+	struct fixture *f = *state;
+	struct nginx n;
+	nginx_open(&n);
+	const struct {
+		const char *url, *ca_file;
+		bool insecure;
+		enum failure failure;
+	} rows[] = {
+		{ "https://localhost", NULL, false, FAILURE_TLS },
+		{ "https://localhost", n.cert, false, FAILURE_NONE },
+		{ "https://other.example", n.cert, false, FAILURE_TLS },
+		{ "https://other.example", NULL, true, FAILURE_NONE },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct job j = { .x.response.keep_body = true };
+		make_client(f, &(struct client_config){ .urls = &rows[i].url,
+							.url_count = 1,
+							.unix_socket = n.tls,
+							.method = "GET",
+							.ca_file = rows[i].ca_file,
+							.insecure = rows[i].insecure });
+		for (int k = 0; k < 3; k++)
+			assert_int_equal(one(f, &j, "/hello.txt")->failure, rows[i].failure);
+		if (rows[i].failure == FAILURE_NONE)
+			assert_int_equal(client_connections(f->client), 1);
+		response_free(&j.x.response);
+		client_free(f->client);
+		f->client = NULL;
+	}
+	nginx_close(&n);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -1152,6 +1298,9 @@ int main(void)
 		TEST(nobody_listens),
 		TEST(the_name_is_unknown),
 		TEST(nobody_accepts),
+		TEST(no_descriptors_are_left),
+		TEST(the_environment_names_a_proxy),
+		TEST(a_body_above_the_limit),
 		TEST(no_tls_there),
 		TEST(deadlines_end_an_exchange),
 		TEST(a_deadline_in_the_past),
@@ -1174,6 +1323,7 @@ int main(void)
 		TEST(free_with_exchanges_in_flight),
 		TEST(free_while_resolving),
 		TEST(nginx_serves_a_file),
+		TEST(certificates_are_verified),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
