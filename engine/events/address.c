@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -71,12 +72,27 @@ static int prepare_file(const char *address, const char *path, struct error *e)
 	return STATUS_OK;
 }
 
+/* ZeroMQ takes the lower 16 bits of any number. */
+static int check_port(const char *address, struct error *e)
+{
+	const char *colon = strrchr(address, ':');
+	char *end;
+	if (strcmp(colon + 1, "*") == 0)
+		return STATUS_OK;
+	unsigned long port = strtoul(colon + 1, &end, 10);
+	if (colon[1] < '0' || colon[1] > '9' || *end || port > 65535)
+		return error_set(e, STATUS_EINVAL, "%s: a port is 0 to 65535 or *", address);
+	return STATUS_OK;
+}
+
 int address_prepare(const char *address, struct error *e)
 {
 	if (!address || (!starts_with(address, IPC) && !starts_with(address, TCP)))
 		return error_set(e, STATUS_EINVAL,
 		                 "%s: an address is " IPC "PATH or " TCP "HOST:PORT",
 		                 address ? address : "(none)");
+	if (starts_with(address, TCP))
+		return check_port(address, e);
 	const char *path = file_of(address);
 	return path ? prepare_file(address, path, e) : STATUS_OK;
 }
