@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define SERVER_CONNECTIONS 1024
-#define REQUEST_BYTES	   65536
+#define REQUEST_BYTES      65536
 
 struct server {
 	int fd;
@@ -91,8 +91,8 @@ static inline bool server_read(int fd, struct server_request *q)
 			return sscanf(q->text, "%*s %127s", q->path) == 1;
 		}
 		ssize_t n = q->len < REQUEST_BYTES
-				    ? recv(fd, q->text + q->len, REQUEST_BYTES - q->len, 0)
-				    : 0;
+		                    ? recv(fd, q->text + q->len, REQUEST_BYTES - q->len, 0)
+		                    : 0;
 		if (n <= 0)
 			return false;
 		q->len += (size_t)n;
@@ -144,7 +144,7 @@ static inline struct server *server_start(const char *unix_path)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	struct sockaddr_in in = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	struct sockaddr *a = unix_path ? (struct sockaddr *)&un : (struct sockaddr *)&in;
 	socklen_t len = unix_path ? sizeof(un) : sizeof(in);

@@ -14,10 +14,10 @@
 #include <cmocka.h>
 
 #define GUARD_NS (20 * NS_PER_S) /* a test that takes longer has failed */
-#define OK_HEAD	 "HTTP/1.1 200 OK\r\n"
+#define OK_HEAD  "HTTP/1.1 200 OK\r\n"
 #define SSE_HEAD OK_HEAD "Content-Type: text/event-stream\r\n"
-#define DATA(t)	 "data: {\"choices\":[{\"delta\":{\"content\":\"" t "\"}}]}\n\n"
-#define DONE	 "data: [DONE]\n\n"
+#define DATA(t)  "data: {\"choices\":[{\"delta\":{\"content\":\"" t "\"}}]}\n\n"
+#define DONE     "data: [DONE]\n\n"
 
 /* ---- what the server does, by path ---- */
 
@@ -180,7 +180,7 @@ static bool do_continue(int fd, const struct server_request *q)
 {
 	(void)q;
 	server_say(fd, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" OK_HEAD
-		       "Content-Length: 2\r\n\r\nok");
+	               "Content-Length: 2\r\n\r\nok");
 	return true;
 }
 
@@ -203,7 +203,7 @@ static bool do_status(int fd, const struct server_request *q)
 	char head[128];
 	static const char body[] = "{\"error\":{\"message\":\"no, thank you\"}}";
 	snprintf(head, sizeof(head), "HTTP/1.1 %s Whatever\r\nContent-Length: %zu\r\n\r\n",
-		 q->path + strlen("/status/"), strncmp(q->text, "HEAD", 4) ? sizeof(body) - 1 : 77);
+	         q->path + strlen("/status/"), strncmp(q->text, "HEAD", 4) ? sizeof(body) - 1 : 77);
 	server_say(fd, head);
 	if (strncmp(q->text, "HEAD", 4) != 0)
 		server_say(fd, body);
@@ -494,7 +494,7 @@ static void failures_have_their_class(void **state)
 		if (r->failure != failures[i].failure || r->status != failures[i].status ||
 		    !strstr(r->error, failures[i].error))
 			fail_msg("%s: %s, status %d, \"%s\"", failures[i].path,
-				 failure_name(r->failure), r->status, r->error);
+			         failure_name(r->failure), r->status, r->error);
 		assert_int_equal(r->error[0] == '\0', r->failure == FAILURE_NONE);
 	}
 	assert_int_equal(j.dones, sizeof(failures) / sizeof(*failures));
@@ -575,8 +575,8 @@ static void nobody_accepts(void **state)
 	}
 	snprintf(url, sizeof(url), "http://127.0.0.1:%d", ntohs(a.sin_port));
 	make_client(f, &(struct client_config){ .urls = (const char *[]){ url },
-						.url_count = 1,
-						.connect_timeout_ns = 100 * NS_PER_MS });
+	                                        .url_count = 1,
+	                                        .connect_timeout_ns = 100 * NS_PER_MS });
 	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_CONNECT_TIMEOUT);
 	assert_int_equal(j.x.response.sent_ns, 0);
 	for (int i = 0; i < 4; i++)
@@ -640,8 +640,8 @@ static void no_tls_there(void **state)
 	char url[64];
 	snprintf(url, sizeof(url), "https%s", f->server->url + 4);
 	make_client(f, &(struct client_config){ .urls = (const char *[]){ url },
-						.url_count = 1,
-						.connect_timeout_ns = NS_PER_S });
+	                                        .url_count = 1,
+	                                        .connect_timeout_ns = NS_PER_S });
 	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_TLS);
 	response_free(&j.x.response);
 }
@@ -771,7 +771,7 @@ static void methods_and_bodies(void **state)
 		assert_false(body_has(r, rows[i].has_not));
 		if (rows[i].body)
 			assert_memory_equal(r->body.data + r->body.len - j.x.body_len, rows[i].body,
-					    j.x.body_len);
+			                    j.x.body_len);
 	}
 	j.x.method = "HEAD";
 	j.x.body = NULL;
@@ -806,9 +806,9 @@ static void headers_merge_by_name(void **state)
 	struct fixture *f = *state;
 	struct job j = { .x = { .response.keep_body = true, .body = "x", .body_len = 1 } };
 	static const char *const common[] = { "Authorization: Bearer one", "X-A: common",
-					      "X-B: b" };
+		                              "X-B: b" };
 	static const char *const own[] = { "x-a: own", "X-B:", "X-C: c", "content-type: text/plain",
-					   "USER-AGENT: me" };
+		                           "USER-AGENT: me" };
 	make_client(f, &(struct client_config){
 			       .headers = common, .header_count = 3, .path = "/echo" });
 	struct response *r = one(f, &j, NULL);
@@ -833,9 +833,9 @@ static void what_would_break_the_request_is_refused(void **state)
 	struct fixture *f = *state;
 	make_client(f, &(struct client_config){ 0 });
 	static const char *const paths[] = { "plain", ".evil.example/", "/a b", "/a\r\nX: y",
-					     "/#x" };
+		                             "/#x" };
 	static const char *const headers[] = { "no colon", ": no name", "A B: c", "A: b\r\nC: d",
-					       "" };
+		                               "" };
 	struct job j = { 0 };
 	for (size_t i = 0; i < 5; i++) {
 		j.x = (struct exchange){ .path = paths[i] };
@@ -857,20 +857,20 @@ static void bad_configurations_are_named(void **state)
 {
 	struct fixture *f = *state;
 	static const char *const urls[] = { "",
-					    "127.0.0.1",
-					    "ftp://h",
-					    "http://",
-					    "http://h:port",
-					    "http://h/?q",
-					    "http://h/#f",
-					    "file:///etc/passwd" };
+		                            "127.0.0.1",
+		                            "ftp://h",
+		                            "http://",
+		                            "http://h:port",
+		                            "http://h/?q",
+		                            "http://h/#f",
+		                            "file:///etc/passwd" };
 	struct client *c = NULL;
 	struct error e;
 	for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
 		struct client_config config = { .urls = &urls[i], .url_count = 1 };
 		e.text[0] = '\0';
 		assert_int_equal(curl_client_new(&c, f->loop, &config, &sink, f, &e),
-				 STATUS_EINVAL);
+		                 STATUS_EINVAL);
 		assert_non_null(strstr(e.text, "url"));
 		assert_null(c);
 	}
@@ -883,7 +883,7 @@ static void bad_configurations_are_named(void **state)
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_int_equal(curl_client_new(&c, f->loop, &bad[i], &sink, f, &e),
-				 STATUS_EINVAL);
+		                 STATUS_EINVAL);
 }
 
 static void endpoints_take_turns(void **state)
@@ -898,7 +898,7 @@ static void endpoints_take_turns(void **state)
 	for (unsigned i = 0; i < 9; i++) {
 		j.x.endpoint = i;
 		assert_int_equal(one(f, &j, i % 3 ? NULL : "/close-silently")->failure,
-				 FAILURE_NONE);
+		                 FAILURE_NONE);
 	}
 	assert_true(f->server->requests == 5 && second->requests == 4);
 	client_free(f->client);
@@ -1006,7 +1006,7 @@ static void cancel_from_first(void **state)
 	j.firsts = 0;
 	assert_int_equal(one(f, &j, "/sse/stall")->failure, FAILURE_CANCELLED);
 	assert_int_equal(j.chunks,
-			 1); /* nothing after the cancel, though two events came at once */
+	                 1); /* nothing after the cancel, though two events came at once */
 	assert_int_equal(j.dones, 2);
 	assert_int_equal(client_connections(f->client), 2);
 	response_free(&j.x.response);
@@ -1145,24 +1145,24 @@ static void make_certificate(const char *dir)
 	snprintf(key, sizeof(key), "%s/key.pem", dir);
 	snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
 	const char *argv[] = { "openssl",
-			       "req",
-			       "-x509",
-			       "-newkey",
-			       "ec",
-			       "-pkeyopt",
-			       "ec_paramgen_curve:prime256v1",
-			       "-nodes",
-			       "-days",
-			       "2",
-			       "-subj",
-			       "/CN=localhost",
-			       "-addext",
-			       "subjectAltName=DNS:localhost",
-			       "-keyout",
-			       key,
-			       "-out",
-			       cert,
-			       NULL };
+		               "req",
+		               "-x509",
+		               "-newkey",
+		               "ec",
+		               "-pkeyopt",
+		               "ec_paramgen_curve:prime256v1",
+		               "-nodes",
+		               "-days",
+		               "2",
+		               "-subj",
+		               "/CN=localhost",
+		               "-addext",
+		               "subjectAltName=DNS:localhost",
+		               "-keyout",
+		               key,
+		               "-out",
+		               cert,
+		               NULL };
 	if (process_spawn(&p, argv, NULL))
 		skip(); /* not installed */
 	while (process_read_line(p, line, sizeof(line), clock_now() + 10 * NS_PER_S) >= 0)
@@ -1176,13 +1176,13 @@ static struct process *start_nginx(const char *dir)
 	char config[2048], conf_path[128], prefix[128], line[512];
 	struct process *p = NULL;
 	snprintf(config, sizeof(config),
-		 "daemon off; worker_processes 1; pid pid; error_log /dev/stdout notice;\n"
-		 "events {} http { access_log off; root %s; keepalive_requests 1000000;\n"
-		 "client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;\n"
-		 "uwsgi_temp_path t4; scgi_temp_path t5;\n"
-		 "ssl_certificate cert.pem; ssl_certificate_key key.pem;\n"
-		 "server { listen unix:%s/socket; listen unix:%s/tls ssl; } }\n",
-		 dir, dir, dir);
+	         "daemon off; worker_processes 1; pid pid; error_log /dev/stdout notice;\n"
+	         "events {} http { access_log off; root %s; keepalive_requests 1000000;\n"
+	         "client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3;\n"
+	         "uwsgi_temp_path t4; scgi_temp_path t5;\n"
+	         "ssl_certificate cert.pem; ssl_certificate_key key.pem;\n"
+	         "server { listen unix:%s/socket; listen unix:%s/tls ssl; } }\n",
+	         dir, dir, dir);
 	write_file(dir, "nginx.conf", config);
 	snprintf(conf_path, sizeof(conf_path), "%s/nginx.conf", dir);
 	snprintf(prefix, sizeof(prefix), "%s/", dir);
@@ -1270,11 +1270,11 @@ static void certificates_are_verified(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct job j = { .x.response.keep_body = true };
 		make_client(f, &(struct client_config){ .urls = &rows[i].url,
-							.url_count = 1,
-							.unix_socket = n.tls,
-							.method = "GET",
-							.ca_file = rows[i].ca_file,
-							.insecure = rows[i].insecure });
+		                                        .url_count = 1,
+		                                        .unix_socket = n.tls,
+		                                        .method = "GET",
+		                                        .ca_file = rows[i].ca_file,
+		                                        .insecure = rows[i].insecure });
 		for (int k = 0; k < 3; k++)
 			assert_int_equal(one(f, &j, "/hello.txt")->failure, rows[i].failure);
 		if (rows[i].failure == FAILURE_NONE)

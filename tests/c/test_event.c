@@ -11,7 +11,7 @@
 /* after the standard headers, which it needs */
 #include <cmocka.h>
 
-#define ROOM	 64
+#define ROOM     64
 #define BYTES(s) (s), sizeof(s) - 1
 
 static struct slice text(const char *s)
@@ -122,7 +122,7 @@ static void assert_event(const struct event *a, const struct event *b)
 	assert_int_equal(a->chunk_us_count, b->chunk_us_count);
 	if (a->chunk_us_count)
 		assert_memory_equal(a->chunk_us, b->chunk_us,
-				    a->chunk_us_count * sizeof(*a->chunk_us));
+		                    a->chunk_us_count * sizeof(*a->chunk_us));
 	assert_slice(a->text, b->text);
 	assert_slice(a->reasoning, b->reasoning);
 	assert_slice(a->error_type, b->error_type);
@@ -264,17 +264,17 @@ static void test_output_is_a_text_model_output(void **state)
 	e.text = text("x");
 	encode(&e, &b);
 	assert_true(contains(&b, BYTES("\xa4"
-				       "data\x92\xaf"
-				       "TextModelOutput\xa1"
-				       "x")));
+	                               "data\x92\xaf"
+	                               "TextModelOutput\xa1"
+	                               "x")));
 	buffer_free(&b);
 	e.text = (struct slice){ NULL, 0 };
 	e.reasoning = text("y");
 	encode(&e, &b);
 	assert_true(contains(&b, BYTES("\xa4"
-				       "data\x93\xaf"
-				       "TextModelOutput\xa0\xa1"
-				       "y")));
+	                               "data\x93\xaf"
+	                               "TextModelOutput\xa0\xa1"
+	                               "y")));
 	buffer_free(&b);
 }
 
@@ -381,45 +381,45 @@ static void test_wrong_values_are_refused(void **state)
 		{ BYTES("\x81" TYPE), "no timestamp" },
 		{ BYTES("\x81" STAMP), "no type" },
 		{ BYTES("\x82" STAMP "\xaa"
-			"event_type\xa4"
-			"what"),
+		        "event_type\xa4"
+		        "what"),
 		  "an unknown type" },
 		{ BYTES("\x82" STAMP "\xaa"
-			"event_type\x01"),
+		        "event_type\x01"),
 		  "a type that is no text" },
 		{ BYTES("\x82" TYPE "\xac"
-			"timestamp_ns\xff"),
+		        "timestamp_ns\xff"),
 		  "a negative time" },
 		{ BYTES("\x82" TYPE "\xac"
-			"timestamp_ns\xcf\xff\xff\xff\xff\xff\xff\xff\xff"),
+		        "timestamp_ns\xcf\xff\xff\xff\xff\xff\xff\xff\xff"),
 		  "a time beyond 63 bits" },
 		{ BYTES("\x83" TYPE STAMP "\xab"
-			"sample_uuid\xa2"
-			"ab"),
+		        "sample_uuid\xa2"
+		        "ab"),
 		  "a short uuid" },
 		{ BYTES("\x83" TYPE STAMP "\xab"
-			"sample_uuid\xd9\x20"
-			"0123456789abcdef0123456789abcdeg"),
+		        "sample_uuid\xd9\x20"
+		        "0123456789abcdef0123456789abcdeg"),
 		  "no hex" },
 		{ BYTES("\x83" TYPE STAMP "\xa7"
-			"failure\xa4"
-			"luck"),
+		        "failure\xa4"
+		        "luck"),
 		  "an unknown failure" },
 		{ BYTES("\x83" TYPE STAMP "\xa5"
-			"phase\xce\xff\xff\xff\xff"),
+		        "phase\xce\xff\xff\xff\xff"),
 		  "a phase too large" },
 		{ BYTES("\x83" TYPE STAMP "\xa3"
-			"tag\x01"),
+		        "tag\x01"),
 		  "a tag that is no text" },
 		{ BYTES("\x83" TYPE STAMP "\xab"
-			"chunk_times\x91\xa0"),
+		        "chunk_times\x91\xa0"),
 		  "a gap that is no number" },
 		{ BYTES("\x83" TYPE STAMP "\xab"
-			"chunk_times\x01"),
+		        "chunk_times\x01"),
 		  "gaps that are no list" },
 		{ BYTES("\x83" TYPE STAMP "\x01\x01"), "a key that is no text" },
 		{ BYTES("\x83" TYPE STAMP "\xa4"
-			"data\x91\x01"),
+		        "data\x91\x01"),
 		  "data without a tag" },
 	};
 	struct event e;
@@ -484,24 +484,24 @@ static void test_json_has_the_keys_of_the_wire(void **state)
 	(void)state;
 	event_init(&e, EVENT_SESSION_ENDED, UINT64_MAX);
 	assert_json(&e, "{\"event_type\":\"session.ended\","
-			"\"timestamp_ns\":18446744073709551615,\"seq\":0}");
+	                "\"timestamp_ns\":18446744073709551615,\"seq\":0}");
 	e = full(EVENT_CUSTOM);
 	assert_json(&e, "{\"event_type\":\"custom.cache_hit\","
-			"\"timestamp_ns\":1234567890123456789,\"data\":\"what the script told\","
-			"\"worker_id\":0,\"seq\":4000000015,\"phase\":3}");
+	                "\"timestamp_ns\":1234567890123456789,\"data\":\"what the script told\","
+	                "\"worker_id\":0,\"seq\":4000000015,\"phase\":3}");
 	e = full(EVENT_SAMPLE_COMPLETE);
 	e.text = text("say \"\xff\"\n");
 	assert_json(&e,
-		    "{\"event_type\":\"sample.complete\",\"timestamp_ns\":1234567890123456789,"
-		    "\"sample_uuid\":\"0123456789abcdef0000000000000001\","
-		    "\"conversation_id\":\"conversation\",\"turn\":0,"
-		    "\"data\":[\"TextModelOutput\",\"say \\\"\xef\xbf\xbd\\\"\\n\",\"because\"],"
-		    "\"finish_reason\":\"stop\",\"worker_id\":0,\"seq\":4000000012,\"phase\":3,"
-		    "\"index\":0,\"tag\":\"long\",\"scheduled_ns\":1,\"issued_ns\":2,"
-		    "\"sent_ns\":3,\"first_byte_ns\":4,\"first_ns\":5,"
-		    "\"failure\":\"truncated\",\"http_status\":200,\"chunks\":7,"
-		    "\"bytes_in\":1048576,\"bytes_out\":512,\"tokens_in\":0,"
-		    "\"tokens_out\":100000,\"chunk_times\":[0,127,128,65535,65536,4294967295]}");
+	            "{\"event_type\":\"sample.complete\",\"timestamp_ns\":1234567890123456789,"
+	            "\"sample_uuid\":\"0123456789abcdef0000000000000001\","
+	            "\"conversation_id\":\"conversation\",\"turn\":0,"
+	            "\"data\":[\"TextModelOutput\",\"say \\\"\xef\xbf\xbd\\\"\\n\",\"because\"],"
+	            "\"finish_reason\":\"stop\",\"worker_id\":0,\"seq\":4000000012,\"phase\":3,"
+	            "\"index\":0,\"tag\":\"long\",\"scheduled_ns\":1,\"issued_ns\":2,"
+	            "\"sent_ns\":3,\"first_byte_ns\":4,\"first_ns\":5,"
+	            "\"failure\":\"truncated\",\"http_status\":200,\"chunks\":7,"
+	            "\"bytes_in\":1048576,\"bytes_out\":512,\"tokens_in\":0,"
+	            "\"tokens_out\":100000,\"chunk_times\":[0,127,128,65535,65536,4294967295]}");
 }
 
 int main(void)

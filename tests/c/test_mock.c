@@ -19,8 +19,8 @@
 #include <cmocka.h>
 
 #define DEADLINE (20 * NS_PER_S)
-#define CHAT	 "/v1/chat/completions"
-#define TEXT	 "/v1/completions"
+#define CHAT     "/v1/chat/completions"
+#define TEXT     "/v1/completions"
 
 enum ending { OPEN, ENDED, WAS_RESET };
 
@@ -65,8 +65,8 @@ static void dial(struct client *c, struct bench *b, const struct sockaddr *a, so
 static void client_open(struct client *c, struct bench *b)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET,
-				 .sin_port = htons(mock_port(b->mock)),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		                 .sin_port = htons(mock_port(b->mock)),
+		                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	dial(c, b, (struct sockaddr *)&a, sizeof(a));
 }
 
@@ -164,7 +164,7 @@ static void post(struct client *c, const char *path, const char *headers, const 
 	buffer_init(&b, 64 << 20);
 	assert_int_equal(
 		buffer_printf(&b, "POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n\r\n",
-			      path, headers, strlen(body)),
+	                      path, headers, strlen(body)),
 		0);
 	assert_int_equal(buffer_append_str(&b, body), 0);
 	client_send(c, b.data, b.len);
@@ -173,7 +173,7 @@ static void post(struct client *c, const char *path, const char *headers, const 
 
 /* A client of its own asks until `until` has come; the connection stays open. */
 static void ask(struct client *c, struct bench *b, const char *path, const char *body,
-		const char *until)
+                const char *until)
 {
 	client_open(c, b);
 	post(c, path, "", body);
@@ -200,24 +200,24 @@ static void test_whole_answers(void **state)
 	bench_open(&b, &(struct mock_config){ .mode = MOCK_ECHO });
 	ask(&c, &b, CHAT, "{\"model\":\"m\"," MESSAGES("hello big \\\"world\\\"") "}", "}}");
 	expect_all(&c,
-		   (const char *[]){ "HTTP/1.1 200 OK\r\n", "\"object\":\"chat.completion\"",
-				     "\"model\":\"m\"", "\"content\":\"hello big \\\"world\\\"\"",
-				     "\"finish_reason\":\"stop\"", "\"prompt_tokens\":3",
-				     "\"completion_tokens\":3", NULL });
+	           (const char *[]){ "HTTP/1.1 200 OK\r\n", "\"object\":\"chat.completion\"",
+	                             "\"model\":\"m\"", "\"content\":\"hello big \\\"world\\\"\"",
+	                             "\"finish_reason\":\"stop\"", "\"prompt_tokens\":3",
+	                             "\"completion_tokens\":3", NULL });
 	ask(&c, &b, TEXT, "{\"prompt\":\"a b c\",\"max_tokens\":2}", "}}");
 	expect_all(&c, (const char *[]){ "\"object\":\"text_completion\"", "\"text\":\"a b\"",
-					 "\"finish_reason\":\"length\"", "\"prompt_tokens\":3",
-					 "\"completion_tokens\":2", NULL });
+	                                 "\"finish_reason\":\"length\"", "\"prompt_tokens\":3",
+	                                 "\"completion_tokens\":2", NULL });
 	ask(&c, &b, CHAT, "{\"reasoning_effort\":\"low\"," MESSAGES("a b c d") "}", "}}}");
 	expect_all(&c, (const char *[]){ "\"reasoning_content\":\"a b\"", "\"content\":\"c d\"",
-					 "\"reasoning_tokens\":2", NULL });
+	                                 "\"reasoning_tokens\":2", NULL });
 	ask(&c, &b, CHAT,
 	    "{\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]," MESSAGES(
 		    "a b") "}",
 	    "}}");
 	expect_all(&c, (const char *[]){ "\"name\":\"f\"", "\"content\":null",
-					 "\"arguments\":\"{\\\"text\\\":\\\"a b\\\"}\"",
-					 "\"finish_reason\":\"tool_calls\"", NULL });
+	                                 "\"arguments\":\"{\\\"text\\\":\\\"a b\\\"}\"",
+	                                 "\"finish_reason\":\"tool_calls\"", NULL });
 	bench_close(&b);
 }
 
@@ -240,20 +240,20 @@ static void test_streamed_answers(void **state)
 	    "{\"prompt\":\"a b\",\"stream\":true,\"stream_options\":{\"include_usage\":true}}",
 	    LAST);
 	expect_all(&c, (const char *[]){ "\"text\":\"a\"", "\"text\":\" b\"",
-					 "\"choices\":[],\"usage\":{\"prompt_tokens\":2,"
-					 "\"completion_tokens\":2,\"total_tokens\":4}",
-					 NULL });
+	                                 "\"choices\":[],\"usage\":{\"prompt_tokens\":2,"
+	                                 "\"completion_tokens\":2,\"total_tokens\":4}",
+	                                 NULL });
 	ask(&c, &b, CHAT, "{\"model\":\"reasoner\",\"stream\":true," MESSAGES("a b") "}", LAST);
 	expect_all(&c, (const char *[]){ "{\"reasoning_content\":\"a\"}", "{\"content\":\"b\"}",
-					 NULL });
+	                                 NULL });
 	ask(&c, &b, CHAT,
 	    "{\"stream\":true,\"tools\":[{\"function\":{\"name\":\"f\"}}]," MESSAGES("a \\\"") "}",
 	    LAST);
 	expect_all(&c,
-		   (const char *[]){ "\"name\":\"f\",\"arguments\":\"\"",
-				     "{\"arguments\":\"{\\\"text\\\":\\\"\"}",
-				     "{\"arguments\":\"a\"}", "{\"arguments\":\" \\\\\\\"\\\"}\"}",
-				     "\"finish_reason\":\"tool_calls\"", NULL });
+	           (const char *[]){ "\"name\":\"f\",\"arguments\":\"\"",
+	                             "{\"arguments\":\"{\\\"text\\\":\\\"\"}",
+	                             "{\"arguments\":\"a\"}", "{\"arguments\":\" \\\\\\\"\\\"}\"}",
+	                             "\"finish_reason\":\"tool_calls\"", NULL });
 	bench_close(&b);
 }
 
@@ -268,7 +268,7 @@ static void test_tool_results_are_answered_with_words(void **state)
 	    "{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"tool\",\"content\":\"42\"}]}",
 	    "}}");
 	expect_all(&c,
-		   (const char *[]){ "\"content\":\"hi\"", "\"finish_reason\":\"stop\"", NULL });
+	           (const char *[]){ "\"content\":\"hi\"", "\"finish_reason\":\"stop\"", NULL });
 	bench_close(&b);
 }
 
@@ -278,16 +278,16 @@ static void test_timed_answers(void **state)
 	struct client c;
 	(void)state;
 	bench_open(&b, &(struct mock_config){ .mode = MOCK_TIMED,
-					      .ttft = { MOCK_FIXED, 1e6, 0 },
-					      .tpot = { MOCK_EXPONENTIAL, 2e5, 0 },
-					      .tokens = { MOCK_FIXED, 8, 0 },
-					      .token_bytes = 3 });
+	                                      .ttft = { MOCK_FIXED, 1e6, 0 },
+	                                      .tpot = { MOCK_EXPONENTIAL, 2e5, 0 },
+	                                      .tokens = { MOCK_FIXED, 8, 0 },
+	                                      .token_bytes = 3 });
 	ask(&c, &b, TEXT, "{\"prompt\":\"x\",\"stream\":true}", LAST);
 	assert_int_equal(count(&c, "\"text\":\" "), 7);
 	client_close(&c);
 	ask(&c, &b, TEXT, "{\"prompt\":\"x\",\"max_tokens\":2}", "}}");
 	expect_all(&c,
-		   (const char *[]){ "\"text\":\"abc bc\"", "\"finish_reason\":\"length\"", NULL });
+	           (const char *[]){ "\"text\":\"abc bc\"", "\"finish_reason\":\"length\"", NULL });
 	bench_close(&b);
 }
 
@@ -321,7 +321,7 @@ static void test_error_objects(void **state)
 		client_send(&c, rows[i].request, strlen(rows[i].request));
 		await(&c, "\"param\":null,\"code\":null}}");
 		expect_all(&c,
-			   (const char *[]){ rows[i].want, "{\"error\":{\"message\":\"", NULL });
+		           (const char *[]){ rows[i].want, "{\"error\":{\"message\":\"", NULL });
 	}
 	bench_close(&b);
 }
@@ -341,7 +341,7 @@ static void test_other_paths(void **state)
 	assert_int_equal(count(&c, "HTTP/1.1 200 OK\r\n"), 4);
 	assert_int_equal(count(&c, "{\"status\":\"ok\"}"), 1); /* none for HEAD */
 	expect_all(&c,
-		   (const char *[]){ "\"object\":\"list\"", "\"open\":1,\"requests\":4", NULL });
+	           (const char *[]){ "\"object\":\"list\"", "\"open\":1,\"requests\":4", NULL });
 	bench_close(&b);
 }
 
@@ -353,13 +353,13 @@ static void test_pipelined_requests_are_answered_in_order(void **state)
 	int len = 0;
 	(void)state;
 	bench_open(&b, &(struct mock_config){ .mode = MOCK_TIMED,
-					      .ttft = { MOCK_FIXED, 1e6, 0 },
-					      .tokens = { MOCK_FIXED, 1, 0 } });
+	                                      .ttft = { MOCK_FIXED, 1e6, 0 },
+	                                      .tokens = { MOCK_FIXED, 1, 0 } });
 	for (int i = 0; i < 9; i++)
 		len += snprintf(all + len, sizeof(all) - (size_t)len,
-				"POST " TEXT " HTTP/1.1\r\nContent-Length: 28\r\n\r\n"
-				"{\"prompt\":\"x\",\"model\":\"m-%d\"}",
-				i);
+		                "POST " TEXT " HTTP/1.1\r\nContent-Length: 28\r\n\r\n"
+		                "{\"prompt\":\"x\",\"model\":\"m-%d\"}",
+		                i);
 	client_open(&c, &b);
 	client_send(&c, all, (size_t)len);
 	await(&c, "m-8");
@@ -473,7 +473,7 @@ static void test_max_waits_for_its_client(void **state)
 	struct client c;
 	(void)state;
 	bench_open(&b,
-		   &(struct mock_config){ .mode = MOCK_MAX, .tokens = { MOCK_FIXED, 100000, 0 } });
+	           &(struct mock_config){ .mode = MOCK_MAX, .tokens = { MOCK_FIXED, 100000, 0 } });
 	client_open(&c, &b);
 	post(&c, TEXT, "", "{\"stream\":true}");
 	post(&c, TEXT, "Connection: close\r\n", "{\"prompt\":\"x\"}");
@@ -539,7 +539,7 @@ static void check_fault(struct bench *b, const struct fault_row *row)
 	if (c.ending != row->ending || !holds(&c, row->want) ||
 	    (row->without && holds(&c, row->without)))
 		fail_msg("%s, stream %d: ending %d, got: %.*s", row->fault, row->stream, c.ending,
-			 (int)c.got.len, c.got.data);
+		         (int)c.got.len, c.got.data);
 	client_close(&c);
 }
 
@@ -621,15 +621,15 @@ static void test_clients_that_vanish_leave_nothing(void **state)
 	struct client watcher;
 	(void)state;
 	bench_open(&b, &(struct mock_config){ .mode = MOCK_TIMED,
-					      .tpot = { MOCK_FIXED, 1e5, 0 },
-					      .tokens = { MOCK_FIXED, 1e6, 0 } });
+	                                      .tpot = { MOCK_FIXED, 1e5, 0 },
+	                                      .tokens = { MOCK_FIXED, 1e6, 0 } });
 	client_open(&watcher, &b);
 	for (int i = 0; i < 20; i++) {
 		struct client c;
 		ask(&c, &b, TEXT, "{\"prompt\":\"x\",\"stream\":true}", "\"text\":");
 		if (i % 2) /* a reset instead of an orderly end */
 			setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 },
-				   sizeof(struct linger));
+			           sizeof(struct linger));
 		client_close(&c);
 	}
 	await_stats(&watcher, "{\"connections\":21,\"open\":1,");
@@ -739,8 +739,8 @@ static void test_large_pipeline_is_paused_and_answered(void **state)
 	struct buffer one, all;
 	(void)state;
 	bench_open(&b, &(struct mock_config){ .mode = MOCK_TIMED,
-					      .ttft = { MOCK_FIXED, 1e6, 0 },
-					      .tokens = { MOCK_FIXED, 1, 0 } });
+	                                      .ttft = { MOCK_FIXED, 1e6, 0 },
+	                                      .tokens = { MOCK_FIXED, 1, 0 } });
 	buffer_init(&one, 1 << 20);
 	buffer_init(&all, 4 << 20);
 	assert_int_equal(buffer_append_str(&one, "{\"prompt\":\""), 0);
@@ -749,10 +749,10 @@ static void test_large_pipeline_is_paused_and_answered(void **state)
 	assert_int_equal(buffer_append(&one, "\"}", 3), 0); /* terminated */
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(buffer_printf(&all,
-					       "POST " TEXT " HTTP/1.1\r\nContent-Length: %zu\r\n"
-					       "\r\n%s",
-					       one.len - 1, one.data),
-				 0);
+		                               "POST " TEXT " HTTP/1.1\r\nContent-Length: %zu\r\n"
+		                               "\r\n%s",
+		                               one.len - 1, one.data),
+		                 0);
 	client_open(&c, &b);
 	client_send(&c, all.data, all.len);
 	await_n(&c, "\"prompt_tokens\":50000", 10);
@@ -770,8 +770,8 @@ static void test_free_in_the_middle_of_everything(void **state)
 	struct client c[3];
 	(void)state;
 	bench_open(&b, &(struct mock_config){ .mode = MOCK_TIMED,
-					      .tpot = { MOCK_FIXED, 1e5, 0 },
-					      .tokens = { MOCK_FIXED, 1e6, 0 } });
+	                                      .tpot = { MOCK_FIXED, 1e5, 0 },
+	                                      .tokens = { MOCK_FIXED, 1e6, 0 } });
 	ask(&c[0], &b, TEXT, "{\"prompt\":\"x\",\"stream\":true}", "\"text\":");
 	client_open(&c[1], &b);
 	post(&c[1], TEXT, "x-perigee-fault: hang\r\n", "{\"prompt\":\"a\"}");
@@ -796,7 +796,7 @@ static void test_refused_configs(void **state)
 		{ .host = "localhost" },       { .unix_socket = "" },
 		{ .mode = (enum mock_mode)9 }, { .ttft = { MOCK_FIXED, -1, 0 } },
 		{ .token_bytes = 1 << 30 },    { .fault_status = 200 },
-		{ .fault = { -0.1 } },	       { .fault = { 0.6, 0.6 } },
+		{ .fault = { -0.1 } },         { .fault = { 0.6, 0.6 } },
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		e.text[0] = '\0';

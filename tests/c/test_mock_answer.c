@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #define MAX_BODY 65536
-#define STREAM	 "{\"prompt\":\"hello\",\"stream\":true}"
-#define WHOLE	 "{\"prompt\":\"hello\"}"
+#define STREAM   "{\"prompt\":\"hello\",\"stream\":true}"
+#define WHOLE    "{\"prompt\":\"hello\"}"
 
 static struct answer_style timed(void)
 {
@@ -27,7 +27,7 @@ static struct answer_style timed(void)
 }
 
 static void start(struct answer *a, const struct answer_style *style, const char *json,
-		  uint64_t number, uint64_t now_ns, enum mock_fault fault)
+                  uint64_t number, uint64_t now_ns, enum mock_fault fault)
 {
 	const struct answer_terms terms = {
 		.number = number, .now_ns = now_ns, .fault = fault, .keep_alive = true
@@ -39,7 +39,7 @@ static void start(struct answer *a, const struct answer_style *style, const char
 
 /* Play to the end, jumping from due time to due time; note each in times. */
 static enum answer_step play(struct answer *a, uint64_t now_ns, struct buffer *all, uint64_t *times,
-			     size_t *count, size_t max)
+                             size_t *count, size_t max)
 {
 	struct buffer out;
 	buffer_init(&out, 1 << 20);
@@ -195,12 +195,12 @@ static void test_draws(void **state)
 			sum += (double)draw_ns(&rows[i].draw, &r);
 		assert_true(draw_valid(&rows[i].draw));
 		assert_in_range((uint64_t)(sum / 10000), (uint64_t)rows[i].low,
-				(uint64_t)rows[i].high);
+		                (uint64_t)rows[i].high);
 	}
 	struct rng r;
 	rng_init(&r, 1, 1);
 	assert_int_equal(draw_tokens(&(struct mock_draw){ MOCK_FIXED, 1e30, 0 }, &r),
-			 DRAW_MAX_TOKENS);
+	                 DRAW_MAX_TOKENS);
 	assert_int_equal(draw_ns(&(struct mock_draw){ MOCK_FIXED, 1e30, 0 }, &r), 3600 * NS_PER_S);
 	assert_false(draw_valid(&(struct mock_draw){ MOCK_FIXED, -1, 0 }));
 	assert_false(draw_valid(&(struct mock_draw){ MOCK_UNIFORM, 2, 1 }));
@@ -219,14 +219,14 @@ static void test_faults_are_drawn_by_their_probability(void **state)
 	assert_in_range(seen[MOCK_FAULT_RESET], 1800, 2200);
 	assert_in_range(seen[MOCK_FAULT_SLOW_HEADERS], 2700, 3300);
 	assert_int_equal(seen[MOCK_FAULT_RESET] + seen[MOCK_FAULT_SLOW_HEADERS] +
-				 seen[MOCK_FAULT_COUNT],
-			 10000);
+	                         seen[MOCK_FAULT_COUNT],
+	                 10000);
 }
 
 static void test_fault_names(void **state)
 {
 	static const char *const bad[] = {
-		"",	     "stal",	   "stalls",	 "stall=1",	"status=",
+		"",          "stal",       "stalls",     "stall=1",     "status=",
 		"status=42", "status=200", "status=4x9", "status=1000", "=",
 	};
 	(void)state;

@@ -39,7 +39,7 @@ static void edge_free(struct edge *e)
 
 /* Parse text as it comes in pieces of `step` bytes, each in memory of its own. */
 static enum request_event parse_in_steps(struct request *r, const char *text, size_t len,
-					 size_t step, char *decoded)
+                                         size_t step, char *decoded)
 {
 	enum request_event ev = REQUEST_MORE;
 	memcpy(decoded, text, len);
@@ -121,16 +121,16 @@ static void test_refusals(void **state)
 		const char *text;
 		int status;
 	} rows[] = {
-		{ "GET\r\n\r\n", 400 },					 /* no target */
-		{ "GET /\r\n\r\n", 400 },				 /* no version */
-		{ "G(T / HTTP/1.1\r\n\r\n", 400 },			 /* no token */
-		{ "GET  HTTP/1.1\r\n\r\n", 400 },			 /* empty target */
-		{ "GET / HTTP/2.0\r\n\r\n", 505 },			 /* version */
-		{ "GET / HTTP/1.1\r\nno colon\r\n\r\n", 400 },		 /* header */
-		{ "GET / HTTP/1.1\r\nA : b\r\n\r\n", 400 },		 /* space in a name */
-		{ "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", 400 },	 /* folded line */
-		{ "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400 },	 /* no number */
-		{ "GET / HTTP/1.1\r\nContent-Length:\r\n\r\n", 400 },	 /* empty */
+		{ "GET\r\n\r\n", 400 },                                  /* no target */
+		{ "GET /\r\n\r\n", 400 },                                /* no version */
+		{ "G(T / HTTP/1.1\r\n\r\n", 400 },                       /* no token */
+		{ "GET  HTTP/1.1\r\n\r\n", 400 },                        /* empty target */
+		{ "GET / HTTP/2.0\r\n\r\n", 505 },                       /* version */
+		{ "GET / HTTP/1.1\r\nno colon\r\n\r\n", 400 },           /* header */
+		{ "GET / HTTP/1.1\r\nA : b\r\n\r\n", 400 },              /* space in a name */
+		{ "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", 400 },         /* folded line */
+		{ "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400 },  /* no number */
+		{ "GET / HTTP/1.1\r\nContent-Length:\r\n\r\n", 400 },    /* empty */
 		{ "GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400 }, /* negative */
 		{ "GET / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", 400 },
 		{ "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400 },

@@ -38,9 +38,9 @@ static void test_uint_round_trips_in_the_shortest_form(void **state)
 		uint64_t v;
 		size_t size;
 	} rows[] = {
-		{ 0, 1 },	  { 127, 1 },	     { 128, 2 },
-		{ 255, 2 },	  { 256, 3 },	     { 65535, 3 },
-		{ 65536, 5 },	  { UINT32_MAX, 5 }, { (uint64_t)UINT32_MAX + 1, 9 },
+		{ 0, 1 },         { 127, 1 },        { 128, 2 },
+		{ 255, 2 },       { 256, 3 },        { 65535, 3 },
+		{ 65536, 5 },     { UINT32_MAX, 5 }, { (uint64_t)UINT32_MAX + 1, 9 },
 		{ INT64_MAX, 9 }, { UINT64_MAX, 9 },
 	};
 	(void)state;
@@ -197,10 +197,10 @@ static void test_skip_passes_over_any_value(void **state)
 		{ BYTES("\xcb\x00\x00\x00\x00\x00\x00\x00\x00") },
 		{ BYTES("\x93\x01\xa1x\x92\x01\x02") },
 		{ BYTES("\x82\xa1"
-			"a\x91\xc0\xa1"
-			"b\xc4\x01z") },
+		        "a\x91\xc0\xa1"
+		        "b\xc4\x01z") },
 		{ BYTES("\xd8\x05"
-			"0123456789abcdef") },
+		        "0123456789abcdef") },
 		{ BYTES("\xdc\x00\x01\xde\x00\x01\x01\x02") },
 	};
 	(void)state;

@@ -89,7 +89,7 @@ static void fields_are_found(void **state)
 		slice_is(&d.tool, cases[i].tool);
 		slice_is(&d.finish_reason, cases[i].finish);
 		assert_int_equal(delta_has_content(&d),
-				 *cases[i].content || *cases[i].reasoning || *cases[i].tool);
+		                 *cases[i].content || *cases[i].reasoning || *cases[i].tool);
 		assert_false(d.has_error);
 		assert_false(d.has_usage);
 		assert_int_equal(d.tokens_out, -1);
@@ -104,8 +104,8 @@ static void names_are_told_from_arguments(void **state)
 	free(decode(&d, CHAT("{\"tool_calls\":[{\"function\":{\"name\":\"f\"}}]}"), 0));
 	assert_true(d.tool_is_name);
 	free(decode(&d,
-		    CHAT("{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"1\"}}]}"),
-		    0));
+	            CHAT("{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"1\"}}]}"),
+	            0));
 	assert_false(d.tool_is_name);
 }
 
@@ -166,17 +166,17 @@ static void malformed_json_is_refused(void **state)
 {
 	(void)state;
 	static const char *const bad[] = { "",
-					   "[]",
-					   "1",
-					   "{",
-					   "{} x",
-					   "{\"a\":}",
-					   "{\"a\" 1}",
-					   "{\"choices\":[}",
-					   "nope",
-					   "{\"a\":1,}",
-					   "{\"usage\":{]}",
-					   "{\"error\":{\"message\":}}" };
+		                           "[]",
+		                           "1",
+		                           "{",
+		                           "{} x",
+		                           "{\"a\":}",
+		                           "{\"a\" 1}",
+		                           "{\"choices\":[}",
+		                           "nope",
+		                           "{\"a\":1,}",
+		                           "{\"usage\":{]}",
+		                           "{\"error\":{\"message\":}}" };
 	struct delta d;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		free(decode(&d, bad[i], STATUS_EPROTO));

@@ -138,7 +138,7 @@ static void turn_until_seen(uint64_t count)
 	while (t.seen.count < count) {
 		if (clock_now() > deadline)
 			fail_msg("%llu of %llu events came", (unsigned long long)t.seen.count,
-				 (unsigned long long)count);
+			         (unsigned long long)count);
 		assert_int_equal(loop_turn(t.loop, 10 * NS_PER_MS), STATUS_OK);
 	}
 }
@@ -232,8 +232,8 @@ static void assert_bare(struct raw *r, const char *topic, struct event *e)
 {
 	assert_string_equal(raw_topic(r), topic);
 	assert_int_equal(event_decode(e, r->frame + EVENT_TOPIC_SIZE,
-				      (size_t)r->size - EVENT_TOPIC_SIZE, NULL, 0),
-			 STATUS_OK);
+	                              (size_t)r->size - EVENT_TOPIC_SIZE, NULL, 0),
+	                 STATUS_OK);
 	assert_string_equal(event_topic(e->type), topic);
 }
 
@@ -353,7 +353,7 @@ static void test_a_single_record_is_bare_in_mlcommons_framing(void **state)
 static void test_a_control_event_follows_all_others_in_causal_order(void **state)
 {
 	static const enum event_type reversed[] = { EVENT_SAMPLE_COMPLETE, EVENT_ERROR_CLIENT,
-						    EVENT_SAMPLE_RECV_FIRST, EVENT_SAMPLE_ISSUED };
+		                                    EVENT_SAMPLE_RECV_FIRST, EVENT_SAMPLE_ISSUED };
 	(void)state;
 	open_publisher((struct publisher_config){ .max_age_ns = PATIENCE });
 	struct raw *r = raw_open(ZMQ_SUB, t.address, false);
@@ -565,7 +565,7 @@ static void test_close_gives_up_at_its_deadline_and_says_what_is_left(void **sta
 	assert_int_equal(publisher_await(t.p, 1, soon()), STATUS_OK);
 	put_until_refused(max_bytes);
 	assert_int_equal(publisher_close(t.p, clock_now() + NS_PER_MS, &undelivered),
-			 STATUS_ETIMEDOUT);
+	                 STATUS_ETIMEDOUT);
 	t.p = NULL;
 	assert_true(undelivered > 0);
 	end_child(pid);
@@ -736,9 +736,9 @@ static void test_bad_addresses_are_refused(void **state)
 	struct error e;
 	struct subscriber *s = NULL;
 	assert_int_equal(subscriber_open(&s, t.loop, "nonsense", NULL, on_event, NULL, &e),
-			 STATUS_EINVAL);
+	                 STATUS_EINVAL);
 	assert_int_equal(subscriber_open(&s, t.loop, NULL, NULL, on_event, NULL, &e),
-			 STATUS_EINVAL);
+	                 STATUS_EINVAL);
 	assert_null(s);
 }
 
@@ -769,16 +769,16 @@ static void test_corrupt_frames_are_counted_and_passed_over(void **state)
 	} rows[] = {
 		{ "", 0 },
 		{ "short", 5 },
-		{ TOPIC, 40 },				  /* no payload */
-		{ TOPIC "\xc1", 41 },			  /* no MessagePack */
-		{ TOPIC "\x07", 41 },			  /* neither map nor array */
-		{ TOPIC "\x80", 41 },			  /* a map without keys */
-		{ TOPIC "\x90", 41 },			  /* an array without its number */
-		{ TOPIC "\x92\xa1x\xc0", 44 },		  /* a number that is none */
-		{ TOPIC "\x92\x00\xa1x", 44 },		  /* a record that is no bin */
-		{ TOPIC "\x92\x01\xc4\x01\x80", 45 },	  /* a record that does not decode */
-		{ TOPIC "\x91\x02\xc0", 43 },		  /* something behind the array */
-		{ BATCH "\x92\xc4\x01", 43 },		  /* a bin cut short */
+		{ TOPIC, 40 },                            /* no payload */
+		{ TOPIC "\xc1", 41 },                     /* no MessagePack */
+		{ TOPIC "\x07", 41 },                     /* neither map nor array */
+		{ TOPIC "\x80", 41 },                     /* a map without keys */
+		{ TOPIC "\x90", 41 },                     /* an array without its number */
+		{ TOPIC "\x92\xa1x\xc0", 44 },            /* a number that is none */
+		{ TOPIC "\x92\x00\xa1x", 44 },            /* a record that is no bin */
+		{ TOPIC "\x92\x01\xc4\x01\x80", 45 },     /* a record that does not decode */
+		{ TOPIC "\x91\x02\xc0", 43 },             /* something behind the array */
+		{ BATCH "\x92\xc4\x01", 43 },             /* a bin cut short */
 		{ BATCH "\xdd\xff\xff\xff\xff\xc0", 46 }, /* more than there is */
 	};
 	const size_t n = sizeof(rows) / sizeof(*rows);

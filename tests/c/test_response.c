@@ -10,12 +10,12 @@
 
 #include <cmocka.h>
 
-#define SSE	   "text/event-stream; charset=utf-8"
-#define JSON	   "application/json"
+#define SSE        "text/event-stream; charset=utf-8"
+#define JSON       "application/json"
 #define DATA(text) "data: {\"choices\":[{\"delta\":{\"content\":\"" text "\"}}]}\n\n"
-#define FINISH	   "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
-#define DONE	   "data: [DONE]\n\n"
-#define USAGE	   "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":2}}\n\n"
+#define FINISH     "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+#define DONE       "data: [DONE]\n\n"
+#define USAGE      "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":2}}\n\n"
 
 static void buffer_is(const struct buffer *b, const char *expected)
 {
@@ -26,7 +26,7 @@ static void buffer_is(const struct buffer *b, const char *expected)
 
 /* One whole response, its body in pieces of `piece` bytes, 1 ms apart. */
 static void play(struct response *r, enum decoder decoder, int status, const char *type,
-		 const char *body, size_t piece)
+                 const char *body, size_t piece)
 {
 	uint64_t now = NS_PER_S;
 	size_t len = strlen(body);
@@ -160,8 +160,8 @@ static void stamps_and_gaps(void **state)
 	response_start(&r, DECODE_CHAT, count_delta, &seen);
 	response_head(&r, 200, SSE, 10 * NS_PER_US);
 	feed_at(&r,
-		"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
-		15);
+	        "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
+	        15);
 	assert_int_equal(r.first_ns, 0);
 	feed_at(&r, DATA("a"), 20);
 	feed_at(&r, DATA("b") DATA("c"), 50);
@@ -200,7 +200,7 @@ static void gaps_do_not_add_up_rounding(void **state)
 	uint64_t sum = 0;
 	for (uint64_t i = 0; i <= 1000; i++)
 		assert_int_equal(response_bytes(&r, DATA("a"), strlen(DATA("a")), 777 + i * 1500),
-				 0);
+		                 0);
 	for (uint32_t i = 0; i < r.chunk_us_count; i++)
 		sum += r.chunk_us[i];
 	assert_int_equal(r.chunk_us_count, 1000);
@@ -293,7 +293,7 @@ static void what_is_kept_is_bounded(void **state)
 	response_init(&r, 60);
 	play(&r, DECODE_CHAT, 200, SSE,
 	     DATA("12345678") DATA("12345678") DATA("12345678") DATA("12345678") DATA("12345678")
-		     DATA("12345678") DATA("12345678") DATA("12345678") DONE,
+	             DATA("12345678") DATA("12345678") DATA("12345678") DONE,
 	     50);
 	assert_int_equal(r.failure, FAILURE_TOO_LARGE);
 	assert_int_equal(r.text.len, 56);

@@ -123,7 +123,7 @@ static void limits_hold_in_every_split(void **state)
 {
 	(void)state;
 	static const char *const inputs[] = { "data: 123456789\n\n",
-					      "data: 1234\ndata: 12345\n\n" };
+		                              "data: 1234\ndata: 12345\n\n" };
 	static const size_t limits[] = { 14, 9 };
 	for (size_t i = 0; i < 2; i++) {
 		size_t len = strlen(inputs[i]);
@@ -166,7 +166,7 @@ static void strict_finds_what_is_no_stream(void **state)
 {
 	(void)state;
 	static const char *const bad[] = { "<html>\n", "{\"error\": 1}\n", "Data: a\n",
-					   "data: a\n\n oops\n", "datax\n" };
+		                           "data: a\n\n oops\n", "datax\n" };
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		size_t len = strlen(bad[i]);
 		for (size_t cut = 0; cut <= len; cut++) {

@@ -11,7 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static enum request_event parse(struct request *r, char *copy, const uint8_t *data, size_t size,
-				size_t step)
+                                size_t step)
 {
 	enum request_event ev = REQUEST_MORE;
 	request_init(r, MAX_BODY);

@@ -16,7 +16,7 @@ static void run(struct response *r, unsigned options, const char *text, size_t s
 	r->keep_body = options & 2;
 	response_start(r, (enum decoder)(options >> 2 & 3) % 3, NULL, NULL);
 	response_head(r, options & 16 ? 500 : 200,
-		      options & 32 ? "application/json" : "text/event-stream", now);
+	              options & 32 ? "application/json" : "text/event-stream", now);
 	for (size_t at = 0, n; at < size; at += n) {
 		n = split ? 1 + (unsigned char)text[at] % 17 : size;
 		n = n < size - at ? n : size - at;
