@@ -41,6 +41,7 @@ struct loop {
 	uint64_t next_seq;
 
 	struct loop_hook *hooks;
+	struct loop_hook *last_hooks;
 	void (*on_signal)(void *data, int signum);
 	void *on_signal_data;
 };
@@ -230,9 +231,19 @@ static void close_alarm(struct loop *l)
 }
 #endif
 
+/* A hook may remove itself, and add others behind it. */
+static void run_hooks(struct loop *l, struct loop_hook *hook)
+{
+	for (struct loop_hook *next; hook; hook = next) {
+		next = hook->next;
+		hook->fn(hook, l->now_ns);
+	}
+}
+
 static void on_prepare(uv_prepare_t *h)
 {
 	struct loop *l = h->data;
+	run_hooks(l, l->last_hooks);
 	uint64_t due = l->heap_len ? l->heap[0]->due_ns : 0;
 	if (l->turn_limit_ns && (!due || l->turn_limit_ns < due))
 		due = l->turn_limit_ns;
@@ -250,10 +261,7 @@ static void on_check(uv_check_t *h)
 	struct loop *l = h->data;
 	loop_refresh(l);
 	run_timers(l);
-	for (struct loop_hook *hook = l->hooks, *next; hook; hook = next) {
-		next = hook->next;
-		hook->fn(hook, l->now_ns);
-	}
+	run_hooks(l, l->hooks);
 }
 
 static void on_async(uv_async_t *h)
@@ -377,23 +385,36 @@ void loop_set_spin(struct loop *l, uint64_t ns)
 	l->spin_ns = ns;
 }
 
+static void append_hook(struct loop_hook **list, struct loop_hook *h)
+{
+	while (*list)
+		list = &(*list)->next;
+	h->next = NULL;
+	*list = h;
+}
+
+static void remove_hook(struct loop_hook **list, struct loop_hook *h)
+{
+	while (*list && *list != h)
+		list = &(*list)->next;
+	if (*list)
+		*list = h->next;
+}
+
 void loop_hook_add(struct loop *l, struct loop_hook *h)
 {
-	struct loop_hook **p = &l->hooks;
-	while (*p)
-		p = &(*p)->next;
-	h->next = NULL;
-	*p = h;
+	append_hook(&l->hooks, h);
+}
+
+void loop_hook_add_last(struct loop *l, struct loop_hook *h)
+{
+	append_hook(&l->last_hooks, h);
 }
 
 void loop_hook_remove(struct loop *l, struct loop_hook *h)
 {
-	for (struct loop_hook **p = &l->hooks; *p; p = &(*p)->next) {
-		if (*p == h) {
-			*p = h->next;
-			return;
-		}
-	}
+	remove_hook(&l->hooks, h);
+	remove_hook(&l->last_hooks, h);
 }
 
 void loop_poke(struct loop *l)

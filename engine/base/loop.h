@@ -65,7 +65,11 @@ struct loop_hook {
 
 /* fn runs after the I/O and timers of each turn, in the order of adding. */
 void loop_hook_add(struct loop *l, struct loop_hook *h);
-void loop_hook_remove(struct loop *l, struct loop_hook *h);
+
+/* fn runs after all those, just before the loop waits again: what they gathered
+ * can be sent in one go. loop_poke() in it makes the wait return at once. */
+void loop_hook_add_last(struct loop *l, struct loop_hook *h);
+void loop_hook_remove(struct loop *l, struct loop_hook *h); /* from either list */
 
 /* The next wait returns at once: there is work that no descriptor announces. */
 void loop_poke(struct loop *l);

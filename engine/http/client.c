@@ -157,6 +157,7 @@ static bool copy_headers(struct client *c, const struct client_config *config)
 }
 
 static void on_turn(struct loop_hook *hook, uint64_t now_ns);
+static void on_last(struct loop_hook *hook, uint64_t now_ns);
 
 int client_init(struct client *c, const struct client_ops *ops, struct loop *loop,
                 const struct client_config *config, const struct client_sink *sink, void *ctx,
@@ -168,6 +169,7 @@ int client_init(struct client *c, const struct client_ops *ops, struct loop *loo
 	c->ops = ops;
 	c->loop = loop;
 	c->hook = (struct loop_hook){ .fn = on_turn, .data = c };
+	c->last_hook = (struct loop_hook){ .fn = on_last, .data = c };
 	c->sink = sink;
 	c->ctx = ctx;
 	c->decoder = config->decoder;
@@ -205,6 +207,7 @@ void client_fini(struct client *c)
 void client_open(struct client *c)
 {
 	loop_hook_add(c->loop, &c->hook);
+	loop_hook_add_last(c->loop, &c->last_hook);
 }
 
 /* ---- the book ---- */
@@ -269,7 +272,14 @@ static void on_turn(struct loop_hook *hook, uint64_t now_ns)
 		x = c->cut.first;
 		end_cut(c, x);
 	}
-	c->ops->turn(c);
+	c->ops->sweep(c);
+}
+
+static void on_last(struct loop_hook *hook, uint64_t now_ns)
+{
+	struct client *c = hook->data;
+	(void)now_ns;
+	c->ops->send(c);
 }
 
 /* One timer for both deadlines. It is not moved when the first byte comes,
@@ -362,5 +372,6 @@ void client_free(struct client *c)
 	while (c->cut.first)
 		end_cut(c, c->cut.first);
 	loop_hook_remove(c->loop, &c->hook);
+	loop_hook_remove(c->loop, &c->last_hook);
 	c->ops->free(c);
 }

@@ -14,7 +14,7 @@
  *
  * Life of a slot (an easy handle): free -> waiting (started) -> attached to a
  * shard -> ended (its message was collected) -> free. Nothing is attached or
- * detached but in turn() and abort(), which never run inside a callback of curl. */
+ * detached but in send(), sweep() and abort(), which never run inside a callback of curl. */
 #include "base/clock.h"
 #include "http/transport.h"
 
@@ -307,7 +307,6 @@ static int on_curl_timer(CURLM *multi, long timeout_ms, void *data)
 	s->due_ns = 0;
 	if (timeout_ms == 0) {
 		kick(s);
-		loop_poke(loop);
 	} else if (timeout_ms > 0) {
 		s->due_ns = loop_now(loop) + (uint64_t)timeout_ms * NS_PER_MS;
 		if (!s->timer.slot || s->timer.due_ns > s->due_ns)
@@ -324,7 +323,7 @@ static void on_timer(struct loop_timer *t, uint64_t now_ns)
 	if (s->due_ns > now_ns && loop_timer_start(s->owner->base.loop, t, s->due_ns) == 0)
 		return;
 	s->due_ns = 0;
-	kick(s); /* the hook of this turn comes next */
+	kick(s); /* send() comes next */
 }
 
 /* ---- what comes in ---- */
@@ -340,12 +339,14 @@ static size_t on_header(char *data, size_t one, size_t len, void *arg)
 {
 	struct slot *s = arg;
 	struct response *r = &s->x->response;
-	uint64_t now = loop_now(s->owner->base.loop);
 	(void)one;
 	if (s->head_done) /* trailers */
 		return len;
+	/* An answer may come while its own request is being sent: the turn's time
+	 * would be older than that. */
+	uint64_t now = loop_now(s->owner->base.loop);
 	if (!r->first_byte_ns)
-		r->first_byte_ns = now;
+		now = r->first_byte_ns = loop_refresh(s->owner->base.loop);
 	s->head_bytes += len;
 	if (s->head_bytes > HEAD_BYTES)
 		return (size_t)refuse(s, FAILURE_TOO_LARGE);
@@ -592,9 +593,8 @@ static int curl_start(struct client *base, struct exchange *x)
 	s->socket_errno = 0;
 	s->error[0] = '\0';
 	s->state = SLOT_WAITING;
-	slot_push(&c->waiting, s);
+	slot_push(&c->waiting, s); /* inside a callback curl takes no new handle: send() does */
 	x->transport = s;
-	loop_poke(base->loop); /* inside a callback curl takes no new handle: turn() does */
 	return STATUS_OK;
 }
 
@@ -828,26 +828,30 @@ static void run_dirty(struct curl_client *c)
 		if (!s->kick)
 			continue;
 		s->kick = false;
+		loop_refresh(c->base.loop);
 		int running;
 		curl_multi_socket_action(s->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 		collect(s);
 	}
 }
 
-/* What done starts goes out in the same turn; what ends by that waits for the next. */
-static void curl_turn(struct client *base)
+/* Those that end by what done does wait for the next turn. */
+static void curl_sweep(struct client *base)
 {
 	struct curl_client *c = (struct curl_client *)base;
-	attach_waiting(c);
-	run_dirty(c);
 	struct slot *last = c->ended.last;
 	for (struct slot *s = NULL; s != last;) {
 		s = slot_pop(&c->ended);
 		end_slot(s);
 	}
+}
+
+static void curl_send(struct client *base)
+{
+	struct curl_client *c = (struct curl_client *)base;
 	attach_waiting(c);
 	run_dirty(c);
-	if (c->waiting.first || c->dirty || c->ended.first)
+	if (c->dirty || c->ended.first)
 		loop_poke(base->loop);
 }
 
@@ -885,7 +889,8 @@ static void curl_destroy(struct client *base)
 static const struct client_ops curl_ops = {
 	.start = curl_start,
 	.abort = curl_abort,
-	.turn = curl_turn,
+	.sweep = curl_sweep,
+	.send = curl_send,
 	.connections = curl_connections,
 	.free = curl_destroy,
 };

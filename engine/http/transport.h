@@ -7,11 +7,13 @@
  *
  *  1. start() makes the transport borrow x until it calls client_ended() for it
  *     or abort() is called. It may run inside any sink callback.
- *  2. turn() is called once per loop turn, from the hook; client_ended() may be
+ *  2. sweep() is called once per loop turn, after the I/O; client_ended() may be
  *     called only from there.
- *  3. abort() is called only from the hook, outside turn(), and from client_free();
+ *  3. send() is called once per loop turn, just before the loop waits: what was
+ *     started since then goes out together. It pokes the loop when it finds an end.
+ *  4. abort() is called only from the hook, outside sweep(), and from client_free();
  *     afterwards the transport does not touch x, and an unfinished connection is closed.
- *  4. Bytes of an exchange whose verdict is set are of no use to anyone. */
+ *  5. Bytes of an exchange whose verdict is set are of no use to anyone. */
 #ifndef PERIGEE_HTTP_TRANSPORT_H
 #define PERIGEE_HTTP_TRANSPORT_H
 
@@ -21,7 +23,8 @@ struct client_ops {
 	/* Returns 0, or a status and then nothing was started. */
 	int (*start)(struct client *c, struct exchange *x);
 	void (*abort)(struct client *c, struct exchange *x);
-	void (*turn)(struct client *c);
+	void (*sweep)(struct client *c);
+	void (*send)(struct client *c);
 	uint64_t (*connections)(const struct client *c);
 	void (*free)(struct client *c); /* nothing is in flight; calls client_fini() */
 };
@@ -34,7 +37,8 @@ struct exchange_list {
 struct client {
 	const struct client_ops *ops;
 	struct loop *loop;
-	struct loop_hook hook;
+	struct loop_hook hook;      /* after the I/O of a turn */
+	struct loop_hook last_hook; /* before the wait */
 	const struct client_sink *sink;
 	void *ctx;
 
@@ -66,7 +70,7 @@ int client_init(struct client *c, const struct client_ops *ops, struct loop *loo
                 struct error *e);
 void client_fini(struct client *c);
 
-/* Begin to call ops->turn(). client_free() ends it. */
+/* Begin to call ops->sweep() and send(). client_free() ends it. */
 void client_open(struct client *c);
 
 /* x ended by itself: with FAILURE_NONE when the response is complete, else with
