@@ -203,11 +203,6 @@ uint64_t phase_outstanding(const struct phase *p)
 
 /* ---- strategy ---- */
 
-static uint64_t ends(const struct phase *p)
-{
-	return p->completed + p->failed + p->skipped;
-}
-
 void phase_strategy_sleep(struct phase *p, uint64_t until_ns)
 {
 	p->strategy_wake_ns = until_ns ? until_ns : 1;
@@ -216,7 +211,7 @@ void phase_strategy_sleep(struct phase *p, uint64_t until_ns)
 void phase_strategy_wait(struct phase *p)
 {
 	p->strategy_waits = true;
-	p->strategy_seen = ends(p);
+	p->strategy_event = false;
 }
 
 bool phase_strategy_ready(const struct phase *p, uint64_t now_ns)
@@ -227,5 +222,5 @@ bool phase_strategy_ready(const struct phase *p, uint64_t now_ns)
 		return p->strategy_waits || p->strategy_wake_ns;
 	if (p->strategy_wake_ns)
 		return now_ns >= p->strategy_wake_ns;
-	return !p->strategy_waits || ends(p) != p->strategy_seen;
+	return !p->strategy_waits || p->strategy_event;
 }

@@ -120,7 +120,7 @@ struct phase {
 	bool strategy_told;        /* that the phase stopped: it is not resumed again */
 	bool strategy_waits;       /* for a completion (or for the stop) */
 	uint64_t strategy_wake_ns; /* sleeps until then; 0: it does not sleep */
-	uint64_t strategy_seen;    /* ends it had been told of when it began to wait */
+	bool strategy_event;       /* a request of the session ended since it began to wait */
 };
 
 /* Returns 0, STATUS_EINVAL or STATUS_ENOMEM. driver and ctx are borrowed. */

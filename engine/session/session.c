@@ -222,6 +222,14 @@ static void count_end(struct phase *p, const struct response *res, uint64_t now_
 		p->abandoned++;
 }
 
+/* Any end counts: a closed load also waits for the stragglers of the phase before. */
+static void wake_strategy(struct session *s)
+{
+	struct phase *p = current_phase(s);
+	if (p)
+		p->strategy_event = true;
+}
+
 /* The end of every request. */
 static void finish(struct session *s, struct request *r)
 {
@@ -231,6 +239,7 @@ static void finish(struct session *s, struct request *r)
 
 	request_enter(r, REQUEST_ENDED);
 	count_end(p, res, loop_now(s->loop));
+	wake_strategy(s);
 	if (res->failure != FAILURE_NONE) {
 		request_error_event(r, &e);
 		emit(s, &e);
@@ -359,6 +368,7 @@ static void drop_request(struct session *s, struct request *r)
 static void skipped(struct session *s, struct phase *p)
 {
 	p->skipped++;
+	wake_strategy(s);
 	if (++p->skipped_in_row < MAX_SKIPS)
 		return;
 	struct error e;

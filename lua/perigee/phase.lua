@@ -105,7 +105,6 @@ end
 local ENDS_ITSELF = { burst = true, gaps = true, strategy = true }
 
 local function default_requests(fields)
-   if fields.load.kind == "burst" then return fields.load.args.n end
    if fields.order.kind == "list" then return #fields.order.args.indices end
    return fields.dataset and #fields.dataset or nil
 end
@@ -119,9 +118,9 @@ function phase.complete(fields, number, place)
    fields.on = fields.on or {}
    fields.deadline = fields.deadline or DEADLINE
    if fields.drain == nil or fields.drain == true then fields.drain = DRAIN end
-   if not (fields.requests or fields.duration or fields.max_duration) then
+   if not (fields.requests or fields.duration or fields.max_duration or ENDS_ITSELF[fields.load.kind]) then
       fields.requests = default_requests(fields)
-      if not fields.requests and not ENDS_ITSELF[fields.load.kind] then
+      if not fields.requests then
          where.fail(at .. ": nothing ends this phase: set requests, duration or max_duration", place)
       end
    end

@@ -14,7 +14,7 @@ function Scenario_mt.__tostring(self)
 end
 
 local FIELDS = {
-   name = schema.required(schema.text), options = schema.table, phases = schema.table, seed = schema.number,
+   name = schema.text, options = schema.table, phases = schema.table, seed = schema.number,
    setup = schema.func, teardown = schema.func,
 }
 for field, check in pairs(phase.INHERITED) do FIELDS[field] = check end
@@ -57,7 +57,7 @@ function scenario.new(definition)
    fields.options = nil
    opt.require_declared(fields, declarations)
    return setmetatable({
-      name = fields.name, definition = definition, declarations = declarations, fields = fields, place = place,
+      name = fields.name or "scenario", definition = definition, declarations = declarations, fields = fields, place = place,
    }, Scenario_mt)
 end
 
@@ -131,7 +131,7 @@ function Scenario:resolve(given)
    local fields = check(definition, self.place)
    for i, own in ipairs(fields.phases) do phase.complete(own, i, self.place) end
    return {
-      name = fields.name, seed = fields.seed or 0, options = values, phases = fields.phases,
+      name = self.name, seed = fields.seed or 0, options = values, phases = fields.phases,
       setup = fields.setup, teardown = fields.teardown,
    }
 end

@@ -17,6 +17,12 @@ local function search_beside(file)
    if package.path:sub(1, #beside) ~= beside then package.path = beside .. package.path end
 end
 
+-- A scenario without a name is called like its file.
+local function named_after(loaded, file)
+   if loaded.fields.name then return loaded end
+   return loaded:with { name = file:match "([^/]+)%.lua$" or file:match "[^/]+$" }
+end
+
 --- The scenario that a file returns.
 ---@param file string
 ---@return table? scenario
@@ -38,7 +44,7 @@ function load.scenario(file)
       return nil, ("%s: the script returns %s; `return perigee.scenario { ... }` expected"):format(
          file, result == nil and "nothing" or "a " .. type(result))
    end
-   return result
+   return named_after(result, file)
 end
 
 --- The scenario's declarations as definitions of command line options.

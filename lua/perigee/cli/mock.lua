@@ -215,7 +215,8 @@ function mock.run(args)
       io.stderr:write("perigee mock: ", message, "\n")
       return code == "EINVAL" and 2 or 1
    end
-   io.stderr:write(summary(stats))
+   -- A parent that runs it for a while has its own report to show.
+   if not values.until_eof then io.stderr:write(summary(stats)) end
    return 0
 end
 
