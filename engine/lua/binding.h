@@ -16,6 +16,7 @@
 void binding_rng(lua_State *L);
 void binding_json(lua_State *L);
 void binding_system(lua_State *L);
+void binding_subscriber(lua_State *L);
 
 /* Define a class: metatable `name` with methods, __gc and __tostring. */
 void binding_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc);

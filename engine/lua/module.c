@@ -11,5 +11,6 @@ int luaopen_perigee_engine(lua_State *L)
 	binding_rng(L);
 	binding_json(L);
 	binding_system(L);
+	binding_subscriber(L);
 	return 1;
 }
