@@ -17,7 +17,7 @@
 #define CUSTOM_TOPICS  64 /* names of custom events with a buffer of their own */
 #define CONTROL_ROOM   (64 * (size_t)1024)
 #define RETRY_NS       (5 * NS_PER_MS)
-#define SPARE_BLOCKS   16
+#define SPARE_BLOCKS   64
 #define SPARE_MAX_SIZE ((size_t)1 << 20)
 #define ADDRESS_SIZE   512
 

@@ -17,6 +17,7 @@ void binding_rng(lua_State *L);
 void binding_json(lua_State *L);
 void binding_session(lua_State *L);
 void binding_system(lua_State *L);
+void binding_subscriber(lua_State *L);
 void binding_mock(lua_State *L);
 
 /* The Lua function json.decode(text). */

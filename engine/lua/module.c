@@ -11,6 +11,7 @@ int luaopen_perigee_engine(lua_State *L)
 	binding_rng(L);
 	binding_json(L);
 	binding_session(L);
+	binding_subscriber(L);
 	binding_system(L);
 	binding_mock(L);
 	return 1;

@@ -216,7 +216,7 @@ function mock.run(args)
       return code == "EINVAL" and 2 or 1
    end
    -- A parent that runs it for a while has its own report to show.
-   if not values.until_eof then io.stderr:write(summary(stats)) end
+   if not config.until_eof then io.stderr:write(summary(stats)) end
    return 0
 end
 

@@ -1,0 +1,293 @@
+/* l_subscriber.c - perigee_engine.subscribe: follows a publisher until its session ends. */
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "events/subscriber.h"
+
+#include "lua/binding.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_IDLE_NS (300 * NS_PER_S)
+#define FLUSH_NS        NS_PER_S
+#define FILE_BUFFER     ((size_t)1 << 20)
+#define JSON_LIMIT      ((size_t)1 << 30)
+
+/* Lives on the C stack of one call. No Lua error is raised while anything in it
+ * is open: Lua is entered through binding_call() only. */
+struct follow {
+	lua_State *L;
+	int handler; /* stack index of on_event, 0: none */
+	struct loop *loop;
+	struct subscriber *sub;
+	FILE *out;          /* NULL: no JSONL */
+	struct buffer json; /* the event being written */
+	struct loop_timer idle, flush;
+	struct loop_hook hook;
+	uint64_t idle_ns, last_ns; /* of the last event */
+	uint64_t frames;           /* as of the last turn */
+	uint64_t written;
+	bool ended; /* session.ended was received */
+	int signum;
+	const char *outcome; /* NULL: still running */
+	struct error error;
+};
+
+static void finish(struct follow *f, const char *outcome)
+{
+	if (!f->outcome)
+		f->outcome = outcome;
+	loop_stop(f->loop);
+}
+
+/* ---- what is done with an event ---- */
+
+static void write_failed(struct follow *f, int err)
+{
+	if (f->outcome && strcmp(f->outcome, "write_failed") == 0)
+		return;
+	error_set(&f->error, status_from_errno(err), "cannot write: %s", strerror(err));
+	f->outcome = "write_failed"; /* also when the session has just ended */
+	loop_stop(f->loop);
+}
+
+static void write_json(struct follow *f)
+{
+	errno = 0;
+	if (fwrite(f->json.data, 1, f->json.len, f->out) != f->json.len)
+		write_failed(f, errno ? errno : EIO);
+	else
+		f->written++;
+}
+
+/* In protected mode: making the string may fail, too. */
+static int deliver(lua_State *L)
+{
+	const struct follow *f = lua_touserdata(L, 2);
+	lua_settop(L, 1);
+	lua_pushlstring(L, f->json.data, f->json.len - 1); /* without the newline */
+	lua_call(L, 1, 0);
+	return 0;
+}
+
+static void call_handler(struct follow *f)
+{
+	lua_State *L = f->L;
+	lua_pushvalue(L, f->handler + 1); /* deliver */
+	lua_pushvalue(L, f->handler);
+	lua_pushlightuserdata(L, f);
+	if (binding_call(L, 2, 0, &f->error))
+		finish(f, "script_error");
+}
+
+static void on_event(void *ctx, const struct event *e)
+{
+	struct follow *f = ctx;
+	f->last_ns = loop_now(f->loop);
+	f->ended |= e->type == EVENT_SESSION_ENDED;
+	if (f->outcome || (!f->out && !f->handler))
+		return;
+	buffer_trim(&f->json, FILE_BUFFER);
+	int err = event_json(e, &f->json);
+	if (!err)
+		err = buffer_append(&f->json, "\n", 1);
+	if (err) {
+		error_set(&f->error, err, "an event as JSON: %s", status_text(err));
+		finish(f, "write_failed");
+		return;
+	}
+	if (f->out)
+		write_json(f);
+	if (f->handler && !f->outcome)
+		call_handler(f);
+}
+
+/* ---- when to stop ---- */
+
+static void on_idle(struct loop_timer *t, uint64_t now_ns)
+{
+	struct follow *f = t->data;
+	if (now_ns - f->last_ns >= f->idle_ns)
+		finish(f, "idle");
+	else
+		loop_timer_start(f->loop, t, f->last_ns + f->idle_ns);
+}
+
+static void on_flush(struct loop_timer *t, uint64_t now_ns)
+{
+	struct follow *f = t->data;
+	if (f->out && fflush(f->out))
+		write_failed(f, errno);
+	loop_timer_start(f->loop, t, now_ns + FLUSH_NS);
+}
+
+/* The end is there: one more turn that brings nothing shows that all is read. */
+static void on_turn(struct loop_hook *h, uint64_t now_ns)
+{
+	struct follow *f = h->data;
+	struct subscriber_stats st;
+	(void)now_ns;
+	if (!f->ended)
+		return;
+	subscriber_stats(f->sub, &st);
+	if (st.frames == f->frames)
+		finish(f, "ended");
+	f->frames = st.frames;
+	loop_poke(f->loop);
+}
+
+static void on_signal(void *data, int signum)
+{
+	struct follow *f = data;
+	f->signum = signum;
+	finish(f, "interrupted");
+}
+
+/* ---- life ---- */
+
+static int open_output(struct follow *f, const char *path)
+{
+	if (!path)
+		return STATUS_OK;
+	if (strcmp(path, "-") == 0) {
+		fflush(stdout);
+		int fd = dup(STDOUT_FILENO); /* a stream of our own, with a large buffer */
+		f->out = fd < 0 ? NULL : fdopen(fd, "w");
+		if (!f->out && fd >= 0)
+			close(fd);
+	} else {
+		f->out = fopen(path, "we");
+	}
+	if (!f->out)
+		return error_set(&f->error, status_from_errno(errno), "%s: %s", path,
+		                 strerror(errno));
+	setvbuf(f->out, NULL, _IOFBF, FILE_BUFFER);
+	return STATUS_OK;
+}
+
+static int start(struct follow *f, const char *address, const char *const *topics)
+{
+	f->last_ns = loop_refresh(f->loop);
+	f->idle = (struct loop_timer){ .fn = on_idle, .data = f };
+	f->flush = (struct loop_timer){ .fn = on_flush, .data = f };
+	f->hook = (struct loop_hook){ .fn = on_turn, .data = f };
+	int err = subscriber_open(&f->sub, f->loop, address, topics, on_event, f, &f->error);
+	if (err)
+		return err;
+	loop_hook_add(f->loop, &f->hook); /* after the subscriber's: it has read by then */
+	if (loop_timer_start(f->loop, &f->idle, f->last_ns + f->idle_ns) ||
+	    loop_timer_start(f->loop, &f->flush, f->last_ns + FLUSH_NS))
+		return error_set(&f->error, STATUS_ENOMEM, "out of memory");
+	if (loop_on_signal(f->loop, on_signal, f))
+		return error_set(&f->error, STATUS_EIO, "cannot watch for signals");
+	return STATUS_OK;
+}
+
+static void stop(struct follow *f, struct subscriber_stats *stats)
+{
+	loop_on_signal(f->loop, NULL, NULL);
+	loop_timer_stop(f->loop, &f->idle);
+	loop_timer_stop(f->loop, &f->flush);
+	if (f->sub) {
+		loop_hook_remove(f->loop, &f->hook);
+		subscriber_stats(f->sub, stats);
+	}
+	subscriber_close(f->sub);
+	if (f->out && fclose(f->out))
+		write_failed(f, errno);
+	buffer_free(&f->json);
+}
+
+static void set_count(lua_State *L, const char *key, uint64_t value)
+{
+	lua_pushnumber(L, (double)value);
+	lua_setfield(L, -2, key);
+}
+
+static int push_result(lua_State *L, const struct follow *f, const struct subscriber_stats *st)
+{
+	lua_newtable(L);
+	set_count(L, "records", st->records);
+	set_count(L, "frames", st->frames);
+	set_count(L, "corrupt", st->corrupt);
+	set_count(L, "missing", st->missing);
+	set_count(L, "duplicate", st->duplicate);
+	set_count(L, "lost_frames", st->lost_frames);
+	set_count(L, "written", f->written);
+	lua_pushboolean(L, f->ended);
+	lua_setfield(L, -2, "ended");
+	lua_pushstring(L, f->outcome);
+	lua_setfield(L, -2, "outcome");
+	if (f->signum)
+		set_count(L, "signal", (uint64_t)f->signum);
+	if (*f->error.text) {
+		lua_pushstring(L, f->error.text);
+		lua_setfield(L, -2, "message");
+	}
+	return 1;
+}
+
+/* The end must come whatever the topics are. Pushes one value. */
+static const char *const *with_end(lua_State *L, const char *const *topics, size_t n)
+{
+	if (!n)
+		return NULL;
+	const char **all = lua_newuserdata(L, (n + 2) * sizeof(*all));
+	memcpy(all, topics, n * sizeof(*all));
+	all[n] = event_topic(EVENT_SESSION_ENDED);
+	all[n + 1] = NULL;
+	return all;
+}
+
+/* subscribe{ connect =, topics = {..}, jsonl = PATH | "-", idle_timeout = s,
+ *   on_event = function(json) } -> { records, frames, corrupt, missing, duplicate,
+ *   lost_frames, written, ended, outcome, signal, message } | nil, message, code
+ * outcome is "ended", "idle", "interrupted" or "write_failed". session.ended comes
+ * whatever the topics are. Blocks. */
+static int l_subscribe(lua_State *L)
+{
+	struct follow f = { .L = L };
+	struct subscriber_stats stats = { 0 };
+	const char *const *topics;
+	luaL_checktype(L, 1, LUA_TTABLE);
+	lua_settop(L, 1);
+	const char *address = binding_opt_string(L, 1, "connect");
+	luaL_argcheck(L, address, 1, "connect: an address expected");
+	const char *path = binding_opt_string(L, 1, "jsonl");
+	f.idle_ns = binding_opt_ns(L, 1, "idle_timeout", DEFAULT_IDLE_NS);
+	size_t n = binding_opt_strings(L, 1, "topics", &topics);
+	topics = with_end(L, topics, n);
+	lua_getfield(L, 1, "on_event");
+	if (!lua_isnil(L, -1)) {
+		luaL_checktype(L, -1, LUA_TFUNCTION);
+		f.handler = lua_gettop(L);
+		lua_pushcfunction(L, deliver);
+	}
+	f.loop = binding_loop(L);
+	luaL_checkstack(L, LUA_MINSTACK, NULL);
+	buffer_init(&f.json, JSON_LIMIT);
+
+	int err = open_output(&f, path);
+	if (!err)
+		err = start(&f, address, topics);
+	if (!err && loop_run(f.loop))
+		err = error_set(&f.error, STATUS_EIO, "the event loop failed");
+	stop(&f, &stats);
+	if (!err && f.error.status == STATUS_ESCRIPT)
+		err = STATUS_ESCRIPT;
+	if (err)
+		return binding_failure(L, err, f.error.text);
+	return push_result(L, &f, &stats);
+}
+
+void binding_subscriber(lua_State *L)
+{
+	static const luaL_Reg functions[] = {
+		{ "subscribe", l_subscribe },
+		{ NULL, NULL },
+	};
+	luaL_register(L, NULL, functions);
+}
