@@ -834,7 +834,8 @@ static void run_dirty(struct curl_client *c)
 	}
 }
 
-/* What done starts goes out in the same turn; what ends by that waits for the next. */
+/* What done starts goes out in the same turn; what ends by that waits for the next,
+ * which curl_start() has made come at once. */
 static void curl_turn(struct client *base)
 {
 	struct curl_client *c = (struct curl_client *)base;
@@ -847,8 +848,6 @@ static void curl_turn(struct client *base)
 	}
 	attach_waiting(c);
 	run_dirty(c);
-	if (c->waiting.first || c->dirty || c->ended.first)
-		loop_poke(base->loop);
 }
 
 /* ---- life ---- */
