@@ -6,7 +6,9 @@
 #define PERIGEE_TESTS_HTTP_SERVER_H
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -18,7 +20,7 @@
 #include <unistd.h>
 
 #define SERVER_CONNECTIONS 1024
-#define REQUEST_BYTES      65536
+#define REQUEST_BYTES      (2 << 20)
 
 struct server {
 	int fd;
@@ -121,11 +123,21 @@ static inline void *server_talk(void *arg)
 	return NULL;
 }
 
+/* accept() takes its descriptor before it waits, so a test that leaves none ends
+ * it at once: then wait for a connection without one. */
+static inline int server_next(struct server *s)
+{
+	int fd;
+	while ((fd = accept(s->fd, NULL, NULL)) < 0 && errno == EMFILE)
+		poll(&(struct pollfd){ .fd = s->fd, .events = POLLIN }, 1, -1);
+	return fd;
+}
+
 static inline void *server_accept(void *arg)
 {
 	struct server *s = arg;
 	int fd;
-	while (s->accepted < SERVER_CONNECTIONS && (fd = accept(s->fd, NULL, NULL)) >= 0) {
+	while (s->accepted < SERVER_CONNECTIONS && (fd = server_next(s)) >= 0) {
 		struct server_connection *c = malloc(sizeof(*c));
 		if (!c)
 			abort();
