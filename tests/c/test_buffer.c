@@ -95,6 +95,22 @@ static void prints(void **state)
 	buffer_free(&b);
 }
 
+static void prints_up_to_the_limit(void **state)
+{
+	(void)state;
+	for (size_t limit = 1; limit < 600; limit += 7) {
+		struct buffer b;
+		buffer_init(&b, limit);
+		assert_ok(buffer_printf(&b, "%*d", (int)limit, 7));
+		assert_int_equal(b.len, limit);
+		assert_int_equal(b.data[limit - 1], '7');
+		assert_ok(buffer_printf(&b, "%s", ""));
+		assert_int_equal(buffer_printf(&b, "%s", "x"), STATUS_ELIMIT);
+		assert_int_equal(b.len, limit);
+		buffer_free(&b);
+	}
+}
+
 static void consumes_from_the_front(void **state)
 {
 	(void)state;
@@ -143,6 +159,7 @@ int main(void)
 		cmocka_unit_test(reports_memory_that_is_not_there),
 		cmocka_unit_test(reserves_without_a_change_of_contents),
 		cmocka_unit_test(prints),
+		cmocka_unit_test(prints_up_to_the_limit),
 		cmocka_unit_test(consumes_from_the_front),
 		cmocka_unit_test(keeps_or_gives_back_memory_when_cleared),
 	};
