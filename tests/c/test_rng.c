@@ -46,6 +46,17 @@ static void numbers_never_change(void **state)
 	assert_true(rng_mix(1, 2) == 0xbf7f6a7a7887b1eeULL);
 }
 
+/* The order of draws is part of the contract, so compilers may not choose it. */
+static void gamma_of_a_small_shape_draws_in_order(void **state)
+{
+	(void)state;
+	struct rng r = make(10), same = make(10);
+	double boosted = rng_gamma(&same, 1.5, 2);
+	double u = 1.0 - rng_uniform(&same);
+	assert_near(rng_gamma(&r, 0.5, 2), boosted * u * u, 1e-12);
+	assert_int_equal(r.counter, same.counter);
+}
+
 static double correlation(struct rng *a, struct rng *b)
 {
 	double sum = 0;
@@ -211,6 +222,8 @@ static void senseless_parameters_give_zero(void **state)
 	assert_int_equal(rng_poisson(&r, 0), 0);
 	assert_int_equal(rng_poisson(&r, -3), 0);
 	assert_int_equal(rng_poisson(&r, NAN), 0);
+	assert_true(rng_poisson(&r, INFINITY) == UINT64_MAX);
+	assert_true(rng_poisson(&r, 1e300) == UINT64_MAX);
 	assert_true(rng_exponential(&r, 0) == 0);
 	assert_true(rng_normal(&r, 3, 0) == 3);
 	for (int i = 0; i < DRAWS; i++) {
@@ -224,6 +237,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_key_gives_the_same_numbers),
 		cmocka_unit_test(numbers_never_change),
+		cmocka_unit_test(gamma_of_a_small_shape_draws_in_order),
 		cmocka_unit_test(streams_are_independent),
 		cmocka_unit_test(mix_depends_on_both_words_and_their_order),
 		cmocka_unit_test(gamma_of_a_key_is_odd),
