@@ -189,6 +189,29 @@ static void counts_what_is_beyond_its_range(void **state)
 	histogram_free(h);
 }
 
+/* 0.07 * 100 is a little more than 7 in binary: still the seventh value. */
+static void a_rank_is_not_moved_by_rounding(void **state)
+{
+	(void)state;
+	for (uint64_t n = 1; n <= 1000; n = n < 10 ? n + 1 : n * 10) {
+		struct histogram *h = new_histogram();
+		for (uint64_t v = 1; v <= n; v++)
+			histogram_add(h, v);
+		for (uint64_t rank = 1; rank <= n; rank++)
+			assert_int_equal(histogram_quantile(h, (double)rank / (double)n), rank);
+		histogram_free(h);
+	}
+}
+
+static void equal_values_have_no_deviation(void **state)
+{
+	(void)state;
+	struct histogram *h = new_histogram();
+	histogram_add_n(h, 123456789, 1000);
+	assert_true(histogram_std(h) == 0);
+	histogram_free(h);
+}
+
 static void forgets_all_when_reset(void **state)
 {
 	(void)state;
@@ -216,6 +239,7 @@ static void takes_any_number_as_quantile(void **state)
 	assert_int_equal(histogram_quantile(h, 1e-300), 10);
 	assert_int_equal(histogram_quantile(h, 7), 20);
 	assert_int_equal(histogram_quantile(h, INFINITY), 20);
+	assert_int_equal(histogram_quantile(h, NAN), 10);
 	histogram_free(h);
 }
 
@@ -230,6 +254,8 @@ int main(void)
 		cmocka_unit_test(counts_many_at_once),
 		cmocka_unit_test(merges_to_the_histogram_of_all_values),
 		cmocka_unit_test(counts_what_is_beyond_its_range),
+		cmocka_unit_test(a_rank_is_not_moved_by_rounding),
+		cmocka_unit_test(equal_values_have_no_deviation),
 		cmocka_unit_test(forgets_all_when_reset),
 		cmocka_unit_test(takes_any_number_as_quantile),
 	};
