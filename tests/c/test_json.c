@@ -108,6 +108,10 @@ static void counts_are_whole_and_not_negative(void **state)
 		{ "\"5\"", -1 },
 		{ "null", -1 },
 		{ "99999999999999999999", -1 },
+		{ "1700000000123456789", 1700000000123456789 },
+		{ "9223372036854775807", INT64_MAX },
+		{ "9223372036854775808", -1 },
+
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct json j;
@@ -148,6 +152,9 @@ static const struct {
 	{ "1e", 2, "bad number" },
 	{ "1e+", 3, "bad number" },
 	{ "1e+-1", 3, "bad number" },
+	{ "01", 1, "bad number" },
+	{ "-007", 2, "bad number" },
+	{ "[00]", 2, "bad number" },
 	{ "0x10", 1, "text after the end of the value" },
 	{ "1.2.3", 3, "text after the end of the value" },
 	{ "\"abc", 4, "unterminated string" },
@@ -199,6 +206,18 @@ static void every_error_is_found_where_it_is(void **state)
 			fail_msg("%s: '%s' at %zu", wrong[i].text, j.error, j.pos);
 		guarded_free(&g);
 	}
+}
+
+static void an_error_stays_where_it_is(void **state)
+{
+	(void)state;
+	struct json j;
+	json_init(&j, "\"a\n b\"", 6); /* the culprit is space itself */
+	assert_int_equal(json_next(&j), JSON_ERROR);
+	assert_int_equal(j.pos, 2);
+	assert_int_equal(json_next(&j), JSON_ERROR);
+	assert_int_equal(j.pos, 2);
+	assert_string_equal(j.error, "control character in a string");
 }
 
 static void a_zero_byte_is_an_ordinary_error(void **state)
@@ -477,6 +496,23 @@ static void writes_strings(void **state)
 	buffer_free(&out);
 }
 
+static void a_string_that_does_not_fit_is_not_begun(void **state)
+{
+	(void)state;
+	static const char text[] = "ab\n\x01\xff";
+	for (size_t limit = 0; limit < 20; limit++) {
+		struct buffer out;
+		buffer_init(&out, limit);
+		size_t before = limit < 3 ? limit : 3;
+		assert_ok(buffer_append(&out, "xyz", before));
+		int err = json_put_string(&out, text, strlen(text));
+		/* quote a b \n \u0001 U+FFFD quote */
+		assert_int_equal(err, limit < 3 + 15 ? STATUS_ELIMIT : STATUS_OK);
+		assert_int_equal(out.len, err ? before : 3 + 15);
+		buffer_free(&out);
+	}
+}
+
 /* Every character: from its escape to text, to a written string, to text again. */
 static void every_character_survives(void **state)
 {
@@ -604,6 +640,7 @@ int main(void)
 		cmocka_unit_test(numbers_follow_the_grammar),
 		cmocka_unit_test(counts_are_whole_and_not_negative),
 		cmocka_unit_test(every_error_is_found_where_it_is),
+		cmocka_unit_test(an_error_stays_where_it_is),
 		cmocka_unit_test(a_zero_byte_is_an_ordinary_error),
 		cmocka_unit_test(no_cut_reads_past_the_end),
 		cmocka_unit_test(no_changed_byte_does_harm),
@@ -615,6 +652,7 @@ int main(void)
 		cmocka_unit_test(unescapes_text),
 		cmocka_unit_test(text_is_appended_within_the_limit),
 		cmocka_unit_test(writes_strings),
+		cmocka_unit_test(a_string_that_does_not_fit_is_not_begun),
 		cmocka_unit_test(every_character_survives),
 		cmocka_unit_test(numbers_read_back_the_same),
 		cmocka_unit_test(writes_numbers_short),
