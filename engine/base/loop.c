@@ -17,7 +17,7 @@
 
 struct loop {
 	uv_loop_t uv;
-	uv_prepare_t prepare; /* before the wait: run due timers, arm the alarm */
+	uv_prepare_t prepare; /* before the wait: arm the alarm */
 	uv_check_t check;     /* after the wait: read the clock, timers, hooks */
 	uv_idle_t idle;       /* active: the wait returns at once */
 	uv_async_t async;     /* loop_wake() */
@@ -40,7 +40,10 @@ struct loop {
 	size_t heap_len, heap_cap;
 	uint64_t next_seq;
 
+	bool firing; /* timers run */
+
 	struct loop_hook *hooks;
+	struct loop_hook *next_hook; /* while hooks run: the one whose turn is next */
 	void (*on_signal)(void *data, int signum);
 	void *on_signal_data;
 };
@@ -90,6 +93,10 @@ static void heap_down(struct loop *l, size_t i)
 
 int loop_timer_start(struct loop *l, struct loop_timer *t, uint64_t due_ns)
 {
+	/* One that lags behind its own schedule queues up after all that are due
+	 * now; in front of them it would keep them from ever running. */
+	if (l->firing && due_ns < l->now_ns)
+		due_ns = l->now_ns;
 	t->due_ns = due_ns;
 	t->seq = l->next_seq++;
 	if (t->slot) {
@@ -130,13 +137,15 @@ void loop_timer_stop(struct loop *l, struct loop_timer *t)
 static void run_timers(struct loop *l)
 {
 	uint64_t until_seq = l->next_seq;
+	l->firing = true;
 	while (l->heap_len) {
 		struct loop_timer *t = l->heap[0];
 		if (t->due_ns > l->now_ns || t->seq >= until_seq)
-			return;
+			break;
 		loop_timer_stop(l, t);
 		t->fn(t, l->now_ns);
 	}
+	l->firing = false;
 }
 
 /* ---- the wait ---- */
@@ -250,8 +259,8 @@ static void on_check(uv_check_t *h)
 	struct loop *l = h->data;
 	loop_refresh(l);
 	run_timers(l);
-	for (struct loop_hook *hook = l->hooks, *next; hook; hook = next) {
-		next = hook->next;
+	for (struct loop_hook *hook = l->hooks; hook; hook = l->next_hook) {
+		l->next_hook = hook->next;
 		hook->fn(hook, l->now_ns);
 	}
 }
@@ -351,7 +360,8 @@ int loop_run(struct loop *l)
 
 int loop_turn(struct loop *l, uint64_t timeout_ns)
 {
-	l->turn_limit_ns = loop_refresh(l) + timeout_ns;
+	uint64_t now = loop_refresh(l);
+	l->turn_limit_ns = timeout_ns < UINT64_MAX - now ? now + timeout_ns : 0;
 	int rc = uv_run(&l->uv, UV_RUN_ONCE);
 	l->turn_limit_ns = 0;
 	return rc < 0 ? STATUS_EIO : STATUS_OK;
@@ -388,6 +398,8 @@ void loop_hook_add(struct loop *l, struct loop_hook *h)
 
 void loop_hook_remove(struct loop *l, struct loop_hook *h)
 {
+	if (l->next_hook == h)
+		l->next_hook = h->next;
 	for (struct loop_hook **p = &l->hooks; *p; p = &(*p)->next) {
 		if (*p == h) {
 			*p = h->next;

@@ -305,6 +305,23 @@ static void a_timer_that_arms_itself_lets_io_through(void **state)
 	loop_timer_stop(l, &again.timer);
 }
 
+/* It lags behind a schedule of its own; others are due in between. */
+static void a_timer_that_arms_itself_lets_other_timers_through(void **state)
+{
+	struct loop *l = *state;
+	struct probe again = make(l, NULL, 'a'), other = make(l, NULL, 'o');
+	again.timer.fn = on_timer_again;
+	arm(&again, 1);
+	arm(&other, 2);
+	turns_until(l, &again.calls, 5);
+	assert_int_equal(other.calls, 1);
+	arm(&other, 2); /* and one that comes later */
+	turns_until(l, &again.calls, 10);
+	assert_int_equal(other.calls, 2);
+	assert_int_equal(again.calls, 10);
+	loop_timer_stop(l, &again.timer);
+}
+
 /* ---- hooks ---- */
 
 static void hooks_run_last_in_the_order_of_adding(void **state)
@@ -340,6 +357,28 @@ static void on_hook_remove_self(struct loop_hook *h, uint64_t now_ns)
 	struct probe *p = h->data;
 	on_hook(h, now_ns);
 	loop_hook_remove(p->loop, h);
+}
+
+static void on_hook_remove_other(struct loop_hook *h, uint64_t now_ns)
+{
+	struct probe *p = h->data;
+	on_hook(h, now_ns);
+	loop_hook_remove(p->loop, &p->other->hook);
+}
+
+static void a_hook_may_remove_the_one_after_it(void **state)
+{
+	struct loop *l = *state;
+	struct log log = { 0 };
+	struct probe a = make(l, &log, 'a'), b = make(l, &log, 'b'), c = make(l, &log, 'c');
+	a.other = &b;
+	hook(&a, on_hook_remove_other);
+	hook(&b, on_hook);
+	hook(&c, on_hook);
+	assert_ok(loop_turn(l, 0));
+	assert_string_equal(log.text, "ac");
+	loop_hook_remove(l, &a.hook);
+	loop_hook_remove(l, &c.hook);
 }
 
 static void on_hook_add_other(struct loop_hook *h, uint64_t now_ns)
@@ -382,6 +421,18 @@ static void a_turn_waits_no_longer_than_asked(void **state)
 	assert_ok(loop_turn(l, NS_PER_MS));
 	assert_int_equal(late.calls, 0);
 	loop_timer_stop(l, &late.timer);
+}
+
+static void a_turn_may_wait_for_ever(void **state)
+{
+	struct loop *l = *state;
+	struct probe t = make(l, NULL, 't');
+	loop_set_spin(l, 0);
+	arm(&t, clock_now() + 20 * NS_PER_MS);
+	int turns = 0;
+	for (; !t.calls; turns++)
+		assert_ok(loop_turn(l, UINT64_MAX));
+	assert_true(turns < 20); /* it slept */
 }
 
 static void a_poke_ends_the_next_wait(void **state)
@@ -525,9 +576,12 @@ int main(void)
 		LOOP_TEST(the_heap_survives_any_course),
 		LOOP_TEST(a_callback_may_stop_a_timer_that_is_due_as_well),
 		LOOP_TEST(a_timer_that_arms_itself_lets_io_through),
+		LOOP_TEST(a_timer_that_arms_itself_lets_other_timers_through),
 		LOOP_TEST(hooks_run_last_in_the_order_of_adding),
+		LOOP_TEST(a_hook_may_remove_the_one_after_it),
 		LOOP_TEST(hooks_may_come_and_go_while_they_run),
 		LOOP_TEST(a_turn_waits_no_longer_than_asked),
+		LOOP_TEST(a_turn_may_wait_for_ever),
 		LOOP_TEST(a_poke_ends_the_next_wait),
 		LOOP_TEST(another_thread_may_wake_it),
 		LOOP_TEST(now_is_read_once_per_turn),
