@@ -86,6 +86,51 @@ static void a_line_is_cut_to_the_room_it_gets(void **state)
 	assert_int_equal(process_stop(p, soon()), 0);
 }
 
+static void a_line_longer_than_the_buffer_is_one_line(void **state)
+{
+	(void)state;
+	static const char *const scripts[] = {
+		"printf '%4095d\\nnext\\n' 1", "printf '%4096d\\nnext\\n' 1",
+		"printf '%4097d\\nnext\\n' 1", "printf '%50000d\\nnext\\n' 1",
+		"printf '%50000d\\nnext' 1",
+	};
+	for (size_t i = 0; i < COUNT_OF(scripts); i++) {
+		struct process *p = shell(scripts[i]);
+		char line[8192];
+		int n = process_read_line(p, line, sizeof(line), soon());
+		assert_true(n >= 4095 && n <= 4096);
+		assert_int_equal(strspn(line, " 1"), n);
+		assert_line(p, "next");
+		assert_end(p);
+		assert_int_equal(process_stop(p, soon()), 0);
+	}
+}
+
+static void a_line_without_end_ends_at_the_deadline(void **state)
+{
+	(void)state;
+	struct process *p = shell("exec cat /dev/zero");
+	char line[16];
+	assert_int_equal(process_read_line(p, line, sizeof(line), soon()), 15);
+	assert_int_equal(process_read_line(p, line, sizeof(line), clock_now() + NS_PER_MS),
+	                 STATUS_ETIMEDOUT);
+	assert_int_equal(process_stop(p, clock_now()), 128 + SIGTERM);
+}
+
+static void waits_for_a_line_however_far_the_deadline_is(void **state)
+{
+	(void)state;
+	/* 2^32 ms and a little, the end of time, and no room for a sum. */
+	const uint64_t far[] = { clock_now() + (NS_PER_MS << 32), UINT64_MAX / 2, UINT64_MAX };
+	for (size_t i = 0; i < COUNT_OF(far); i++) {
+		struct process *p = shell("sleep 0.1; echo late");
+		char line[16];
+		assert_int_equal(process_read_line(p, line, sizeof(line), far[i]), 4);
+		assert_string_equal(line, "late");
+		assert_int_equal(process_stop(p, soon()), 0);
+	}
+}
+
 static void waits_for_a_line_until_the_deadline(void **state)
 {
 	(void)state;
@@ -102,6 +147,14 @@ static void the_end_of_its_input_tells_the_child_to_go(void **state)
 {
 	(void)state;
 	struct process *p = shell("cat; exit 7");
+	assert_int_equal(process_stop(p, soon()), 7);
+}
+
+static void a_child_that_says_much_before_it_goes_is_not_held_up(void **state)
+{
+	(void)state;
+	struct process *p =
+		shell("cat; head -c 300000 /dev/zero; exit 7"); /* more than a pipe holds */
 	assert_int_equal(process_stop(p, soon()), 7);
 }
 
@@ -207,8 +260,12 @@ int main(void)
 		cmocka_unit_test(lines_may_be_written_in_pieces),
 		cmocka_unit_test(many_lines_pass_the_buffer),
 		cmocka_unit_test(a_line_is_cut_to_the_room_it_gets),
+		cmocka_unit_test(a_line_longer_than_the_buffer_is_one_line),
+		cmocka_unit_test(a_line_without_end_ends_at_the_deadline),
+		cmocka_unit_test(waits_for_a_line_however_far_the_deadline_is),
 		cmocka_unit_test(waits_for_a_line_until_the_deadline),
 		cmocka_unit_test(the_end_of_its_input_tells_the_child_to_go),
+		cmocka_unit_test(a_child_that_says_much_before_it_goes_is_not_held_up),
 		cmocka_unit_test(its_input_ends_although_siblings_live),
 		cmocka_unit_test(a_child_that_stays_is_terminated),
 		cmocka_unit_test(a_child_may_clean_up_when_terminated),
