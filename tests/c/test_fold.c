@@ -298,6 +298,30 @@ static void finish_reasons_past_the_table_are_gathered(void **state)
 	fold_free(f);
 }
 
+static void long_finish_reasons_are_cut_and_counted_together(void **state)
+{
+	(void)state;
+	static const char reason[] = "a_reason_that_is_longer_than_its_place_in_the_table";
+	struct fold *f = new_fold();
+	struct event e = success(0);
+	for (int i = 0; i < 3; i++) {
+		e.finish_reason = text(reason);
+		put(f, e);
+		e.finish_reason = (struct slice){ "a\0b", 3 };
+		put(f, e);
+		e.finish_reason = (struct slice){ "\0", 1 };
+		put(f, e);
+	}
+	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_memory_equal(m->finish_reasons[0].name, reason, 31);
+	assert_int_equal(m->finish_reasons[0].count, 3);
+	assert_string_equal(m->finish_reasons[1].name, "a");
+	assert_int_equal(m->finish_reasons[1].count, 3);
+	assert_string_equal(m->finish_reasons[2].name, "");
+	assert_int_equal(m->finish_reasons[2].count, 0);
+	fold_free(f);
+}
+
 static void phases_do_not_mix(void **state)
 {
 	(void)state;
@@ -328,6 +352,26 @@ static void tells_what_it_could_not_count(void **state)
 	fold_free(f);
 }
 
+/* As read from a log of another version. */
+static void a_failure_of_no_known_class_is_still_a_failure(void **state)
+{
+	(void)state;
+	static const int classes[] = { FAILURE_COUNT, FAILURE_COUNT + 1, -1 };
+	struct fold *f = new_fold();
+	for (size_t i = 0; i < COUNT_OF(classes); i++) {
+		struct event e = failed(0, (enum failure)classes[i], 0);
+		assert_int_equal(fold_put(f, &e), STATUS_ELIMIT);
+		assert_int_equal(fold_lost(f), i + 1);
+	}
+	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_int_equal(m->failed, 3);
+	for (int i = 0; i < FAILURE_COUNT; i++)
+		assert_int_equal(m->failures[i], 0);
+	for (int i = 0; i < FOLD_STATUS_COUNT; i++)
+		assert_int_equal(m->statuses[i], 0);
+	fold_free(f);
+}
+
 static void other_events_change_no_counter(void **state)
 {
 	(void)state;
@@ -355,6 +399,10 @@ static void spans_need_both_ends(void **state)
 	assert_int_equal(complete_service_time(&e), 500);
 	assert_int_equal(complete_ttft(&e), 110);
 	assert_int_equal(complete_tpot(&e), 100);
+	e.timestamp_ns = 0;
+	assert_int_equal(complete_tpot(&e), EVENT_NONE);
+	e = success(0);
+	e.tokens_out = 5;
 	e.first_ns = 0;
 	assert_int_equal(complete_ttft(&e), EVENT_NONE);
 	assert_int_equal(complete_tpot(&e), EVENT_NONE);
@@ -386,6 +434,8 @@ int main(void)
 		cmocka_unit_test(failures_are_counted_apart_and_never_in_latencies),
 		cmocka_unit_test(statuses_outside_the_table_do_no_harm),
 		cmocka_unit_test(finish_reasons_past_the_table_are_gathered),
+		cmocka_unit_test(long_finish_reasons_are_cut_and_counted_together),
+		cmocka_unit_test(a_failure_of_no_known_class_is_still_a_failure),
 		cmocka_unit_test(phases_do_not_mix),
 		cmocka_unit_test(tells_what_it_could_not_count),
 		cmocka_unit_test(other_events_change_no_counter),
