@@ -379,6 +379,19 @@ static void a_strategy_runs_at_first(void **state)
 	phase_free(p);
 }
 
+static void a_strategy_runs_in_no_other_state(void **state)
+{
+	(void)state;
+	struct phase *p = make((struct phase_config){ 0 }, &closed, NULL);
+	assert_false(phase_strategy_ready(p, T0));
+	phase_enter(p, PHASE_RUNNING, T0);
+	phase_request_stop(p, PHASE_STOP_SCRIPT, T0);
+	assert_false(phase_strategy_ready(p, T0)); /* it never waited: there is nothing to tell */
+	phase_enter(p, PHASE_ENDED, T0);
+	assert_false(phase_strategy_ready(p, T0));
+	phase_free(p);
+}
+
 static void a_strategy_sleeps_until_its_time(void **state)
 {
 	(void)state;
@@ -464,6 +477,7 @@ int main(void)
 		cmocka_unit_test(wants_keep_their_order_while_the_ring_grows),
 		cmocka_unit_test(wants_have_a_limit),
 		cmocka_unit_test(a_strategy_runs_at_first),
+		cmocka_unit_test(a_strategy_runs_in_no_other_state),
 		cmocka_unit_test(a_strategy_sleeps_until_its_time),
 		cmocka_unit_test(a_strategy_waits_for_an_end_of_any_kind),
 		cmocka_unit_test(a_strategy_is_told_once_that_the_phase_stopped),
