@@ -299,7 +299,8 @@ static void levels_remember_their_kind(void **state)
 	rng_init(&r, 1, 0);
 	for (int round = 0; round < 50; round++) {
 		bool object[JSON_MAX_DEPTH];
-		unsigned depth = 1 + (unsigned)rng_below(&r, JSON_MAX_DEPTH);
+		unsigned depth =
+			1 + (unsigned)rng_below(&r, JSON_MAX_DEPTH - 1); /* and one inside */
 		buffer_clear(&b);
 		for (unsigned i = 0; i < depth; i++) {
 			object[i] = rng_below(&r, 2);
@@ -313,10 +314,7 @@ static void levels_remember_their_kind(void **state)
 		json_init(&j, b.data, b.len);
 		enum json_type type;
 		while ((type = json_next(&j)) != JSON_END)
-			if (type == JSON_ERROR && strcmp(j.error, "nested too deeply") != 0)
-				fail_msg("%s at %zu", j.error, j.pos);
-			else if (type == JSON_ERROR)
-				break;
+			assert_int_not_equal(type, JSON_ERROR);
 	}
 	buffer_free(&b);
 }
