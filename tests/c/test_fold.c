@@ -270,6 +270,7 @@ static void statuses_outside_the_table_do_no_harm(void **state)
 	for (int i = 0; i < FOLD_STATUS_COUNT; i++)
 		sum += m->statuses[i];
 	assert_int_equal(sum, 2);
+	assert_string_equal(m->finish_reasons[0].name, ""); /* what lies behind it */
 	assert_int_equal(m->statuses[0], 1);
 	assert_int_equal(m->statuses[FOLD_STATUS_COUNT - 1], 1);
 	assert_int_equal(m->failed, COUNT_OF(statuses));

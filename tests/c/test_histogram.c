@@ -100,6 +100,16 @@ static void every_value_keeps_three_digits(void **state)
 	histogram_free(h);
 }
 
+static void a_quantile_is_never_above_the_maximum(void **state)
+{
+	(void)state;
+	struct histogram *h = new_histogram();
+	histogram_add_n(h, 1048576, 4); /* the lowest value of its bucket */
+	for (int i = 0; i <= 4; i++)
+		assert_int_equal(histogram_quantile(h, i / 4.0), 1048576);
+	histogram_free(h);
+}
+
 static void mean_and_std_agree_with_the_values(void **state)
 {
 	(void)state;
@@ -250,6 +260,7 @@ int main(void)
 		cmocka_unit_test(is_exact_below_2048),
 		cmocka_unit_test(quantiles_agree_with_the_sorted_values),
 		cmocka_unit_test(every_value_keeps_three_digits),
+		cmocka_unit_test(a_quantile_is_never_above_the_maximum),
 		cmocka_unit_test(mean_and_std_agree_with_the_values),
 		cmocka_unit_test(counts_many_at_once),
 		cmocka_unit_test(merges_to_the_histogram_of_all_values),

@@ -160,6 +160,8 @@ static const struct {
 	{ "\"abc", 4, "unterminated string" },
 	{ "\"abc\\\"", 6, "unterminated string" },
 	{ "\"a\tb\"", 2, "control character in a string" },
+	{ "\"\x01\"", 1, "control character in a string" },
+	{ "\"\x1f\"", 1, "control character in a string" },
 	{ "\"a\nb\"", 2, "control character in a string" },
 	{ "\"\\x\"", 2, "bad escape in a string" },
 	{ "\"\\", 2, "bad escape in a string" },

@@ -439,6 +439,7 @@ static void a_poke_ends_the_next_wait(void **state)
 {
 	struct loop *l = *state;
 	struct probe late = make(l, NULL, 'l');
+	loop_set_spin(l, 0); /* so that only the turn in which it fires ends that late */
 	arm(&late, clock_now() + DEADLINE);
 	loop_poke(l);
 	assert_ok(loop_turn(l, 2 * DEADLINE));
@@ -456,6 +457,7 @@ static void another_thread_may_wake_it(void **state)
 {
 	struct loop *l = *state;
 	struct probe late = make(l, NULL, 'l');
+	loop_set_spin(l, 0);
 	arm(&late, clock_now() + DEADLINE);
 	pthread_t thread;
 	assert_int_equal(pthread_create(&thread, NULL, wake, l), 0);
