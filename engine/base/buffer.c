@@ -3,6 +3,7 @@
 #include "base/status.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ int buffer_reserve(struct buffer *b, size_t n)
 		cap = cap > b->limit / 2 ? b->limit : cap * 2;
 	if (cap > b->limit)
 		cap = b->limit;
-	char *data = realloc(b->data, cap);
+	char *data = cap < SIZE_MAX ? realloc(b->data, cap + 1) : NULL;
 	if (!data)
 		return STATUS_ENOMEM;
 	b->data = data;
@@ -78,8 +79,8 @@ int buffer_printf(struct buffer *b, const char *fmt, ...)
 	va_copy(again, ap);
 	int n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	int err = n < 0 ? STATUS_EINVAL : buffer_reserve(b, (size_t)n + 1);
-	if (!err) {
+	int err = n < 0 ? STATUS_EINVAL : buffer_reserve(b, (size_t)n);
+	if (!err && n > 0) {
 		vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
 		b->len += (size_t)n;
 	}

@@ -10,7 +10,7 @@
 struct buffer {
 	char *data; /* len bytes, not terminated; NULL until the first append */
 	size_t len;
-	size_t cap;   /* bytes allocated */
+	size_t cap;   /* bytes of room; one more is allocated, for printf's NUL */
 	size_t limit; /* len never passes this */
 };
 

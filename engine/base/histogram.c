@@ -127,11 +127,21 @@ double histogram_mean(const struct histogram *h)
 	return h->count ? h->sum / (double)h->count : 0;
 }
 
+static double bucket_mean(const struct histogram *h)
+{
+	double sum = 0;
+	for (unsigned i = 0; i < BUCKETS; i++)
+		if (h->counts[i])
+			sum += (double)bucket_middle(i) * (double)h->counts[i];
+	return sum / (double)h->count;
+}
+
 double histogram_std(const struct histogram *h)
 {
 	if (!h->count)
 		return 0;
-	double mean = histogram_mean(h), squares = 0;
+	/* Around the buckets' own mean: equal values then have no deviation. */
+	double mean = bucket_mean(h), squares = 0;
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		if (!h->counts[i])
 			continue;
@@ -145,7 +155,9 @@ uint64_t histogram_quantile(const struct histogram *h, double q)
 {
 	if (!h->count)
 		return 0;
-	double want = ceil((q < 0 ? 0 : q > 1 ? 1 : q) * (double)h->count);
+	/* One step down: 0.07 * 100 must not become the eighth of 100 values. */
+	double share = !(q > 0) ? 0 : q > 1 ? 1 : q;
+	double want = ceil(nextafter(share * (double)h->count, 0));
 	uint64_t target = want < 1 ? 1 : (uint64_t)want;
 	if (target >= h->count)
 		return h->max;

@@ -12,7 +12,6 @@ enum {
 	WANT_VALUE,        /* a value must come */
 	WANT_FIRST_KEY,    /* after { */
 	WANT_FIRST_ITEM,   /* after [ */
-	WANT_KEY,          /* after a comma in an object */
 	WANT_COMMA_OR_END, /* after a value inside something */
 	WANT_NOTHING,      /* the document is complete */
 	WANT_FAILED,
@@ -143,6 +142,8 @@ static enum json_type scan_number(struct json *j)
 		j->pos++;
 	bool zero = peek(j) == '0';
 	size_t digits = scan_digits(j);
+	if (zero && digits > 1)
+		j->pos -= digits - 1; /* nothing but the zero may stand there */
 	if (digits == 0 || (zero && digits > 1))
 		return fail(j, "bad number");
 	if (peek(j) == '.') {
@@ -226,6 +227,8 @@ static enum json_type after_comma(struct json *j)
 
 enum json_type json_next(struct json *j)
 {
+	if (j->state == WANT_FAILED)
+		return JSON_ERROR;
 	skip_space(j);
 	switch (j->state) {
 	case WANT_VALUE:
@@ -234,16 +237,12 @@ enum json_type json_next(struct json *j)
 		return peek(j) == '}' ? close_level(j) : scan_key(j);
 	case WANT_FIRST_ITEM:
 		return peek(j) == ']' ? close_level(j) : scan_value(j);
-	case WANT_KEY:
-		return scan_key(j);
 	case WANT_COMMA_OR_END:
 		return after_comma(j);
-	case WANT_NOTHING:
+	default: /* WANT_NOTHING */
 		if (j->pos < j->len)
 			return fail(j, "text after the end of the value");
 		return j->type = JSON_END;
-	default:
-		return JSON_ERROR;
 	}
 }
 
@@ -385,13 +384,14 @@ double json_number(const struct json *j)
 
 int64_t json_count(const struct json *j)
 {
-	if (j->type != JSON_NUMBER || j->size == 0 || j->size > 18)
+	if (j->type != JSON_NUMBER)
 		return -1;
 	int64_t v = 0;
 	for (size_t i = 0; i < j->size; i++) {
-		if (j->start[i] < '0' || j->start[i] > '9')
+		int digit = j->start[i] - '0';
+		if (digit < 0 || digit > 9 || __builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, digit, &v))
 			return -1;
-		v = v * 10 + (j->start[i] - '0');
 	}
 	return v;
 }
@@ -428,6 +428,7 @@ static int put_special(struct buffer *out, unsigned char c)
 int json_put_string(struct buffer *out, const char *s, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)s, *end = p + len;
+	size_t before = out->len;
 	int err = buffer_append(out, "\"", 1);
 	while (!err && p < end) {
 		const unsigned char *from = p;
@@ -441,7 +442,11 @@ int json_put_string(struct buffer *out, const char *s, size_t len)
 		err = n ? put_special(out, *p) : buffer_append(out, "\xef\xbf\xbd", 3);
 		p++;
 	}
-	return err ? err : buffer_append(out, "\"", 1);
+	if (!err)
+		err = buffer_append(out, "\"", 1);
+	if (err)
+		out->len = before;
+	return err;
 }
 
 int json_put_number(struct buffer *out, double v)

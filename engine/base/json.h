@@ -60,7 +60,8 @@ bool json_skip(struct json *j);
 bool json_is(const struct json *j, const char *text);
 
 /* Append the current KEY or STRING token, unescaped to UTF-8 (a lone surrogate
- * becomes U+FFFD). Returns 0, STATUS_ELIMIT or STATUS_ENOMEM. */
+ * becomes U+FFFD). Returns 0, STATUS_ENOMEM, or STATUS_ELIMIT when there is no
+ * room for the token as it stands, escaped. */
 int json_text(const struct json *j, struct buffer *out);
 
 /* The current NUMBER token. */
@@ -71,11 +72,12 @@ int64_t json_count(const struct json *j);
 
 /* ---- writer ---- */
 
-/* Append a quoted string; bytes that are not UTF-8 become U+FFFD. */
+/* Append a quoted string; bytes that are not UTF-8 become U+FFFD. Returns 0,
+ * STATUS_ELIMIT or STATUS_ENOMEM, and then the buffer is as before. */
 int json_put_string(struct buffer *out, const char *s, size_t len);
 
 /* Append a number in the shortest form that reads back the same; NaN and
- * infinities become null. */
+ * infinities become null. The same returns. */
 int json_put_number(struct buffer *out, double v);
 
 /* Append value / 10^decimals (0..18) exactly, without trailing zeros. Hot paths

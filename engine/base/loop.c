@@ -17,7 +17,7 @@
 
 struct loop {
 	uv_loop_t uv;
-	uv_prepare_t prepare; /* before the wait: run due timers, arm the alarm */
+	uv_prepare_t prepare; /* before the wait: arm the alarm */
 	uv_check_t check;     /* after the wait: read the clock, timers, hooks */
 	uv_idle_t idle;       /* active: the wait returns at once */
 	uv_async_t async;     /* loop_wake() */
@@ -40,8 +40,11 @@ struct loop {
 	size_t heap_len, heap_cap;
 	uint64_t next_seq;
 
+	bool firing; /* timers run */
+
 	struct loop_hook *hooks;
 	struct loop_hook *last_hooks;
+	struct loop_hook *next_hook; /* while hooks run: the one whose turn is next */
 	void (*on_signal)(void *data, int signum);
 	void *on_signal_data;
 };
@@ -91,6 +94,10 @@ static void heap_down(struct loop *l, size_t i)
 
 int loop_timer_start(struct loop *l, struct loop_timer *t, uint64_t due_ns)
 {
+	/* One that lags behind its own schedule queues up after all that are due
+	 * now; in front of them it would keep them from ever running. */
+	if (l->firing && due_ns < l->now_ns)
+		due_ns = l->now_ns;
 	t->due_ns = due_ns;
 	t->seq = l->next_seq++;
 	if (t->slot) {
@@ -131,13 +138,15 @@ void loop_timer_stop(struct loop *l, struct loop_timer *t)
 static void run_timers(struct loop *l)
 {
 	uint64_t until_seq = l->next_seq;
+	l->firing = true;
 	while (l->heap_len) {
 		struct loop_timer *t = l->heap[0];
 		if (t->due_ns > l->now_ns || t->seq >= until_seq)
-			return;
+			break;
 		loop_timer_stop(l, t);
 		t->fn(t, l->now_ns);
 	}
+	l->firing = false;
 }
 
 /* ---- the wait ---- */
@@ -231,11 +240,11 @@ static void close_alarm(struct loop *l)
 }
 #endif
 
-/* A hook may remove itself, and add others behind it. */
+/* A hook may add and remove any. */
 static void run_hooks(struct loop *l, struct loop_hook *hook)
 {
-	for (struct loop_hook *next; hook; hook = next) {
-		next = hook->next;
+	for (; hook; hook = l->next_hook) {
+		l->next_hook = hook->next;
 		hook->fn(hook, l->now_ns);
 	}
 }
@@ -359,7 +368,8 @@ int loop_run(struct loop *l)
 
 int loop_turn(struct loop *l, uint64_t timeout_ns)
 {
-	l->turn_limit_ns = loop_refresh(l) + timeout_ns;
+	uint64_t now = loop_refresh(l);
+	l->turn_limit_ns = timeout_ns < UINT64_MAX - now ? now + timeout_ns : 0;
 	int rc = uv_run(&l->uv, UV_RUN_ONCE);
 	l->turn_limit_ns = 0;
 	return rc < 0 ? STATUS_EIO : STATUS_OK;
@@ -413,6 +423,8 @@ void loop_hook_add_last(struct loop *l, struct loop_hook *h)
 
 void loop_hook_remove(struct loop *l, struct loop_hook *h)
 {
+	if (l->next_hook == h)
+		l->next_hook = h->next;
 	remove_hook(&l->hooks, h);
 	remove_hook(&l->last_hooks, h);
 }

@@ -28,7 +28,8 @@ struct uv_loop_s *loop_uv(struct loop *l);
 /* Run until loop_stop(). Returns 0, or a status when libuv failed. */
 int loop_run(struct loop *l);
 
-/* Run one turn, waiting for at most timeout_ns. For teardown and tests. */
+/* Run one turn, waiting for at most timeout_ns (UINT64_MAX: without limit).
+ * For teardown and tests. */
 int loop_turn(struct loop *l, uint64_t timeout_ns);
 
 /* End loop_run() after this turn. */
@@ -48,7 +49,8 @@ struct loop_timer {
 };
 
 /* (Re)arm: fn runs once, at the first turn at or after due_ns; at once when that
- * is past. Returns 0 or STATUS_ENOMEM. */
+ * is past. Armed from inside a timer's fn, in the next turn at the earliest, and
+ * a past due_ns becomes now. Returns 0 or STATUS_ENOMEM. */
 int loop_timer_start(struct loop *l, struct loop_timer *t, uint64_t due_ns);
 void loop_timer_stop(struct loop *l, struct loop_timer *t); /* not armed: nothing */
 
@@ -63,7 +65,8 @@ struct loop_hook {
 	struct loop_hook *next;
 };
 
-/* fn runs after the I/O and timers of each turn, in the order of adding. */
+/* fn runs after the I/O and timers of each turn, in the order of adding. It may
+ * add and remove hooks, itself included; one removed does not run any more. */
 void loop_hook_add(struct loop *l, struct loop_hook *h);
 
 /* fn runs after all those, just before the loop waits again: what they gathered

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -16,12 +18,14 @@
 extern char **environ;
 
 #define LINE_MAX_BYTES 4096
+#define DROPS_PER_LOOK 16 /* times LINE_MAX_BYTES: what a pipe holds */
 
 struct process {
 	pid_t pid;
 	int in;  /* its standard input; closed by process_stop() */
 	int out; /* its standard output, non-blocking */
 	size_t len;
+	bool cut; /* the last line was longer than that: its rest is to be dropped */
 	char buffered[LINE_MAX_BYTES]; /* output read and not yet handed out */
 };
 
@@ -54,10 +58,14 @@ static int spawn_with_pipes(pid_t *pid, const char *const *argv, int child_in, i
 		return rc;
 	}
 	/* A group of its own: a ^C at the terminal is the parent's to handle. */
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
-	posix_spawn_file_actions_adddup2(&actions, child_in, 0);
-	posix_spawn_file_actions_adddup2(&actions, child_out, 1);
-	rc = posix_spawnp(pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv, environ);
+	rc = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP);
+	if (!rc)
+		rc = posix_spawn_file_actions_adddup2(&actions, child_in, 0);
+	if (!rc)
+		rc = posix_spawn_file_actions_adddup2(&actions, child_out, 1);
+	if (!rc)
+		rc = posix_spawnp(pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv,
+		                  environ);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
 	return rc;
@@ -102,24 +110,42 @@ static int take_line(struct process *p, char *line, size_t size, size_t len, siz
 static int poll_until(int fd, uint64_t deadline_ns)
 {
 	uint64_t now = clock_now();
-	int ms = now >= deadline_ns ? 0 : (int)((deadline_ns - now) / NS_PER_MS + 1);
+	uint64_t ms = now >= deadline_ns ? 0 : (deadline_ns - now) / NS_PER_MS + 1;
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	int rc = poll(&pfd, 1, ms);
-	return rc == 0 ? STATUS_ETIMEDOUT : rc < 0 && errno != EINTR ? STATUS_EIO : STATUS_OK;
+	int rc = poll(&pfd, 1, ms < INT_MAX ? (int)ms : INT_MAX);
+	if (rc < 0 && errno != EINTR)
+		return STATUS_EIO;
+	return rc <= 0 && clock_now() >= deadline_ns ? STATUS_ETIMEDOUT : STATUS_OK;
+}
+
+/* Drop the rest of a line that was cut, as far as it has come in. */
+static void drop_rest(struct process *p)
+{
+	char *end = memchr(p->buffered, '\n', p->len);
+	size_t n = end ? (size_t)(end - p->buffered) + 1 : p->len;
+	p->len -= n;
+	memmove(p->buffered, p->buffered + n, p->len);
+	p->cut = !end;
 }
 
 int process_read_line(struct process *p, char *line, size_t size, uint64_t deadline_ns)
 {
 	for (;;) {
+		if (p->cut)
+			drop_rest(p);
 		char *end = memchr(p->buffered, '\n', p->len);
 		if (end)
 			return take_line(p, line, size, (size_t)(end - p->buffered), 1);
-		if (p->len == sizeof(p->buffered))
+		if (p->len == sizeof(p->buffered)) {
+			p->cut = true;
 			return take_line(p, line, size, p->len, 0);
+		}
 
 		ssize_t n = read(p->out, p->buffered + p->len, sizeof(p->buffered) - p->len);
 		if (n > 0) {
 			p->len += (size_t)n;
+			if (p->cut && clock_now() >= deadline_ns)
+				return STATUS_ETIMEDOUT; /* a line without end */
 			continue;
 		}
 		if (n == 0)
@@ -132,19 +158,28 @@ int process_read_line(struct process *p, char *line, size_t size, uint64_t deadl
 	}
 }
 
+/* Output that nobody reads any more must not hold the child up. */
+static void drop_output(struct process *p)
+{
+	for (int i = 0; i < DROPS_PER_LOOK; i++)
+		if (read(p->out, p->buffered, sizeof(p->buffered)) <= 0)
+			return;
+}
+
 /* Reap until the deadline; false when it still runs. */
-static int reap(pid_t pid, int *status, uint64_t deadline_ns)
+static bool reap(struct process *p, int *status, uint64_t deadline_ns)
 {
 	for (;;) {
-		pid_t done = waitpid(pid, status, WNOHANG);
-		if (done == pid)
-			return 1;
+		pid_t done = waitpid(p->pid, status, WNOHANG);
+		if (done == p->pid)
+			return true;
 		if (done < 0 && errno != EINTR) {
 			*status = 0;
-			return 1;
+			return true;
 		}
 		if (clock_now() >= deadline_ns)
-			return 0;
+			return false;
+		drop_output(p);
 		nanosleep(&(struct timespec){ .tv_nsec = (long)NS_PER_MS }, NULL);
 	}
 }
@@ -155,9 +190,9 @@ int process_stop(struct process *p, uint64_t deadline_ns)
 		return 0;
 	int status = 0;
 	close(p->in);
-	if (!reap(p->pid, &status, deadline_ns)) {
+	if (!reap(p, &status, deadline_ns)) {
 		kill(p->pid, SIGTERM);
-		if (!reap(p->pid, &status, clock_now() + NS_PER_S)) {
+		if (!reap(p, &status, clock_now() + NS_PER_S)) {
 			kill(p->pid, SIGKILL);
 			waitpid(p->pid, &status, 0);
 		}

@@ -17,12 +17,13 @@ struct process;
  * *out belongs to the caller. Returns 0 or a status, with e filled. */
 int process_spawn(struct process **out, const char *const *argv, struct error *e);
 
-/* The next line of its output, without the newline, at most size - 1 bytes.
+/* The next line of its output, without the newline, cut to size - 1 bytes (and to
+ * 4096); size is at least 1.
  * Returns its length, STATUS_ECLOSED at the end, STATUS_ETIMEDOUT at deadline_ns. */
 int process_read_line(struct process *p, char *line, size_t size, uint64_t deadline_ns);
 
-/* Close its input, wait; at deadline_ns send SIGTERM, 1 s later SIGKILL. Frees p.
- * Returns the exit status, or 128 + the signal that ended it. NULL: 0. */
+/* Close its input, drop what it still says, wait; at deadline_ns send SIGTERM, 1 s later SIGKILL.
+ * Frees p. Returns the exit status, or 128 + the signal that ended it. NULL: 0. */
 int process_stop(struct process *p, uint64_t deadline_ns);
 
 #endif

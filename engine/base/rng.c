@@ -80,8 +80,10 @@ double rng_gamma(struct rng *r, double shape, double scale)
 {
 	if (!(shape > 0) || !(scale > 0))
 		return 0;
-	if (shape < 1) /* boost the shape, then correct (ibid., section 6) */
-		return rng_gamma(r, shape + 1, scale) * pow(uniform_positive(r), 1.0 / shape);
+	if (shape < 1) { /* boost the shape, then correct (ibid., section 6) */
+		double boosted = rng_gamma(r, shape + 1, scale); /* drawn first, in every build */
+		return boosted * pow(uniform_positive(r), 1.0 / shape);
+	}
 
 	double d = shape - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
 	for (;;) {
@@ -134,5 +136,7 @@ uint64_t rng_poisson(struct rng *r, double mean)
 	if (mean <= 1e6)
 		return poisson_ptrs(r, mean);
 	double v = floor(rng_normal(r, mean, sqrt(mean)) + 0.5);
+	if (v >= 0x1p64)
+		return UINT64_MAX;
 	return v > 0 ? (uint64_t)v : 0;
 }

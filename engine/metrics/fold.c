@@ -106,9 +106,10 @@ int64_t complete_ttft(const struct event *e)
 
 int64_t complete_tpot(const struct event *e)
 {
-	if (!e->first_ns || e->tokens_out < 2)
+	if (e->tokens_out < 2)
 		return EVENT_NONE;
-	return span(e->first_ns, e->timestamp_ns) / (e->tokens_out - 1);
+	int64_t decode = span(e->first_ns, e->timestamp_ns);
+	return decode < 0 ? EVENT_NONE : decode / (e->tokens_out - 1);
 }
 
 static int put_issued(struct phase_metrics *m, const struct event *e)
@@ -123,8 +124,12 @@ static int put_issued(struct phase_metrics *m, const struct event *e)
 	return observe(m, METRIC_LATENESS, span(e->scheduled_ns, e->timestamp_ns));
 }
 
-static void count_failure(struct phase_metrics *m, const struct event *e)
+static int count_failure(struct phase_metrics *m, const struct event *e)
 {
+	if ((unsigned)e->failure >= FAILURE_COUNT) { /* from a stream of another version */
+		m->failed++;
+		return STATUS_ELIMIT;
+	}
 	m->failures[e->failure]++;
 	if (e->failure == FAILURE_ABANDONED)
 		m->abandoned++;
@@ -135,10 +140,14 @@ static void count_failure(struct phase_metrics *m, const struct event *e)
 	int status = e->http_status - FOLD_FIRST_STATUS;
 	if (e->failure == FAILURE_HTTP && status >= 0 && status < FOLD_STATUS_COUNT)
 		m->statuses[status]++;
+	return STATUS_OK;
 }
 
 static void count_finish_reason(struct phase_metrics *m, struct slice reason)
 {
+	/* Compare what fits, or a long one would take a new place each time. */
+	size_t room = sizeof(m->finish_reasons[0].name) - 1;
+	reason.len = reason.len ? strnlen(reason.data, reason.len < room ? reason.len : room) : 0;
 	if (!reason.len)
 		return;
 	int i = 0;
@@ -194,8 +203,7 @@ static int put_complete(struct phase_metrics *m, const struct event *e)
 		m->last_finished_ns = e->timestamp_ns;
 	if (e->failure == FAILURE_NONE)
 		return put_success(m, e);
-	count_failure(m, e);
-	return STATUS_OK;
+	return count_failure(m, e);
 }
 
 static void put_phase_start(struct phase_metrics *m, const struct event *e)

@@ -14,7 +14,8 @@ struct pacer {
 	uint64_t start_ns;
 	uint64_t last_ns; /* latest due time handed out: times never decrease */
 	int at, count;    /* of the batch */
-	bool ended;
+	bool ended;       /* the last batch is here */
+	int end;          /* what to tell after it: 0 or the status of the pull */
 	uint64_t due[BATCH];
 };
 
@@ -41,11 +42,12 @@ void pacer_start(struct pacer *p, uint64_t start_ns)
 
 static int refill(struct pacer *p)
 {
-	int n = p->ended ? 0 : p->pull(p->ctx, p->due, BATCH);
-	if (n < BATCH)
-		p->ended = true;
+	if (p->ended)
+		return p->end;
+	int n = p->pull(p->ctx, p->due, BATCH);
+	p->ended = n < BATCH;
 	if (n <= 0)
-		return n;
+		return p->end = n;
 	p->at = 0;
 	p->count = n;
 	return 1;

@@ -22,7 +22,8 @@ void pacer_free(struct pacer *p); /* NULL is fine */
 void pacer_start(struct pacer *p, uint64_t start_ns);
 
 /* When the next request is due. Never decreases; may lie in the past.
- * Returns 1, 0 at the end of the schedule, or the status of the pull. */
+ * Returns 1, 0 at the end of the schedule, or the status of the pull; the last
+ * two stay. */
 int pacer_peek(struct pacer *p, uint64_t *due_ns);
 
 /* The one that pacer_peek() told is dealt with. */

@@ -220,6 +220,8 @@ bool phase_strategy_ready(const struct phase *p, uint64_t now_ns)
 		return false;
 	if (p->state == PHASE_DRAINING) /* it may tidy up, once */
 		return p->strategy_waits || p->strategy_wake_ns;
+	if (p->state != PHASE_RUNNING)
+		return false;
 	if (p->strategy_wake_ns)
 		return now_ns >= p->strategy_wake_ns;
 	return !p->strategy_waits || p->strategy_event;

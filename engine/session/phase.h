@@ -33,7 +33,7 @@ struct phase_config {
 	uint64_t max_duration_ns;
 	uint64_t stall_ns;      /* no completion for so long while some are in flight */
 	bool drain;             /* wait for what is in flight before the next phase */
-	uint64_t drain_ns;      /* for so long at most */
+	uint64_t drain_ns;      /* for so long at most; 0: not at all */
 	uint64_t deadline_ns;   /* per request, from its issue */
 	uint64_t first_byte_ns; /* likewise, until the first byte */
 	uint64_t max_inflight;  /* of an open load */

@@ -68,9 +68,9 @@ static void bench_encode(enum event_type type)
 static void bench_send(uint32_t batch, enum framing framing)
 {
 	struct publisher_config config = { .address = "ipc:///tmp/perigee-bench-publisher",
-					   .framing = framing,
-					   .send_threshold = batch,
-					   .batch_bytes = 1 << 20 };
+		                           .framing = framing,
+		                           .send_threshold = batch,
+		                           .batch_bytes = 1 << 20 };
 	struct publisher *p;
 	struct loop *loop;
 	struct error error;

@@ -1,0 +1,447 @@
+#include "metrics/fold.h"
+
+#include "support.h"
+
+#define T0 1000000000ULL
+
+static struct slice text(const char *s)
+{
+	return (struct slice){ s, strlen(s) };
+}
+
+/* An event with all that does not belong to it absent. */
+static struct event blank(enum event_type type, int phase, uint64_t timestamp_ns)
+{
+	return (struct event){ .type = type,
+		               .phase = phase,
+		               .timestamp_ns = timestamp_ns,
+		               .worker_id = EVENT_NONE,
+		               .index = EVENT_NONE,
+		               .turn = EVENT_NONE,
+		               .bytes_in = EVENT_NONE,
+		               .bytes_out = EVENT_NONE,
+		               .tokens_in = EVENT_NONE,
+		               .tokens_out = EVENT_NONE,
+		               .dropped = EVENT_NONE,
+		               .open_load = EVENT_NONE };
+}
+
+/* Scheduled at T0, issued 10 ns later, first content at 110, ended at 510. */
+static struct event success(int phase)
+{
+	struct event e = blank(EVENT_SAMPLE_COMPLETE, phase, T0 + 510);
+	e.scheduled_ns = T0;
+	e.issued_ns = T0 + 10;
+	e.first_ns = T0 + 110;
+	e.http_status = 200;
+	return e;
+}
+
+static struct event failed(int phase, enum failure f, int status)
+{
+	struct event e = success(phase);
+	e.failure = f;
+	e.http_status = status;
+	return e;
+}
+
+static struct fold *new_fold(void)
+{
+	struct fold *f;
+	assert_ok(fold_new(&f));
+	return f;
+}
+
+static void put(struct fold *f, struct event e)
+{
+	assert_ok(fold_put(f, &e));
+}
+
+static uint64_t only_value(const struct phase_metrics *m, enum metric metric)
+{
+	assert_non_null(m->histograms[metric]);
+	assert_int_equal(histogram_count(m->histograms[metric]), 1);
+	return histogram_max(m->histograms[metric]);
+}
+
+static void is_empty_at_first(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	assert_int_equal(fold_phase_count(f), 0);
+	assert_null(fold_phase(f, 0));
+	assert_null(fold_phase(f, -1));
+	assert_string_equal(fold_session_id(f), "");
+	assert_int_equal(fold_lost(f), 0);
+	fold_free(f);
+	fold_free(NULL);
+}
+
+static void knows_the_session(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	struct event e = blank(EVENT_SESSION_STARTED, EVENT_NONE, T0);
+	e.session_id = text("0123456789abcdef0123456789abcdef");
+	e.realtime_ns = 77;
+	put(f, e);
+	put(f, blank(EVENT_SESSION_ENDED, EVENT_NONE, T0 + 1));
+	assert_string_equal(fold_session_id(f), "0123456789abcdef0123456789abcdef");
+	assert_int_equal(fold_started_ns(f), T0);
+	assert_int_equal(fold_started_realtime_ns(f), 77);
+	assert_int_equal(fold_phase_count(f), 0);
+	fold_free(f);
+}
+
+static void knows_its_phases(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	struct event e = blank(EVENT_PHASE_START, 2, T0);
+	e.name = text("rate-10");
+	e.kind = text("performance");
+	e.open_load = 1;
+	put(f, e);
+	assert_int_equal(fold_phase_count(f), 3);
+	assert_null(fold_phase(f, 0));
+	assert_null(fold_phase(f, 3));
+	const struct phase_metrics *m = fold_phase(f, 2);
+	assert_string_equal(m->name, "rate-10");
+	assert_string_equal(m->kind, "performance");
+	assert_true(m->started && !m->ended && m->open_load);
+	assert_int_equal(m->started_ns, T0);
+	assert_string_equal(m->end_reason, "");
+
+	e = blank(EVENT_PHASE_END, 2, T0 + 9);
+	e.end_reason = text("duration");
+	e.dropped = 4;
+	put(f, e);
+	assert_true(m->ended);
+	assert_int_equal(m->ended_ns, T0 + 9);
+	assert_int_equal(m->dropped, 4);
+	assert_string_equal(m->end_reason, "duration");
+	fold_free(f);
+}
+
+static void cuts_names_that_are_too_long(void **state)
+{
+	(void)state;
+	char name[200];
+	memset(name, 'n', sizeof(name));
+	struct fold *f = new_fold();
+	struct event e = blank(EVENT_PHASE_START, 0, T0);
+	e.name = e.kind = (struct slice){ name, sizeof(name) };
+	put(f, e);
+	assert_int_equal(strlen(fold_phase(f, 0)->name), FOLD_NAME_SIZE - 1);
+	assert_int_equal(strlen(fold_phase(f, 0)->kind), sizeof(fold_phase(f, 0)->kind) - 1);
+	fold_free(f);
+}
+
+static void an_issue_counts_with_its_lateness(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t scheduled, issued;
+	} rows[] = { { T0 + 100, T0 + 130 }, { T0 + 50, T0 + 140 }, { T0 + 200, T0 + 190 } };
+	struct fold *f = new_fold();
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct event e = blank(EVENT_SAMPLE_ISSUED, 0, rows[i].issued);
+		e.scheduled_ns = rows[i].scheduled;
+		put(f, e);
+	}
+	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_int_equal(m->issued, 3);
+	assert_int_equal(m->first_scheduled_ns, T0 + 100);
+	assert_int_equal(m->last_scheduled_ns, T0 + 200);
+	assert_int_equal(m->first_issued_ns, T0 + 130);
+	assert_int_equal(m->last_issued_ns, T0 + 190);
+	const struct histogram *h = m->histograms[METRIC_LATENESS];
+	assert_int_equal(histogram_count(h), 3);
+	assert_int_equal(histogram_min(h), 0); /* never negative */
+	assert_int_equal(histogram_quantile(h, 0.5), 30);
+	assert_int_equal(histogram_max(h), 90);
+	assert_null(m->histograms[METRIC_LATENCY]);
+	fold_free(f);
+}
+
+static void a_success_gives_every_metric(void **state)
+{
+	(void)state;
+	static const uint32_t gaps[] = { 1, 0, 3 };
+	struct fold *f = new_fold();
+	struct event e = success(0);
+	e.chunks = 4;
+	e.chunk_us = gaps;
+	e.chunk_us_count = 3;
+	e.tokens_in = 12;
+	e.tokens_out = 5;
+	e.bytes_in = 1000;
+	e.bytes_out = 200;
+	e.finish_reason = text("stop");
+	put(f, e);
+	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_int_equal(m->completed, 1);
+	assert_int_equal(m->failed, 0);
+	assert_int_equal(only_value(m, METRIC_LATENCY), 510);
+	assert_int_equal(only_value(m, METRIC_SERVICE_TIME), 500);
+	assert_int_equal(only_value(m, METRIC_TTFT), 110);
+	assert_int_equal(only_value(m, METRIC_TTFT_SERVICE), 100);
+	assert_int_equal(only_value(m, METRIC_TPOT), 100);
+	assert_int_equal(histogram_count(m->histograms[METRIC_ITL]), 3);
+	assert_int_equal(histogram_min(m->histograms[METRIC_ITL]), 0);
+	assert_int_equal(histogram_max(m->histograms[METRIC_ITL]), 3000);
+	assert_null(m->histograms[METRIC_LATENESS]); /* that one is told by the issue */
+	assert_int_equal(m->tokens_in, 12);
+	assert_int_equal(m->tokens_out, 5);
+	assert_int_equal(m->token_responses, 1);
+	assert_int_equal(m->chunks, 4);
+	assert_int_equal(m->bytes_in, 1000);
+	assert_int_equal(m->bytes_out, 200);
+	assert_int_equal(m->last_finished_ns, T0 + 510);
+	assert_string_equal(m->finish_reasons[0].name, "stop");
+	assert_int_equal(m->finish_reasons[0].count, 1);
+	fold_free(f);
+}
+
+static void what_was_not_told_is_not_counted(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	struct event e = success(0);
+	e.first_ns = 0;
+	put(f, e); /* no content, no usage */
+	e = success(0);
+	e.tokens_out = 1; /* one token has no gap */
+	put(f, e);
+	e.tokens_out = 0;
+	put(f, e);
+	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_int_equal(m->completed, 3);
+	assert_int_equal(histogram_count(m->histograms[METRIC_LATENCY]), 3);
+	assert_int_equal(histogram_count(m->histograms[METRIC_TTFT]), 2);
+	assert_null(m->histograms[METRIC_TPOT]);
+	assert_null(m->histograms[METRIC_ITL]);
+	assert_int_equal(m->token_responses, 2);
+	assert_int_equal(m->tokens_out, 1);
+	assert_int_equal(m->tokens_in, 0);
+	assert_int_equal(m->bytes_in, 0);
+	fold_free(f);
+}
+
+static void failures_are_counted_apart_and_never_in_latencies(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	put(f, failed(0, FAILURE_REFUSED, 0));
+	put(f, failed(0, FAILURE_HTTP, 500));
+	put(f, failed(0, FAILURE_HTTP, 429));
+	put(f, failed(0, FAILURE_HTTP, 429));
+	put(f, failed(0, FAILURE_ABANDONED, 0));
+	put(f, failed(0, FAILURE_CANCELLED, 0));
+	put(f, failed(0, FAILURE_CANCELLED, 200));
+	put(f, success(0));
+	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_int_equal(m->completed, 1);
+	assert_int_equal(m->failed, 4);
+	assert_int_equal(m->abandoned, 1);
+	assert_int_equal(m->cancelled, 2);
+	assert_int_equal(m->failures[FAILURE_REFUSED], 1);
+	assert_int_equal(m->failures[FAILURE_HTTP], 3);
+	assert_int_equal(m->failures[FAILURE_ABANDONED], 1);
+	assert_int_equal(m->failures[FAILURE_CANCELLED], 2);
+	assert_int_equal(m->failures[FAILURE_NONE], 0);
+	assert_int_equal(m->statuses[429 - FOLD_FIRST_STATUS], 2);
+	assert_int_equal(m->statuses[500 - FOLD_FIRST_STATUS], 1);
+	for (int i = 0; i < METRIC_COUNT; i++)
+		if (m->histograms[i])
+			assert_int_equal(histogram_count(m->histograms[i]), 1);
+	fold_free(f);
+}
+
+static void statuses_outside_the_table_do_no_harm(void **state)
+{
+	(void)state;
+	static const int statuses[] = { 0, 200, 399, 400, 999, 1000, -5, INT32_MAX };
+	struct fold *f = new_fold();
+	for (size_t i = 0; i < COUNT_OF(statuses); i++)
+		put(f, failed(0, FAILURE_HTTP, statuses[i]));
+	const struct phase_metrics *m = fold_phase(f, 0);
+	uint64_t sum = 0;
+	for (int i = 0; i < FOLD_STATUS_COUNT; i++)
+		sum += m->statuses[i];
+	assert_int_equal(sum, 2);
+	assert_string_equal(m->finish_reasons[0].name, ""); /* what lies behind it */
+	assert_int_equal(m->statuses[0], 1);
+	assert_int_equal(m->statuses[FOLD_STATUS_COUNT - 1], 1);
+	assert_int_equal(m->failed, COUNT_OF(statuses));
+	fold_free(f);
+}
+
+static void finish_reasons_past_the_table_are_gathered(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	for (int round = 0; round < 2; round++) {
+		for (char c = 'a'; c <= 'z'; c++) {
+			struct event e = success(0);
+			e.finish_reason = (struct slice){ &c, 1 };
+			put(f, e);
+		}
+	}
+	const struct phase_metrics *m = fold_phase(f, 0);
+	int last = FOLD_FINISH_REASONS - 1;
+	for (int i = 0; i < last; i++) {
+		assert_int_equal(m->finish_reasons[i].name[0], 'a' + i);
+		assert_int_equal(m->finish_reasons[i].count, 2);
+	}
+	assert_string_equal(m->finish_reasons[last].name, "other");
+	assert_int_equal(m->finish_reasons[last].count, 2 * (26 - last));
+	fold_free(f);
+}
+
+static void long_finish_reasons_are_cut_and_counted_together(void **state)
+{
+	(void)state;
+	static const char reason[] = "a_reason_that_is_longer_than_its_place_in_the_table";
+	struct fold *f = new_fold();
+	struct event e = success(0);
+	for (int i = 0; i < 3; i++) {
+		e.finish_reason = text(reason);
+		put(f, e);
+		e.finish_reason = (struct slice){ "a\0b", 3 };
+		put(f, e);
+		e.finish_reason = (struct slice){ "\0", 1 };
+		put(f, e);
+	}
+	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_memory_equal(m->finish_reasons[0].name, reason, 31);
+	assert_int_equal(m->finish_reasons[0].count, 3);
+	assert_string_equal(m->finish_reasons[1].name, "a");
+	assert_int_equal(m->finish_reasons[1].count, 3);
+	assert_string_equal(m->finish_reasons[2].name, "");
+	assert_int_equal(m->finish_reasons[2].count, 0);
+	fold_free(f);
+}
+
+static void phases_do_not_mix(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	put(f, success(0));
+	put(f, success(1));
+	put(f, success(1));
+	put(f, failed(FOLD_MAX_PHASES - 1, FAILURE_DNS, 0));
+	assert_int_equal(fold_phase(f, 0)->completed, 1);
+	assert_int_equal(fold_phase(f, 1)->completed, 2);
+	assert_int_equal(fold_phase(f, FOLD_MAX_PHASES - 1)->failed, 1);
+	assert_int_equal(fold_phase_count(f), FOLD_MAX_PHASES);
+	fold_free(f);
+}
+
+static void tells_what_it_could_not_count(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	struct event e = success(FOLD_MAX_PHASES);
+	assert_int_equal(fold_put(f, &e), STATUS_ELIMIT);
+	e.phase = INT32_MAX;
+	assert_int_equal(fold_put(f, &e), STATUS_ELIMIT);
+	assert_int_equal(fold_lost(f), 2);
+	e.phase = INT32_MIN; /* of no phase: nothing to count */
+	assert_ok(fold_put(f, &e));
+	assert_int_equal(fold_lost(f), 2);
+	fold_free(f);
+}
+
+/* As read from a log of another version. */
+static void a_failure_of_no_known_class_is_still_a_failure(void **state)
+{
+	(void)state;
+	static const int classes[] = { FAILURE_COUNT, FAILURE_COUNT + 1, -1 };
+	struct fold *f = new_fold();
+	for (size_t i = 0; i < COUNT_OF(classes); i++) {
+		struct event e = failed(0, (enum failure)classes[i], 0);
+		assert_int_equal(fold_put(f, &e), STATUS_ELIMIT);
+		assert_int_equal(fold_lost(f), i + 1);
+	}
+	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_int_equal(m->failed, 3);
+	for (int i = 0; i < FAILURE_COUNT; i++)
+		assert_int_equal(m->failures[i], 0);
+	for (int i = 0; i < FOLD_STATUS_COUNT; i++)
+		assert_int_equal(m->statuses[i], 0);
+	fold_free(f);
+}
+
+static void other_events_change_no_counter(void **state)
+{
+	(void)state;
+	static const enum event_type types[] = { EVENT_SAMPLE_RECV_FIRST,
+		                                 EVENT_SAMPLE_RECV_NON_FIRST,
+		                                 EVENT_ERROR_GENERIC,
+		                                 EVENT_ERROR_CLIENT,
+		                                 EVENT_CUSTOM,
+		                                 EVENT_SESSION_STOP_LOADGEN };
+	struct fold *f = new_fold();
+	put(f, success(0));
+	struct phase_metrics before = *fold_phase(f, 0);
+	for (size_t i = 0; i < COUNT_OF(types); i++)
+		put(f, blank(types[i], 0, T0));
+	assert_memory_equal(&before, fold_phase(f, 0), sizeof(before));
+	fold_free(f);
+}
+
+static void spans_need_both_ends(void **state)
+{
+	(void)state;
+	struct event e = success(0);
+	e.tokens_out = 5;
+	assert_int_equal(complete_latency(&e), 510);
+	assert_int_equal(complete_service_time(&e), 500);
+	assert_int_equal(complete_ttft(&e), 110);
+	assert_int_equal(complete_tpot(&e), 100);
+	e.timestamp_ns = 0;
+	assert_int_equal(complete_tpot(&e), EVENT_NONE);
+	e = success(0);
+	e.tokens_out = 5;
+	e.first_ns = 0;
+	assert_int_equal(complete_ttft(&e), EVENT_NONE);
+	assert_int_equal(complete_tpot(&e), EVENT_NONE);
+	e.scheduled_ns = e.issued_ns = 0;
+	assert_int_equal(complete_latency(&e), EVENT_NONE);
+	assert_int_equal(complete_service_time(&e), EVENT_NONE);
+	e.scheduled_ns = e.timestamp_ns + 1; /* never negative */
+	assert_int_equal(complete_latency(&e), 0);
+}
+
+static void metrics_have_names(void **state)
+{
+	(void)state;
+	assert_string_equal(metric_name(METRIC_LATENCY), "latency");
+	assert_string_equal(metric_name(METRIC_ITL), "itl");
+	assert_string_equal(metric_name(METRIC_COUNT), "unknown");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(is_empty_at_first),
+		cmocka_unit_test(knows_the_session),
+		cmocka_unit_test(knows_its_phases),
+		cmocka_unit_test(cuts_names_that_are_too_long),
+		cmocka_unit_test(an_issue_counts_with_its_lateness),
+		cmocka_unit_test(a_success_gives_every_metric),
+		cmocka_unit_test(what_was_not_told_is_not_counted),
+		cmocka_unit_test(failures_are_counted_apart_and_never_in_latencies),
+		cmocka_unit_test(statuses_outside_the_table_do_no_harm),
+		cmocka_unit_test(finish_reasons_past_the_table_are_gathered),
+		cmocka_unit_test(long_finish_reasons_are_cut_and_counted_together),
+		cmocka_unit_test(a_failure_of_no_known_class_is_still_a_failure),
+		cmocka_unit_test(phases_do_not_mix),
+		cmocka_unit_test(tells_what_it_could_not_count),
+		cmocka_unit_test(other_events_change_no_counter),
+		cmocka_unit_test(spans_need_both_ends),
+		cmocka_unit_test(metrics_have_names),
+	};
+	return cmocka_run_group_tests_name("fold", tests, NULL, NULL);
+}
