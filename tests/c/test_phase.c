@@ -409,18 +409,17 @@ static void a_strategy_sleeps_until_its_time(void **state)
 	phase_free(p);
 }
 
-static void a_strategy_waits_for_an_end_of_any_kind(void **state)
+static void a_strategy_waits_until_something_ended(void **state)
 {
 	(void)state;
 	struct phase *p = running((struct phase_config){ 0 });
-	uint64_t *const ends[] = { &p->completed, &p->failed, &p->skipped };
-	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+	for (int i = 0; i < 3; i++) {
 		phase_strategy_wait(p);
 		assert_false(phase_strategy_ready(p, NOW(1)));
 		p->issued++; /* an issue is no end */
 		p->inflight++;
 		assert_false(phase_strategy_ready(p, UINT64_MAX - 1));
-		++*ends[i];
+		p->strategy_event = true; /* the session tells of ends, of other phases too */
 		assert_true(phase_strategy_ready(p, NOW(2)));
 		ran(p);
 	}
@@ -479,7 +478,7 @@ int main(void)
 		cmocka_unit_test(a_strategy_runs_at_first),
 		cmocka_unit_test(a_strategy_runs_in_no_other_state),
 		cmocka_unit_test(a_strategy_sleeps_until_its_time),
-		cmocka_unit_test(a_strategy_waits_for_an_end_of_any_kind),
+		cmocka_unit_test(a_strategy_waits_until_something_ended),
 		cmocka_unit_test(a_strategy_is_told_once_that_the_phase_stopped),
 		cmocka_unit_test(an_open_load_has_no_strategy),
 	};

@@ -98,9 +98,7 @@ describe("perigee mock", function()
    it("ends at once when there is no input to wait for", function()
       local code = "os.exit(require('perigee.cli.mock').run({'--until-eof'}), true)"
       local p = assert(engine.spawn { "sh", "-c", 'exec "$0" "$@" 2>&1 </dev/null', "luajit", "-e", code })
-      local status, output = finish(p)
-      assert.equal(0, status)
-      assert.truthy(output:find("perigee mock: 0 connections, 0 requests", 1, true))
+      assert.equal(0, (finish(p)))
    end)
 
    it("ends in order when it is interrupted", function()

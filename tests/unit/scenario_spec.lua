@@ -62,11 +62,12 @@ describe("perigee.scenario", function()
       assert.same({ 0, 1, 1 }, { #list[1].checks, #list[2].checks, #list[3].checks })
    end)
 
-   it("ends a phase without a rule after the dataset, a burst or a list once", function()
+   it("ends a phase without a rule after the dataset or a list once; a load that ends itself has no rule", function()
       local list = phases { phases = {
          { "a" }, { "b", load = load.burst(7) }, { "c", order = { 1, 2, 3, 1, 2 } }, { "d", duration = "1m" }, { "e", max_duration = 5 },
       } }
-      assert.same({ 3, 7, 5 }, { list[1].requests, list[2].requests, list[3].requests })
+      assert.same({ 3, 5 }, { list[1].requests, list[3].requests })
+      assert.is_nil(list[2].requests)
       assert.is_nil(list[4].requests)
       assert.same({ 60, 5 }, { list[4].duration, list[5].max_duration })
       assert.is_nil(list[5].requests)
