@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include "base/status.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -276,30 +277,6 @@ static unsigned hex4(const char *s)
 	return v;
 }
 
-static size_t utf8_put(char out[4], unsigned c)
-{
-	if (c < 0x80) {
-		out[0] = (char)c;
-		return 1;
-	}
-	if (c < 0x800) {
-		out[0] = (char)(0xc0 | c >> 6);
-		out[1] = (char)(0x80 | (c & 0x3f));
-		return 2;
-	}
-	if (c < 0x10000) {
-		out[0] = (char)(0xe0 | c >> 12);
-		out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (c & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | c >> 18);
-	out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (c & 0x3f));
-	return 4;
-}
-
 /* s stands after "\u"; returns the bytes read (4, or 10 for a pair). */
 static size_t read_unicode(const char *s, const char *end, unsigned *code)
 {
@@ -398,24 +375,6 @@ int64_t json_count(const struct json *j)
 
 /* ---- writer ---- */
 
-/* Length of the valid UTF-8 sequence at s, 0 when there is none (RFC 3629). */
-static size_t utf8_len(const unsigned char *s, size_t left)
-{
-	if (s[0] < 0x80)
-		return 1;
-	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	if (s[0] < 0xc2 || s[0] > 0xf4 || left < n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
-		return 0;
-	if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 static int put_special(struct buffer *out, unsigned char c)
 {
 	static const char names[] = "\"\"\\\\\bb\ff\nn\rr\tt";
@@ -434,12 +393,12 @@ int json_put_string(struct buffer *out, const char *s, size_t len)
 		const unsigned char *from = p;
 		size_t n = 1;
 		while (p < end && *p >= 0x20 && *p != '"' && *p != '\\' &&
-		       (n = utf8_len(p, (size_t)(end - p))) != 0)
+		       (n = utf8_len((const char *)p, (size_t)(end - p))) != 0)
 			p += n;
 		err = buffer_append(out, from, (size_t)(p - from));
 		if (err || p == end)
 			break;
-		err = n ? put_special(out, *p) : buffer_append(out, "\xef\xbf\xbd", 3);
+		err = n ? put_special(out, *p) : buffer_append(out, UTF8_REPLACEMENT, 3);
 		p++;
 	}
 	if (!err)

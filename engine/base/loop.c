@@ -315,6 +315,7 @@ int loop_new(struct loop **out)
 	struct loop *l = calloc(1, sizeof(*l));
 	if (!l)
 		return STATUS_ENOMEM;
+	signal(SIGPIPE, SIG_IGN);
 	l->spin_ns = DEFAULT_SPIN_NS;
 #ifdef __linux__
 	l->alarm_fd = -1;

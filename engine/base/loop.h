@@ -15,7 +15,8 @@
 struct uv_loop_s;
 struct loop;
 
-/* Returns 0, STATUS_ENOMEM or STATUS_EIO, and then *out is untouched. */
+/* From then on the process ignores SIGPIPE: a peer may close at any time.
+ * Returns 0, STATUS_ENOMEM or STATUS_EIO, and then *out is untouched. */
 int loop_new(struct loop **out);
 
 /* Closes what the loop itself opened, runs pending close callbacks, frees.

@@ -1,12 +1,13 @@
 #include "events/msgpack.h"
 
 #include "base/status.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
 /* ---- text ---- */
 
-static const char replacement[3] = { '\xef', '\xbf', '\xbd' }; /* U+FFFD */
+#define REPLACEMENT_SIZE (sizeof(UTF8_REPLACEMENT) - 1)
 
 /* Bytes of plain ASCII at the start of s, in steps of eight, then single ones. */
 static size_t ascii_run(const char *s, size_t len)
@@ -23,32 +24,15 @@ static size_t ascii_run(const char *s, size_t len)
 	return i;
 }
 
-/* Length of the valid sequence of two bytes or more at s, 0 when there is none
- * (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF). */
-static size_t sequence(const unsigned char *s, size_t left)
-{
-	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	if (s[0] < 0xc2 || s[0] > 0xf4 || left < n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
-		return 0;
-	if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 size_t msgpack_text_size(const char *s, size_t len)
 {
 	size_t i = 0, size = len;
 	if (!len)
 		return 0;
 	while ((i += ascii_run(s + i, len - i)) < len) {
-		size_t n = sequence((const unsigned char *)s + i, len - i);
+		size_t n = utf8_len(s + i, len - i);
 		if (!n)
-			size += sizeof(replacement) - 1;
+			size += REPLACEMENT_SIZE - 1;
 		i += n ? n : 1;
 	}
 	return size;
@@ -57,14 +41,14 @@ size_t msgpack_text_size(const char *s, size_t len)
 static char *put_repaired(char *p, const char *s, size_t len)
 {
 	for (size_t i = 0; i < len;) {
-		size_t n = s[i] & 0x80 ? sequence((const unsigned char *)s + i, len - i) : 1;
+		size_t n = s[i] & 0x80 ? utf8_len(s + i, len - i) : 1;
 		if (n) {
 			memcpy(p, s + i, n);
 			p += n;
 			i += n;
 		} else {
-			memcpy(p, replacement, sizeof(replacement));
-			p += sizeof(replacement);
+			memcpy(p, UTF8_REPLACEMENT, REPLACEMENT_SIZE);
+			p += REPLACEMENT_SIZE;
 			i++;
 		}
 	}

@@ -301,9 +301,6 @@ static void push_problems(lua_State *L, const struct session_result *r)
 {
 	int n = 0;
 	lua_newtable(L);
-	if (r->abandoned)
-		push_problem(L, &n, "%.0f requests were still in flight at the drain deadline",
-		             (double)r->abandoned);
 	if (r->events_dropped)
 		push_problem(L, &n, "%.0f events were dropped: the subscribers were too slow",
 		             (double)r->events_dropped);

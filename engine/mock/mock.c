@@ -3,7 +3,6 @@
 #include "mock/connection.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -186,7 +185,6 @@ int mock_new(struct mock **out, struct loop *loop, const struct mock_config *con
 		mock_free(m);
 		return err;
 	}
-	signal(SIGPIPE, SIG_IGN);
 	*out = m;
 	return STATUS_OK;
 }

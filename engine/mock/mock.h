@@ -72,9 +72,9 @@ struct mock_stats {
 
 struct mock;
 
-/* Bind, listen and serve on the loop until mock_free(). Strings are copied. The
- * process ignores SIGPIPE from then on. A unix socket that nobody listens to is
- * replaced. Returns 0, STATUS_EADDRINUSE, _EACCES, _EINVAL, _ENOMEM, _EIO with e filled. */
+/* Bind, listen and serve on the loop until mock_free(). Strings are copied. A unix
+ * socket that nobody listens to is replaced. Returns 0, STATUS_EADDRINUSE, _EACCES,
+ * _EINVAL, _ENOMEM, _EIO with e filled. */
 int mock_new(struct mock **out, struct loop *loop, const struct mock_config *config,
              struct error *e);
 

@@ -467,6 +467,11 @@ static int issue_schedule(struct session *s, struct phase *p, int budget)
 		int rc = pacer_peek(p->pacer, &due);
 		if (rc == 0)
 			phase_request_stop(p, PHASE_STOP_SCHEDULE, loop_now(s->loop));
+		if (rc < 0 && !s->error.status) { /* the driver did not say why */
+			struct error e;
+			error_set(&e, rc, "phase '%s': schedule: %s", p->name, status_text(rc));
+			session_fail(s, &e);
+		}
 		if (rc <= 0 || due > loop_now(s->loop))
 			break;
 		bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight;
