@@ -94,6 +94,10 @@ struct event {
 	struct slice text;
 	struct slice reasoning;
 
+	/* ISSUED, with record_body only: what was sent, for a replay (text, as UTF-8) */
+	struct slice body;
+	struct slice path, method; /* where they are not the target's own */
+
 	/* ERROR_*: data is [class, message] */
 	struct slice error_type;
 	struct slice error_message;

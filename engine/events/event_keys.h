@@ -49,7 +49,10 @@
 	X("end_reason", TEXT, end_reason)                                                          \
 	X("dropped", NUMBER, dropped)                                                              \
 	X("open_load", NUMBER, open_load)                                                          \
-	X("left_out", TIME, left_out)
+	X("left_out", TIME, left_out)                                                              \
+	X("body", TEXT, body)                                                                      \
+	X("path", TEXT, path)                                                                      \
+	X("method", TEXT, method)
 
 enum event_kind {
 	KIND_TYPE,

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 /* Each adds its functions to the module table on top of the stack. */
+void binding_log(lua_State *L);
 void binding_rng(lua_State *L);
 void binding_json(lua_State *L);
 void binding_session(lua_State *L);

@@ -70,6 +70,7 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 		.keep_text = binding_opt_bool(L, t, "keep_text", false),
 		.keep_body = binding_opt_bool(L, t, "keep_body", false),
 		.record_text = binding_opt_bool(L, t, "record_text", false),
+		.record_body = binding_opt_bool(L, t, "record_body", false),
 		.chunk_events = binding_opt_bool(L, t, "chunk_events", false),
 		.drain = true,
 		.drain_ns = DEFAULT_DRAIN_NS,
@@ -141,11 +142,11 @@ static void on_tick(void *ctx)
 		session_fail(ss->session, &e);
 }
 
-static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *undelivered)
+static void release(struct script_session *ss, uint64_t deadline_ns)
 {
 	lua_State *L = ss->L;
 	ss->closing = true;
-	session_free(ss->session, deadline_ns, undelivered);
+	session_free(ss->session, deadline_ns);
 	for (int i = 0; i < ss->phase_count; i++) {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, ss->phases[i]->self);
 		void **box = lua_touserdata(L, -1);
@@ -171,11 +172,15 @@ static void read_session(lua_State *L, struct script_session *ss, struct session
 		.subscribers_timeout_ns =
 			binding_opt_ns(L, 1, "subscribers_timeout", 30 * NS_PER_S),
 		.requests_file = binding_opt_string(L, 1, "requests_file"),
+		.log_file = binding_opt_string(L, 1, "log_file"),
+		.description = binding_opt_string(L, 1, "description"),
 		.tick_ns = binding_opt_ns(L, 1, "tick", 0),
 		.handle_signals = binding_opt_bool(L, 1, "handle_signals", true),
 		.max_inflight = opt_count(L, 1, "max_inflight"),
 		.ctx = ss,
 	};
+	if (c->description)
+		c->description_len = strlen(c->description);
 	lua_getfield(L, 1, "events");
 	if (lua_istable(L, -1)) {
 		read_events(L, lua_gettop(L), events);
@@ -212,7 +217,7 @@ static int l_new(lua_State *L)
 	struct error e;
 	int err = session_new(&ss->session, loop, &config, &e);
 	if (err) {
-		release(ss, 0, NULL);
+		release(ss, 0);
 		return binding_failure(L, err, e.text);
 	}
 	*box = ss;
@@ -403,25 +408,50 @@ static int l_emit(lua_State *L)
 	return 1;
 }
 
-/* session:close([timeout]) -> event records that were not delivered */
+static uint64_t deadline_arg(lua_State *L)
+{
+	return clock_now() + clock_from_seconds(luaL_optnumber(L, 2, CLOSE_TIMEOUT_S));
+}
+
+/* session:close_events([timeout]) -> event records that were not delivered. What is
+ * told afterwards reaches the log alone. */
+static int l_close_events(lua_State *L)
+{
+	struct script_session *ss = check(L);
+	uint64_t undelivered;
+	session_close_events(ss->session, deadline_arg(L), &undelivered);
+	lua_pushnumber(L, (double)undelivered);
+	return 1;
+}
+
+/* session:close_log() -> true | nil, message, code when records were lost */
+static int l_close_log(lua_State *L)
+{
+	struct error e;
+	int err = session_close_log(check(L)->session, &e);
+	if (err)
+		return binding_failure(L, err, e.text);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* session:close([timeout]) */
 static int l_close(lua_State *L)
 {
 	struct script_session *ss = check(L);
-	double timeout = luaL_optnumber(L, 2, CLOSE_TIMEOUT_S);
+	uint64_t deadline_ns = deadline_arg(L);
 	void **box = lua_touserdata(L, 1);
-	uint64_t undelivered;
 	*box = NULL;
 	ss->L = L;
-	release(ss, clock_now() + clock_from_seconds(timeout), &undelivered);
-	lua_pushnumber(L, (double)undelivered);
-	return 1;
+	release(ss, deadline_ns);
+	return 0;
 }
 
 static int l_gc(lua_State *L)
 {
 	void **box = lua_touserdata(L, 1);
 	if (*box)
-		release(*box, clock_now(), NULL);
+		release(*box, clock_now());
 	*box = NULL;
 	return 0;
 }
@@ -429,9 +459,17 @@ static int l_gc(lua_State *L)
 void binding_session(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-		{ "phase", l_phase },   { "run", l_run },     { "stop", l_stop },
-		{ "report", l_report }, { "stats", l_stats }, { "address", l_address },
-		{ "emit", l_emit },     { "close", l_close }, { NULL, NULL },
+		{ "phase", l_phase },
+		{ "run", l_run },
+		{ "stop", l_stop },
+		{ "report", l_report },
+		{ "stats", l_stats },
+		{ "address", l_address },
+		{ "emit", l_emit },
+		{ "close_events", l_close_events },
+		{ "close_log", l_close_log },
+		{ "close", l_close },
+		{ NULL, NULL },
 	};
 	binding_class(L, SESSION_CLASS, methods, l_gc);
 	script_phase_class(L);

@@ -8,6 +8,7 @@ int luaopen_perigee_engine(lua_State *L)
 	lua_newtable(L);
 	lua_pushstring(L, PERIGEE_VERSION);
 	lua_setfield(L, -2, "version");
+	binding_log(L);
 	binding_rng(L);
 	binding_json(L);
 	binding_session(L);

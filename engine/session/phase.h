@@ -40,6 +40,7 @@ struct phase_config {
 	enum overload overload;
 	bool keep_text, keep_body;
 	bool record_text;  /* prompts and outputs go into the events */
+	bool record_body;  /* bodies go into the events, so that a log can be replayed */
 	bool chunk_events; /* each delta is an event */
 };
 

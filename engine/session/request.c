@@ -45,6 +45,11 @@ void request_issued_event(const struct request *r, struct event *e)
 	e->scheduled_ns = r->scheduled_ns;
 	if (r->phase->config.record_text && r->job.prompt)
 		e->text = (struct slice){ r->job.prompt, r->job.prompt_len };
+	if (!r->phase->config.record_body)
+		return;
+	e->body = (struct slice){ r->job.body, r->job.body_len };
+	e->path = slice_of(r->job.path);
+	e->method = slice_of(r->job.method);
 }
 
 void request_first_event(const struct request *r, struct event *e)

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "events/log_writer.h"
 #include "metrics/recorder.h"
 
 #include <signal.h>
@@ -36,6 +37,7 @@ struct session {
 
 	struct publisher *publisher;
 	struct recorder *recorder;
+	struct log_writer *log;
 	struct fold *fold;
 	uint64_t next_seq;
 	uint64_t events_dropped;
@@ -63,6 +65,8 @@ static void emit(struct session *s, struct event *e)
 	fold_put(s->fold, e);
 	if (s->publisher && publisher_put(s->publisher, e))
 		s->events_dropped++;
+	if (s->log)
+		log_writer_put(s->log, e); /* what it loses it counts and tells at its close */
 	if (s->recorder && e->type == EVENT_SAMPLE_COMPLETE &&
 	    recorder_put(s->recorder, e, s->phases[e->phase]->name, s->started_ns))
 		s->records_lost++;
@@ -93,6 +97,15 @@ static void emit_started(struct session *s)
 	emit(s, &e);
 }
 
+/* What the run is, for those who only see its events. */
+static void emit_description(struct session *s)
+{
+	if (s->config.description)
+		session_custom_event(
+			s, slice_of("run_config"),
+			(struct slice){ s->config.description, s->config.description_len });
+}
+
 static void emit_phase(struct session *s, enum event_type type, const struct phase *p)
 {
 	struct event e;
@@ -115,7 +128,7 @@ int session_custom_event(struct session *s, struct slice name, struct slice text
 	event_init(&e, EVENT_CUSTOM, loop_now(s->loop));
 	e.custom = name;
 	e.text = text;
-	if (s->current < s->phase_count)
+	if (s->current < s->phase_count && s->phases[s->current]->state != PHASE_IDLE)
 		e.phase = s->current;
 	uint64_t dropped = s->events_dropped;
 	emit(s, &e);
@@ -693,6 +706,7 @@ void session_run(struct session *s, struct session_result *result)
 	if (!await_subscribers(s)) {
 		s->started_ns = loop_refresh(s->loop);
 		emit_started(s);
+		emit_description(s);
 		int err = run_loop(s);
 		if (err && !s->error.status)
 			error_set(&s->error, err, "event loop: %s", status_text(err));
@@ -712,6 +726,12 @@ static int open_outputs(struct session *s, const struct session_config *c, struc
 {
 	if (c->events) {
 		int err = publisher_open(&s->publisher, s->loop, c->events, e);
+		if (err)
+			return err;
+	}
+	if (c->log_file) {
+		struct log_config log = { .path = c->log_file };
+		int err = log_writer_open(&s->log, s->loop, &log, e);
 		if (err)
 			return err;
 	}
@@ -745,7 +765,7 @@ int session_new(struct session **out, struct loop *loop, const struct session_co
 	else
 		error_set(e, err, "session: out of memory");
 	if (err) {
-		session_free(s, 0, NULL);
+		session_free(s, 0);
 		return err;
 	}
 	*out = s;
@@ -806,15 +826,30 @@ static void fini_request(void *object)
 	response_free(&((struct request *)object)->exchange.response);
 }
 
-void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered)
+void session_close_events(struct session *s, uint64_t deadline_ns, uint64_t *undelivered)
 {
+	uint64_t left = 0;
+	publisher_close(s->publisher, deadline_ns, &left);
+	s->publisher = NULL;
 	if (undelivered)
-		*undelivered = 0;
+		*undelivered = left;
+}
+
+int session_close_log(struct session *s, struct error *e)
+{
+	int status = log_writer_close(s->log, e);
+	s->log = NULL;
+	return status;
+}
+
+void session_free(struct session *s, uint64_t deadline_ns)
+{
 	if (!s)
 		return;
 	for (int i = 0; i < s->client_count; i++)
 		client_free(s->clients[i]);
-	publisher_close(s->publisher, deadline_ns, undelivered);
+	session_close_events(s, deadline_ns, NULL);
+	session_close_log(s, NULL);
 	recorder_close(s->recorder, NULL);
 	for (int i = 0; i < s->phase_count; i++)
 		phase_free(s->phases[i]);

@@ -30,6 +30,9 @@ struct session_config {
 	unsigned subscribers; /* wait for so many subscriptions before the first request */
 	uint64_t subscribers_timeout_ns;
 	const char *requests_file;  /* NULL: none */
+	const char *log_file;       /* of the event log; NULL: none */
+	const char *description;    /* JSON, told as custom.run_config at the start; NULL: none */
+	size_t description_len;     /* borrowed until session_run() returns */
 	uint64_t tick_ns;           /* 0: no ticks */
 	void (*on_tick)(void *ctx); /* about every tick_ns while running */
 	void *ctx;
@@ -50,7 +53,7 @@ struct session_result {
 	struct error error; /* text is "" when there is none */
 	uint64_t abandoned; /* of phases that drain */
 	uint64_t events_dropped;
-	uint64_t records_lost;
+	uint64_t records_lost; /* of requests.jsonl */
 };
 
 /* Opens publisher and recorder. The loop is borrowed. Returns 0 or a status with e filled. */
@@ -91,8 +94,14 @@ uint64_t session_inflight(const struct session *s); /* of all phases, asked for 
 const struct fold *session_fold(const struct session *s);
 const struct publisher *session_publisher(const struct session *s); /* NULL: none */
 
-/* Close the publisher (flush, wait until deadline_ns), free all.
- * *undelivered (may be NULL): event records that did not leave. NULL is fine. */
-void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered);
+/* Close the publisher: flush, wait until deadline_ns. *undelivered (may be NULL):
+ * event records that did not leave. What is told afterwards reaches the log alone. */
+void session_close_events(struct session *s, uint64_t deadline_ns, uint64_t *undelivered);
+
+/* Write out and close the log. Returns 0, or a status with e when records were lost. */
+int session_close_log(struct session *s, struct error *e);
+
+/* Free all, closing what is open. deadline_ns as for session_close_events(). NULL is fine. */
+void session_free(struct session *s, uint64_t deadline_ns);
 
 #endif

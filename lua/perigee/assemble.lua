@@ -51,13 +51,13 @@ function assemble.phase(p, seed, target)
       name = p.name, kind = p.kind, client = target.client,
       sample = function(index) return samples[index] end,
       schedule = built.schedule, strategy = built.strategy,
-      build = builder(samples, following, target.build(p.request), p.record_text),
+      build = built.content or builder(samples, following, target.build(p.request), p.record_text),
       max_inflight = p.load.args.max_inflight, overload = p.load.args.overload,
       requests = p.requests, duration = p.duration,
       min_requests = p.min_requests, min_duration = p.min_duration, max_duration = p.max_duration,
       drain = p.drain, deadline = p.deadline, stall = p.stall,
       keep_text = keep, keep_body = keep, results = p.load.kind == "strategy",
-      record_text = p.record_text, chunk_events = p.chunk_events,
+      record_text = p.record_text, record_body = p.record_body, chunk_events = p.chunk_events,
       on = p.on,
    }
 end

@@ -31,8 +31,8 @@ phase.INHERITED = {
    requests = schema.count, duration = schema.duration, min_requests = schema.count, min_duration = schema.duration,
    max_duration = schema.duration, drain = schema.either(schema.boolean, schema.duration),
    deadline = schema.duration, stall = schema.duration,
-   -- What the events carry beside the stamps: prompts and answers, each chunk.
-   record_text = schema.boolean, chunk_events = schema.boolean,
+   -- What the events carry beside the stamps: prompts and answers, whole bodies (for load.replay), each chunk.
+   record_text = schema.boolean, record_body = schema.boolean, chunk_events = schema.boolean,
 }
 
 local FIELDS = {
@@ -80,7 +80,7 @@ local function inherit(scenario, own)
 end
 
 local function needs_samples(fields)
-   return fields.target.kind ~= "http" and not fields.request
+   return fields.target.kind ~= "http" and not fields.request and fields.load.kind ~= "replay"
 end
 
 local function require_parts(at, fields, place)
@@ -102,7 +102,7 @@ function phase.effective(scenario, own, number, place)
 end
 
 -- Loads that end by themselves; the others go once through the dataset.
-local ENDS_ITSELF = { burst = true, gaps = true, strategy = true }
+local ENDS_ITSELF = { burst = true, gaps = true, replay = true, strategy = true }
 
 local function default_requests(fields)
    if fields.order.kind == "list" then return #fields.order.args.indices end

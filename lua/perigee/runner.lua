@@ -11,6 +11,7 @@ local report_table = require "perigee.report.table"
 local verdict = require "perigee.verdict"
 local where = require "perigee.where"
 
+local json = engine.json
 local runner = {}
 
 -- Call fn; on an error its message with the user's part of the traceback.
@@ -60,11 +61,12 @@ local function add_phases(session, plan, targets, view)
    end
 end
 
-local function open_session(plan, options, view)
+local function open_session(plan, options, view, facts)
    local session, message, code = engine.session {
       seed = plan.seed, name = plan.name,
       events = options.events, subscribers = options.subscribers, subscribers_timeout = options.subscribers_timeout,
       requests_file = options.out and options.out .. "/requests.jsonl",
+      log_file = options.log, description = json.encode(facts),
       tick = view:interval(), on_tick = view:interval() and function() view:tick() end or nil,
    }
    if not session then error({ message = message, code = code }, 0) end
@@ -92,11 +94,23 @@ local function publish(result, options)
    end
 end
 
+-- The log's last record says how the run was judged: with it the log alone gives the same report.
+local function close_log(session, run)
+   session:emit("run_outcome", json.encode { judged = run.judged, checks = run.checks })
+   local ok, message = session:close_log()
+   if ok then return end
+   local failures = run.judged.failures
+   failures[#failures + 1] = message
+   if run.judged.exit_code == verdict.EXIT.ok then
+      run.judged.verdict, run.judged.exit_code = "failed", verdict.EXIT.failed
+   end
+end
+
 -- What the session measured, as summary, text and exit code.
-local function conclude(plan, options, run)
+local function conclude(session, plan, options, run)
    run.plan, run.checks = plan, evaluate(plan, run.report)
-   run.config = config.describe(plan, options.description)
    run.judged = verdict.judge(run)
+   close_log(session, run)
    local built = summary.build(run)
    local result = {
       summary = built, text = report_table.render(built), exit_code = run.judged.exit_code,
@@ -112,20 +126,22 @@ local function play(session, plan, options, targets, view)
    if options.on_ready then options.on_ready(session:address()) end
    local outcome = session:run()
    view:clear()
-   local report = session:report()
-   return { outcome = outcome, report = report, undelivered = session:close(options.close_timeout) }
+   return { outcome = outcome, report = session:report(), undelivered = session:close_events(options.close_timeout) }
 end
 
 local function run_session(plan, options, endpoints)
    local targets = runner.build_targets(plan, endpoints)
    local view = progress.new { mode = options.progress }
-   local session = open_session(plan, options, view)
-   local ok, run = guarded(play, session, plan, options, targets, view)
-   if not ok then
-      session:close(0)
-      error(run, 0)
-   end
-   return run
+   local facts = summary.facts(plan, config.describe(plan, options.description))
+   local session = open_session(plan, options, view, facts)
+   local ok, result = guarded(function()
+      local run = play(session, plan, options, targets, view)
+      run.facts = facts
+      return conclude(session, plan, options, run)
+   end)
+   session:close(0)
+   if not ok then error(result, 0) end
+   return result
 end
 
 local function failure(e)
@@ -142,7 +158,7 @@ local function hook(plan, name, handle, ...)
 end
 
 --- Play a plan.
---- options: out (folder, exists), events, subscribers, subscribers_timeout, progress,
+--- options: out (folder, exists), log (path of the event log), events, subscribers, subscribers_timeout, progress,
 --- description (for config.json), on_ready(address), close_timeout.
 ---@param plan table
 ---@param options table
@@ -153,11 +169,11 @@ function runner.run(plan, options)
    local ok, message = hook(plan, "setup", handle)
    if not ok then return failure(message) end
 
-   local run
-   ok, run = xpcall(run_session, function(e)
+   local result
+   ok, result = xpcall(run_session, function(e)
       return type(e) == "table" and e or tostring(e)
    end, plan, options, endpoints)
-   local result = ok and conclude(plan, options, run) or failure(run)
+   if not ok then result = failure(result) end
    endpoints:stop()
 
    ok, message = hook(plan, "teardown", handle, result.summary)

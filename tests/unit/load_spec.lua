@@ -131,7 +131,7 @@ describe("perigee.load arguments", function()
    end)
 
    it("are refused for a load that does not exist", function()
-      support.contains("load: unknown name 'ramp' (burst, concurrency, constant, gaps, poisson, strategy)",
+      support.contains("load: unknown name 'ramp' (burst, concurrency, constant, gaps, poisson, replay, strategy)",
          support.refusal(function() return load.ramp end))
    end)
 end)

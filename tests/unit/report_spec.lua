@@ -18,8 +18,9 @@ end
 local function build(report, results, p)
    p = p or plan()
    return summary.build {
-      plan = p, report = { session_id = "ab", started_realtime_ns = 1700000000.123e9, phases = { report } },
-      checks = { steady = results or {} }, judged = { verdict = "ok", failures = {}, warnings = { "w" } }, config = config.describe(p),
+      facts = summary.facts(p, config.describe(p)),
+      report = { session_id = "ab", started_realtime_ns = 1700000000.123e9, phases = { report } },
+      checks = { steady = results or {} }, judged = { verdict = "ok", failures = {}, warnings = { "w" } },
    }
 end
 

@@ -9,6 +9,7 @@ local COMMANDS = {
    { "once", "send one request of a scenario and show all of it" },
    { "explain", "show the plan of a scenario, without traffic" },
    { "check", "load a scenario and resolve its options, without traffic" },
+   { "report", "rebuild the report of a run from its event log" },
    { "mock", "run the built-in inference endpoint" },
    { "events", "subscribe to the events of a run" },
    { "info", "show versions and the machine" },

@@ -18,6 +18,7 @@ local DEFINITIONS = {
    { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },
    { name = "subscribers", value = "N", type = "count", default = 0, help = "subscriptions to wait for before the first request" },
    { name = "subscribers-timeout", value = "S", type = "duration", default = 30, help = "how long to wait for them" },
+   { name = "log", value = "FILE", help = "event log (default DIR/events.plog); off writes none" },
    { name = "progress", value = "MODE", choices = progress.MODES, default = "auto", help = table.concat(progress.MODES, ", ") },
    { name = "quiet", help = "no progress and no summary on the terminal" },
    { name = "help", help = "show this text and the scenario's options" },
@@ -50,6 +51,7 @@ local function play(command, out, address)
    local values = command.values
    local result = runner.run(command.plan, {
       out = out,
+      log = values.log ~= "off" and (values.log or out .. "/events.plog") or nil,
       events = { address = address, framing = values.framing },
       subscribers = values.subscribers, subscribers_timeout = values.subscribers_timeout,
       progress = values.quiet and "none" or values.progress,

@@ -2,6 +2,7 @@
 --- against the clock; a closed one is a strategy, a coroutine that reacts.
 local closed = require "perigee.load.closed"
 local open = require "perigee.load.open"
+local replay = require "perigee.load.replay"
 local schema = require "perigee.schema"
 
 return schema.namespace("load", {
@@ -11,4 +12,5 @@ return schema.namespace("load", {
    poisson = open.poisson,
    burst = open.burst,
    gaps = open.gaps,
+   replay = replay,
 })

@@ -84,24 +84,36 @@ local function strings(list)
    return json.array(copy)
 end
 
+--- What is known of a run before it begins. Plain data: it is told as an event, so that a log can be reported.
+---@param plan table
+---@param config table  of report.config
+---@return table
+function summary.facts(plan, config)
+   return {
+      scenario = plan.name,
+      host = or_null(engine.host()),
+      versions = { perigee = engine.version, luajit = jit.version },
+      config = config,
+      dataset_sha256 = dataset_sha256(plan),
+      plan_checksum = null,
+   }
+end
+
 --- The whole of summary.json.
----@param run table  plan, report, checks (phase name -> results), judged (verdict.judge), config
+---@param run table  facts, report, checks (phase name -> results), judged (verdict.judge)
 ---@return table
 function summary.build(run)
-   local phases = {}
+   local phases, facts = {}, run.facts
    for i, report in ipairs(run.report.phases) do phases[i] = summary.phase(report, run.checks[report.name]) end
    return {
       schema_version = 1,
       verdict = run.judged.verdict,
       failures = strings(run.judged.failures), warnings = strings(run.judged.warnings),
-      scenario = run.plan.name,
+      scenario = facts.scenario,
       session_id = or_null(run.report.session_id),
       started_at = run.report.started_realtime_ns and summary.timestamp(run.report.started_realtime_ns) or null,
-      host = or_null(engine.host()),
-      versions = { perigee = engine.version, luajit = jit.version },
-      config = run.config,
-      dataset_sha256 = dataset_sha256(run.plan),
-      plan_checksum = null,
+      host = facts.host, versions = facts.versions, config = facts.config,
+      dataset_sha256 = facts.dataset_sha256, plan_checksum = facts.plan_checksum,
       phases = json.array(phases),
    }
 end

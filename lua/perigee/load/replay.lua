@@ -1,0 +1,44 @@
+--- The load of an earlier run, from its event log: the same bodies at the same intended times.
+local define = require "perigee.load.define"
+local engine = require "perigee.engine"
+local schema = require "perigee.schema"
+
+-- The phase of that name, or the first one of kind performance.
+local function choose(path, phases, name)
+   local names = {}
+   for _, p in ipairs(phases) do
+      names[#names + 1] = "'" .. p.name .. "'"
+      if name and p.name == name or not name and p.kind == "performance" then return p end
+   end
+   error(("load.replay: %s holds no %s; its phases are %s"):format(
+      path, name and ("phase '%s'"):format(name) or "performance phase", table.concat(names, ", ")), 0)
+end
+
+local function recorded(args)
+   local phases, message = engine.log_requests(args.path)
+   if not phases then error("load.replay: " .. message, 0) end
+   local requests = choose(args.path, phases, args.phase).requests
+   if not (requests[1] and requests[1].body) then
+      error(("load.replay: %s holds no bodies; record them with record_body = true"):format(args.path), 0)
+   end
+   table.sort(requests, function(a, b) return a.at < b.at end)
+   return requests
+end
+
+--- Send again what an earlier run sent in one phase, at the same intended times.
+---@param path string  its events.plog, written with record_body = true
+---@param opts? { phase?: string, max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+return define("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args)
+   local requests = recorded(args)
+   return {
+      schedule = function(i, t)
+         local following = requests[i + 1]
+         return following and math.max(0, following.at - t)
+      end,
+      content = function(i)
+         local r = requests[i]
+         if not r then return false end
+         return r.body, r.index, r.path, nil, r.tag, r.method
+      end,
+   }
+end)

@@ -1,0 +1,39 @@
+--- A run's summary from its event log alone: the same fold, the same functions, the same bytes.
+local engine = require "perigee.engine"
+local summary = require "perigee.report.summary"
+
+local json = engine.json
+local from_log = {}
+
+-- A run that was killed told nothing of its end.
+local function cut_short(log)
+   local failures = { log.ended and "the log ends before its run was judged" or "the log ends before its run did: it was killed" }
+   return { judged = { verdict = "failed", failures = failures, warnings = {} }, checks = {} }
+end
+
+local function damage(path, stats)
+   local problems = {}
+   local function add(...) problems[#problems + 1] = path .. ": " .. (...):format(select(2, ...)) end
+   if stats.torn_bytes > 0 then add("the last %d bytes are torn", stats.torn_bytes) end
+   if stats.damaged_bytes > 0 then add("%d bytes are damaged and were passed over", stats.damaged_bytes) end
+   if stats.damaged_records > 0 then add("%d records could not be read", stats.damaged_records) end
+   return problems
+end
+
+--- The summary of the run that wrote the log.
+---@param path string
+---@return table? summary  as of report.summary
+---@return string[]|string problems  what is wrong with the log; the message on failure
+---@return string? code
+function from_log.summary(path)
+   local log, message, code = engine.read_log(path)
+   if not log then return nil, message, code end
+   local facts = log.run_config and json.decode(log.run_config)
+   if not facts then return nil, path .. ": the log does not say which run it is of", "EPROTO" end
+   local outcome = log.run_outcome and json.decode(log.run_outcome) or cut_short(log)
+   local problems = damage(path, log.stats)
+   if not log.run_outcome then problems[#problems + 1] = path .. ": " .. outcome.judged.failures[1] end
+   return summary.build { facts = facts, report = log.report, checks = outcome.checks, judged = outcome.judged }, problems
+end
+
+return from_log

@@ -1,0 +1,135 @@
+local drive = require "drive"
+local engine = require "perigee_engine"
+
+local ECHO = [[
+   name = "logged",
+   target = perigee.target.openai_chat { url = "mock:" },
+   dataset = perigee.dataset.table { { prompt = "a b c" }, { prompt = "d" }, { prompt = "e f" } },
+]]
+
+--- `perigee report` of a run's log gives the run's own files again, byte by byte.
+local function assert_same_report(r)
+   local again = drive.tempdir()
+   local report = drive.perigee("report", r.dir .. "/events.plog", "--out", again)
+   assert.equal(0, report.code, report.err)
+   for _, name in ipairs { "summary.json", "summary.txt", "config.json" } do
+      assert.equal(drive.read(r.dir .. "/" .. name), drive.read(again .. "/" .. name), name)
+   end
+   assert.equal(drive.read(r.dir .. "/summary.txt"), report.out)
+end
+
+describe("the event log", function()
+   -- what kinds of runs there are: good, failing, checked, dropped, stopped
+   local cases = {
+      closed = { 0, "load = perigee.load.concurrency(4), requests = 50," },
+      open = { 0, "load = perigee.load.poisson(500), requests = 50," },
+      warmed = { 0, [[phases = { { "w", kind = "warmup", load = perigee.load.burst(5), drain = false },
+                                 { "a", load = perigee.load.concurrency(2), requests = 9 },
+                                 { "b", load = perigee.load.constant(300), requests = 9 } },]] },
+      failing = { 1, [[load = perigee.load.concurrency(2), requests = 9,
+                       target = perigee.target.openai_chat { url = "mock:", headers = { ["x-perigee-fault"] = "status=429" } },]] },
+      checked = { 3, [[load = perigee.load.concurrency(2), requests = 9,
+                       checks = { "latency.p50 < 1us", "completed >= 9", function() return true, "fine" end },]] },
+      dropping = { 0, [[load = perigee.load.burst(9, { max_inflight = 2, overload = "drop" }),]] },
+      stopped = { 0, [[load = perigee.load.concurrency(2), requests = 50,
+                       on = { complete = function(_, p) if p.completed > 5 then p:stop() end end },]] },
+      script_error = { 2, [[load = perigee.load.concurrency(2), requests = 50,
+                            on = { complete = function(r) if r.id > 5 then error "no" end end },]] },
+   }
+   for name, case in pairs(cases) do
+      it("rebuilds the report byte by byte: " .. name, function()
+         local r = drive.run("return perigee.scenario {" .. ECHO .. case[2] .. "}")
+         assert.equal(case[1], r.code, r.err)
+         assert_same_report(r)
+      end)
+   end
+
+   it("can be turned off, or written elsewhere", function()
+      local text = "return perigee.scenario {" .. ECHO .. "requests = 3 }"
+      local off = drive.run(text, "--log", "off")
+      assert.equal(0, off.code, off.err)
+      assert.is_nil(drive.read(off.dir .. "/events.plog"))
+      local path = drive.tempdir() .. "/x.plog"
+      local elsewhere = drive.run(text, "--log", path)
+      assert.equal(0, elsewhere.code, elsewhere.err)
+      assert.equal(0, drive.perigee("report", path).code)
+   end)
+
+   it("tells a run that was killed, and keeps what it had logged", function()
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, "return perigee.scenario {" .. ECHO ..
+         "load = perigee.load.constant(200), duration = '60s' }")
+      local r = drive.shell(table.concat({
+         "setsid " .. drive.command("run", file, "--out", dir .. "/out", "--progress", "none") .. " & run=$!",
+         -- killed once its log has grown
+         "for _ in $(seq 500); do",
+         "  [ $(stat -c %s " .. dir .. "/out/events.plog 2>/dev/null || echo 0) -gt 20000 ] && break; sleep 0.02; done",
+         "kill -9 $run; wait $run; exit 0",
+      }, "\n"))
+      assert.equal(0, r.code)
+      local report = drive.perigee("report", dir .. "/out/events.plog", "--json")
+      assert.equal(1, report.code)
+      assert.truthy(report.err:find("it was killed", 1, true), report.err)
+      local summary = assert(engine.json.decode(report.out))
+      assert.equal("failed", summary.verdict)
+      assert.equal("logged", summary.scenario)
+      assert.is_true(summary.phases[1].completed > 10)
+   end)
+
+   it("goes on without the log when its disk is full, and says what was lost", function()
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, "return perigee.scenario {" .. ECHO .. "load = perigee.load.concurrency(2), requests = 300 }")
+      local r = drive.perigee("run", file, "--out", dir .. "/out", "--log", "/dev/full", "--progress", "none")
+      assert.equal(1, r.code)
+      assert.truthy(r.err:find("/dev/full", 1, true), r.err)
+   end)
+
+   it("refuses what is no log", function()
+      local dir = drive.tempdir()
+      drive.write(dir .. "/x", ("not a log\n"):rep(20))
+      local cases_of = { [dir .. "/x"] = 1, [dir .. "/absent"] = 2 }
+      for path, code in pairs(cases_of) do
+         local r = drive.perigee("report", path)
+         assert.equal(code, r.code)
+         assert.truthy(r.err:find(path, 1, true), r.err)
+      end
+      assert.equal(2, drive.perigee("report").code)
+   end)
+
+   it("replays a phase: the same bodies at the same intended times", function()
+      local first = drive.run("return perigee.scenario {" .. ECHO .. [[
+         record_body = true,
+         order = perigee.order.random(),
+         phases = { { "w", kind = "warmup", requests = 3 }, { "steady", load = perigee.load.poisson(300), requests = 40 } },
+         request = function(sample, i)
+            local message = { role = "user", content = sample.prompt .. i }
+            return { body = { model = "m", messages = { message } }, tag = "t" .. i % 2 }
+         end,
+      }]])
+      assert.equal(0, first.code, first.err)
+      local again = drive.run(([[return perigee.scenario {
+         name = "again", target = perigee.target.openai_chat { url = "mock:" }, record_body = true,
+         load = perigee.load.replay("%s/events.plog") }]]):format(first.dir))
+      assert.equal(0, again.code, again.err)
+      local before = assert(engine.log_requests(first.dir .. "/events.plog"))[2].requests
+      local after = assert(engine.log_requests(again.dir .. "/events.plog"))[1].requests
+      assert.equal(40, #after)
+      local function by_time(a, b) return a.at < b.at end
+      table.sort(before, by_time)
+      table.sort(after, by_time)
+      for i = 1, 40 do
+         assert.equal(before[i].body, after[i].body)
+         assert.equal(before[i].tag, after[i].tag)
+         assert.near(before[i].at, after[i].at, 2e-9)
+      end
+   end)
+
+   it("needs bodies for a replay", function()
+      local first = drive.run("return perigee.scenario {" .. ECHO .. "requests = 3 }")
+      local again = drive.run(([[return perigee.scenario {
+         name = "again", target = perigee.target.openai_chat { url = "mock:" },
+         load = perigee.load.replay("%s/events.plog") }]]):format(first.dir))
+      assert.equal(2, again.code)
+      assert.truthy(again.err:find("record_body", 1, true), again.err)
+   end)
+end)
