@@ -17,8 +17,8 @@
 #define CUSTOM_TOPICS  64 /* names of custom events with a buffer of their own */
 #define CONTROL_ROOM   (64 * (size_t)1024)
 #define RETRY_NS       (5 * NS_PER_MS)
-#define SPARE_BLOCKS   64
-#define SPARE_MAX_SIZE ((size_t)1 << 20)
+#define SPARE_BLOCKS   32 /* with the next: at most 16 MiB of memory kept for reuse */
+#define SPARE_MAX_SIZE ((size_t)512 * 1024)
 #define ADDRESS_SIZE   512
 
 /* A block is the memory of one frame: this head, then the bytes of the frame. It
@@ -272,6 +272,18 @@ static size_t unwrap_single(struct batch *b)
 	return PAYLOAD_AT + size;
 }
 
+/* A frame that will wait must not hold much more memory than it is counted with. */
+static void shrink_buffer(struct buffer *b, size_t len)
+{
+	if (b->cap / 2 < len)
+		return;
+	char *data = realloc(b->data, len);
+	if (!data)
+		return; /* the larger one is as good */
+	b->data = data;
+	b->cap = len;
+}
+
 /* Make a frame of the batch, which is empty afterwards. */
 static int emit_batch(struct publisher *p, struct batch *b)
 {
@@ -284,6 +296,8 @@ static int emit_batch(struct publisher *p, struct batch *b)
 		msgpack_put_array32(b->data.data + PAYLOAD_AT,
 		                    b->records + (p->config.framing == FRAMING_TOPIC));
 
+	if (p->queue)
+		shrink_buffer(&b->data, len);
 	struct block *block = (struct block *)(void *)b->data.data;
 	*block = (struct block){ .owner = p,
 		                 .cap = b->data.cap,

@@ -115,9 +115,9 @@ describe("perigee events", function()
             local ffi = require "ffi"
             ffi.cdef "int getpid(void); int kill(int pid, int signal);"
             local engine = require "perigee_engine"
-            local r = engine.subscribe { connect = %q, on_event = function()
+            local r = engine.subscribe { connect = %q, idle_timeout = 20, on_event = function()
                ffi.C.kill(ffi.C.getpid(), %d)
-            end, idle_timeout = 30 }
+            end }
             os.exit(128 + r.signal)]]):format(address, signal))
          f:close()
          local pipe = assert(io.popen("luajit " .. script .. "; echo $?"))
