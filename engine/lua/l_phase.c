@@ -99,10 +99,11 @@ static int drive_resume(void *ctx, struct phase *p)
 		return RESUME_ALIVE;
 	if (rc == 0)
 		return RESUME_ENDED;
-	const char *text = lua_tostring(co, -1);
-	luaL_traceback(sp->script->L, co, text ? text : "error without a message", 0);
-	fail(sp, "strategy", lua_tostring(sp->script->L, -1));
-	lua_pop(sp->script->L, 1);
+	lua_State *L = sp->script->L;
+	lua_xmove(co, L, 1);
+	luaL_traceback(L, co, binding_error_text(L), 0);
+	fail(sp, "strategy", lua_tostring(L, -1));
+	lua_pop(L, 2);
 	return STATUS_ESCRIPT;
 }
 
