@@ -83,6 +83,17 @@ static int drive_schedule(void *ctx, struct phase *p, uint64_t *due, int n)
 
 /* ---- strategy ---- */
 
+/* A strategy ended with the error value on top of its stack. */
+static int strategy_failed(struct script_phase *sp)
+{
+	lua_State *L = sp->script->L, *co = sp->co;
+	lua_xmove(co, L, 1);
+	luaL_traceback(L, co, binding_error_text(L), 0);
+	fail(sp, "strategy", lua_tostring(L, -1));
+	lua_pop(L, 2);
+	return STATUS_ESCRIPT;
+}
+
 /* Resume the coroutine; it gets whether the phase still runs. */
 static int drive_resume(void *ctx, struct phase *p)
 {
@@ -95,16 +106,13 @@ static int drive_resume(void *ctx, struct phase *p)
 	} else { /* first time: function and its argument are on its stack */
 		rc = lua_resume(co, 1);
 	}
-	if (rc == LUA_YIELD)
-		return RESUME_ALIVE;
 	if (rc == 0)
 		return RESUME_ENDED;
-	lua_State *L = sp->script->L;
-	lua_xmove(co, L, 1);
-	luaL_traceback(L, co, binding_error_text(L), 0);
-	fail(sp, "strategy", lua_tostring(L, -1));
-	lua_pop(L, 2);
-	return STATUS_ESCRIPT;
+	if (rc == LUA_YIELD && (p->strategy_waits || p->strategy_wake_ns))
+		return RESUME_ALIVE;
+	if (rc == LUA_YIELD) /* nobody would resume it */
+		lua_pushliteral(co, "a strategy yields through p:sleep() and p:wait() only");
+	return strategy_failed(sp);
 }
 
 /* ---- content ---- */

@@ -158,6 +158,10 @@ describe("a function that returns something else than it should", function()
       { "load = load.strategy(function(p) p:sleep(-1) end)", "seconds must not be negative" },
       { "load = load.strategy(function(p) p:sleep(0/0) end)", "seconds must" },
       { "load = load.strategy(function(p) return p.inflght end)", "a phase has no field 'inflght'" },
+      { "load = load.strategy(function(p) coroutine.yield() end)",
+         "strategy: a strategy yields through p:sleep() and p:wait() only" },
+      { "load = load.strategy(function(p) p:wait() end)", "the strategy waits, but nothing is in flight" },
+      { "load = load.strategy(function(p) p:issue(1) p:wait() p:wait() end)", "the strategy waits, but nothing is in flight" },
       { "requests = 3, on = { complete = function(r) return r.latncy end }", "a result has no field 'latncy'" },
       { "requests = 3, on = { complete = function(r) keep[1] = r end, phase_end = function() print(keep[1].id) end }",
          "a result is valid during its handler only: use r:keep()" },
@@ -171,6 +175,12 @@ describe("a function that returns something else than it should", function()
          assert.truthy(r.err:find(row[2], 1, true), r.err)
       end)
    end
+
+   it("does not matter to a strategy that waits for the end of its phase", function()
+      local r = run "duration = '50ms', load = load.strategy(function(p) p:issue(1) while p:wait() do end end)"
+      assert.equal(0, r.code, r.err)
+      account.balance(r)
+   end)
 
    it("ends the run when request() never gives anything", function()
       local r = run "requests = 3, request = function() end"
