@@ -100,7 +100,7 @@ local function conclude(plan, options, run)
    local built = summary.build(run)
    local result = {
       summary = built, text = report_table.render(built), exit_code = run.judged.exit_code,
-      error = run.outcome.outcome == "script_error" and where.shorten(run.outcome.error) or nil, problems = {},
+      error = run.judged.script_error and where.shorten(run.judged.script_error), problems = {},
    }
    publish(result, options)
    return result

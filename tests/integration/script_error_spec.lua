@@ -84,6 +84,14 @@ describe("an error of the script", function()
       assert.is_nil(r.summary)
    end)
 
+   it("in a check function keeps the report", function()
+      local r = run "requests = 2, checks = { function(s) return s.latency_ms.p98.x end }"
+      ends_in_order(r)
+      assert.truthy(r.err:find("phase 'performance', check: [^\n]-scenario.lua:6: attempt to index field 'p98'"), r.err)
+      assert.truthy(r.err:find("\n   [^\n]-scenario.lua:6: in function"), r.err)
+      assert.is_false(r.summary.phases[1].checks[1].passed)
+   end)
+
    for _, row in ipairs {
       -- what is raised, what is told
       { "", "(error object is a nil)" },
