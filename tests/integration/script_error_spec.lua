@@ -84,6 +84,15 @@ describe("an error of the script", function()
       assert.is_nil(r.summary)
    end)
 
+   it("in teardown keeps the report", function()
+      local r = run("requests = 2, teardown = function() error 'boom' end", "--quiet")
+      ends_in_order(r)
+      assert.truthy(r.err:find("scenario.teardown: [^\n]-scenario.lua:6: boom\n"), r.err)
+      assert.equal(2, r.summary.phases[1].completed)
+      assert.equal(1, select(2, r.err:gsub("boom", "")), r.err)
+      assert.truthy(r.summary.failures[1]:find "scenario.teardown: [^\n]-scenario.lua:6: boom$")
+   end)
+
    it("in a check function keeps the report", function()
       local r = run "requests = 2, checks = { function(s) return s.latency_ms.p98.x end }"
       ends_in_order(r)
