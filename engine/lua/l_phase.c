@@ -355,6 +355,7 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 	sp->build = function_ref(L, t, "build");
 	sp->schedule = function_ref(L, t, "schedule");
 	sp->sample = function_ref(L, t, "sample");
+	sp->samples = binding_opt_number(L, t, "samples", HUGE_VAL);
 	if (sp->build == LUA_NOREF)
 		luaL_error(L, "build: a function expected, got nil");
 	lua_getfield(L, t, "strategy");
@@ -396,8 +397,11 @@ static int l_issue(lua_State *L)
 {
 	struct script_phase *sp = check(L);
 	double index = luaL_optnumber(L, 2, 0);
-	luaL_argcheck(L, lua_isnoneornil(L, 2) || (index >= 1 && index == floor(index)), 2,
-	              "a sample index (from 1) expected");
+	if (!lua_isnoneornil(L, 2) &&
+	    !(index >= 1 && index <= sp->samples && index == floor(index))) {
+		lua_pushfstring(L, "a sample index in 1..%f expected", sp->samples);
+		luaL_argerror(L, 2, lua_tostring(L, -1));
+	}
 	uint64_t id;
 	int err = session_want(sp->script->session, sp->phase, (int64_t)index - 1, &id);
 	if (err)
@@ -418,7 +422,7 @@ static int l_sleep(lua_State *L)
 {
 	struct script_phase *sp = check(L);
 	double s = luaL_checknumber(L, 2);
-	luaL_argcheck(L, s >= 0, 2, "seconds must not be negative");
+	luaL_argcheck(L, s >= 0, 2, "seconds (a number >= 0) expected");
 	check_in_strategy(L, sp, "sleep");
 	phase_strategy_sleep(sp->phase, session_now(sp->script->session) + clock_from_seconds(s));
 	return lua_yield(L, 0);

@@ -75,6 +75,8 @@ describe("a scenario with a mistake", function()
       { "target = target.openai_chat { url = 'mock:fault=reset=2' }", "--fault: KIND=P with P within 0..1" },
       { "target = target.openai_chat { url = 'mock:', api_key_env = 'PERIGEE_NO_SUCH' }", "PERIGEE_NO_SUCH" },
       { "dataset = { { prompt = 'x' } }, order = order.weighted { 1, 2 }", "order.weighted: 2 weights for 1 samples" },
+      { "dataset = { 'a', 'b' }, order = { 1, 9 }", "order.list: there is no sample 9, the dataset has 2" },
+      { "dataset = { 'a', 'b' }, order = order.single(3)", "order.single: there is no sample 3, the dataset has 2" },
    } do
       it("is refused: " .. row[1], function() refuses(run(("return scenario { %s }"):format(row[1])), 2, row[2]) end)
    end

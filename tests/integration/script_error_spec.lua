@@ -154,26 +154,31 @@ end)
 
 describe("a function that returns something else than it should", function()
    for _, row in ipairs {
-      { "load = load.gaps(function() return 'soon' end)", "load.gaps: the delay function returned 'soon' for arrival 1" },
-      { "load = load.gaps(function() return -1 end)", "load.gaps: the delay function returned -1 for arrival 1" },
+      { "load = load.gaps(function() return 'soon' end)", "scenario.lua:6: load.gaps: the delay function returned 'soon' for arrival 1" },
+      { "load = load.gaps(function() return -1 end)", "scenario.lua:6: load.gaps: the delay function returned -1 for arrival 1" },
       { "load = load.gaps(function() return 0/0 end)", "for arrival 1; seconds >= 0 or nil expected" },
-      { "load = load.gaps(function() return 1/0 end)", "load.gaps: the delay function returned inf for arrival 1" },
-      { "load = load.gaps(function() return {} end)", "load.gaps: the delay function returned a table for arrival 1" },
-      { "requests = 3, order = function() return 7 end", "order.custom: request 1 asks for sample 7; a whole number in 1..2 expected" },
+      { "load = load.gaps(function() return 1/0 end)", "scenario.lua:6: load.gaps: the delay function returned inf for arrival 1" },
+      { "load = load.gaps(function() return {} end)", "scenario.lua:6: load.gaps: the delay function returned a table for arrival 1" },
+      { "requests = 3, order = function() return 7 end",
+         "scenario.lua:6: order.custom: request 1 asks for sample 7; a whole number in 1..2 expected" },
       { "requests = 3, order = function() return 0 end", "asks for sample 0" },
       { "requests = 3, order = function() return 1.5 end", "asks for sample 1.5" },
       { "requests = 3, order = function() return 'a' end", "asks for sample 'a'" },
-      { "requests = 3, order = { 1, 9 }", "order.list: request 2 asks for sample 9" },
-      { "requests = 3, request = function() return 5 end", "request: a string, a table or nil expected, got 5" },
-      { "requests = 3, request = function() return { pth = '/x' } end", "request: unknown field 'pth', did you mean 'path'?" },
-      { "requests = 3, request = function() return { path = 'x' } end", "request: path: a path that begins with '/' expected" },
-      { "requests = 3, request = function() return { body = 5 } end", "request: body: a string or a table expected, got 5" },
-      { "requests = 3, request = function() return { body = { print } } end", "function" },
-      { "requests = 3, request = function() return { headers = { a = 'b\\n' } } end", "request: headers: " },
-      { "load = load.strategy(function(p) p:issue(3) p:wait() end)", "p:issue(3): a sample index in 1..2 expected" },
-      { "load = load.strategy(function(p) p:issue('x') end)", "issue" },
-      { "load = load.strategy(function(p) p:sleep(-1) end)", "seconds must not be negative" },
-      { "load = load.strategy(function(p) p:sleep(0/0) end)", "seconds must" },
+      { "requests = 3, request = function() return 5 end", "scenario.lua:6: request: a string, a table or nil expected, got 5" },
+      { "requests = 3, request = function() return { pth = '/x' } end",
+         "scenario.lua:6: request: unknown field 'pth', did you mean 'path'?" },
+      { "requests = 3, request = function() return { path = 'x' } end",
+         "scenario.lua:6: request: path: a path that begins with '/' expected" },
+      { "requests = 3, request = function() return { body = 5 } end",
+         "scenario.lua:6: request: body: a string or a table expected, got 5" },
+      { "requests = 3, request = function() return { body = { print } } end",
+         "scenario.lua:6: request: body: cannot write a value of type function" },
+      { "requests = 3, request = function() return { headers = { a = 'b\\n' } } end", "scenario.lua:6: request: headers: " },
+      { "load = load.strategy(function(p) p:issue(3) p:wait() end)",
+         "scenario.lua:6: bad argument #1 to 'issue' (a sample index in 1..2 expected)" },
+      { "load = load.strategy(function(p) p:issue('x') end)", "scenario.lua:6: bad argument #1 to 'issue' (number expected, got string)" },
+      { "load = load.strategy(function(p) p:sleep(-1) end)", "seconds (a number >= 0) expected" },
+      { "load = load.strategy(function(p) p:sleep(0/0) end)", "seconds (a number >= 0) expected" },
       { "load = load.strategy(function(p) return p.inflght end)", "a phase has no field 'inflght'" },
       { "load = load.strategy(function(p) coroutine.yield() end)",
          "strategy: a strategy yields through p:sleep() and p:wait() only" },
@@ -184,12 +189,14 @@ describe("a function that returns something else than it should", function()
          "a result is valid during its handler only: use r:keep()" },
       { "requests = 3, on = { complete = function(r) r.id = 5 end }", "scenario.lua:6: attempt to index local 'r'" },
       { "requests = 3, on = { complete = function(r, p) p:wait() end }", "p:wait() belongs in the phase's own strategy" },
-      { "requests = 3, on = { complete = function(r, p) p:issue(9) end }", "p:issue(9): a sample index in 1..2 expected" },
+      { "requests = 3, on = { complete = function(r, p) p:issue(9) end }",
+         "scenario.lua:6: bad argument #1 to 'issue' (a sample index in 1..2 expected)" },
    } do
       it("ends the run: " .. row[1], function()
          local r = run(row[1])
          ends_in_order(r)
          assert.truthy(r.err:find(row[2], 1, true), r.err)
+         assert.is_nil(r.err:find("lua/perigee/", 1, true), r.err)
       end)
    end
 

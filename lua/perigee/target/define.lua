@@ -3,6 +3,7 @@ local engine = require "perigee.engine"
 local opt = require "perigee.opt"
 local schema = require "perigee.schema"
 local spec = require "perigee.spec"
+local where = require "perigee.where"
 
 local define = {}
 
@@ -126,19 +127,27 @@ local function cached(encode)
    end
 end
 
+-- A body as text; a table is written as JSON.
+local function json_text(body, place)
+   if type(body) ~= "table" then return body end
+   local ok, text = pcall(engine.json.encode, body)
+   if not ok then where.fail("request: body: " .. text, place) end
+   return text
+end
+
 -- encode(sample, text, index) -> body, where text is what the hook gave instead of the sample's own.
 local function builder(encode, request)
    if not request then return cached(encode) end
+   local place = where.of(request)
    return function(sample, index)
       local asked = request(sample, index)
       if asked == nil then return nil end
       if type(asked) == "string" then return encode(sample, asked, index), nil, nil, nil, nil, asked end
       if type(asked) ~= "table" then
-         error("request: a string, a table or nil expected, got " .. schema.show(asked), 0)
+         where.fail("request: a string, a table or nil expected, got " .. schema.show(asked), place)
       end
-      local r = schema.check("request", REQUEST_FIELDS, asked)
-      local body = r.body
-      if type(body) == "table" then body = engine.json.encode(body) end
+      local r = schema.check("request", REQUEST_FIELDS, asked, place)
+      local body = json_text(r.body, place)
       return body or encode(sample, nil, index), r.path, r.headers and define.header_list(r.headers), r.tag, r.method, body
    end
 end
