@@ -7,15 +7,23 @@ local where = require "perigee.where"
 
 local define = {}
 
+-- A token of HTTP: what a header's name and a method are made of.
+local TOKEN = "^[%w!#$%%&'*+.^_`|~-]+$"
+
 local function header_value(v)
-   return (type(v) == "string" or type(v) == "number") and not tostring(v):find("[\r\n%z]")
+   return (type(v) == "string" or type(v) == "number") and not tostring(v):gsub("\t", ""):find("%c")
+end
+
+local function method(v)
+   if type(v) == "string" and v:find(TOKEN) then return true, v end
+   return false, "the name of a method"
 end
 
 local function headers(v)
-   local words = "a table of header names = values (no line breaks)"
+   local words = "a table of header names = values (no line breaks or control characters)"
    if type(v) ~= "table" or getmetatable(v) then return false, words end
    for name, value in pairs(v) do
-      local good_name = type(name) == "string" and name:find("^[%w!#$%%&'*+.^_`|~-]+$")
+      local good_name = type(name) == "string" and name:find(TOKEN)
       if not good_name or not (header_value(value) or opt.is(value)) then return false, words end
    end
    return true, v
@@ -27,8 +35,8 @@ local function url(v)
 end
 
 local function path(v)
-   if type(v) == "string" and v:sub(1, 1) == "/" and not v:find("[%s%c]") then return true, v end
-   return false, "a path that begins with '/'"
+   if type(v) == "string" and v:sub(1, 1) == "/" and not v:find("[%s%c#]") then return true, v end
+   return false, "a path that begins with '/', without spaces or '#'"
 end
 
 define.path = path
@@ -93,7 +101,7 @@ local function client(args, def, context)
       urls[i] = join(address(text, context), args, def.default_path)
    end
    local key = api_key(args)
-   if key and not header_value(key) then error("target: the api key holds a line break", 0) end
+   if key and not header_value(key) then error("target: the api key holds a line break or a control character", 0) end
    return {
       urls = urls,
       unix_socket = args.unix_socket,
@@ -112,7 +120,7 @@ local function client(args, def, context)
 end
 
 local REQUEST_FIELDS = { path = path, headers = headers, body = schema.either(schema.string, schema.table),
-   tag = schema.text, method = schema.text }
+   tag = schema.text, method = method }
 
 -- Without a hook a sample's body never changes: encode it once.
 local function cached(encode)
