@@ -709,11 +709,11 @@ static enum failure connect_failure(int err)
 	}
 }
 
-static enum failure os_failure(const struct slot *s)
+static int os_errno(const struct slot *s)
 {
 	long err = 0;
 	curl_easy_getinfo(s->easy, CURLINFO_OS_ERRNO, &err);
-	return connect_failure(s->socket_errno ? s->socket_errno : (int)err);
+	return s->socket_errno ? s->socket_errno : (int)err;
 }
 
 static enum failure classify(const struct slot *s)
@@ -726,7 +726,7 @@ static enum failure classify(const struct slot *s)
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return FAILURE_DNS;
 	case CURLE_COULDNT_CONNECT:
-		return os_failure(s);
+		return connect_failure(os_errno(s));
 	case CURLE_OPERATION_TIMEDOUT: /* the only time limit that curl is given */
 		return FAILURE_CONNECT_TIMEOUT;
 	case CURLE_SSL_CONNECT_ERROR:
@@ -766,6 +766,17 @@ static void stamp_sent(const struct slot *s)
 		r->sent_ns = r->first_byte_ns;
 }
 
+/* curl names the host and port of the url, which say nothing about a unix socket. */
+static void describe(const struct slot *s, char *text, size_t size)
+{
+	const char *path = s->owner->base.unix_socket;
+	int err = os_errno(s);
+	if (path && err && s->result == CURLE_COULDNT_CONNECT)
+		snprintf(text, size, "%s: %s", path, strerror(err));
+	else
+		snprintf(text, size, "%s", s->error[0] ? s->error : curl_easy_strerror(s->result));
+}
+
 /* Recycle the slot first: done may want one at once. */
 static void end_slot(struct slot *s)
 {
@@ -779,8 +790,7 @@ static void end_slot(struct slot *s)
 	char text[CURL_ERROR_SIZE] = "";
 	enum failure why = classify(s);
 	if (why)
-		snprintf(text, sizeof(text), "%s",
-		         s->error[0] ? s->error : curl_easy_strerror(s->result));
+		describe(s, text, sizeof(text));
 	uint64_t ended_ns = s->ended_ns;
 	stamp_sent(s);
 	detach(s);

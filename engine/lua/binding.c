@@ -56,16 +56,29 @@ int binding_failure(lua_State *L, int status, const char *text)
 	return 3;
 }
 
+static int call_tostring(lua_State *L)
+{
+	return luaL_callmeta(L, 1, "__tostring") ? 1 : 0;
+}
+
+const char *binding_error_text(lua_State *L)
+{
+	if (lua_isstring(L, -1))
+		return lua_tostring(L, -1);
+	const char *type = luaL_typename(L, -1);
+	lua_pushcfunction(L, call_tostring); /* the script's: it may raise, or give no text */
+	lua_insert(L, -2);
+	if (lua_pcall(L, 1, 1, 0) || !lua_isstring(L, -1)) {
+		lua_pop(L, 1);
+		lua_pushfstring(L, "(error object is a %s)", type);
+	}
+	return lua_tostring(L, -1);
+}
+
 static int traceback(lua_State *L)
 {
-	const char *text = lua_tostring(L, 1);
-	if (!text) {
-		if (luaL_callmeta(L, 1, "__tostring"))
-			text = lua_tostring(L, -1);
-		if (!text)
-			text = lua_pushfstring(L, "(error object is a %s)", luaL_typename(L, 1));
-	}
-	luaL_traceback(L, L, text, 1);
+	lua_settop(L, 1);
+	luaL_traceback(L, L, binding_error_text(L), 1);
 	return 1;
 }
 

@@ -36,6 +36,10 @@ void *binding_check(lua_State *L, int arg, const char *name);
 /* Push nil, message, code. Returns 3. */
 int binding_failure(lua_State *L, int status, const char *text);
 
+/* Replace the error value on top of the stack, which may be anything, with its text.
+ * Never raises. The text lives as long as it stays there. */
+const char *binding_error_text(lua_State *L);
+
 /* Call the function below nargs arguments on the stack, as lua_pcall does, with
  * a traceback. On an error the stack is as before the function was pushed and
  * *e holds the message with file, line and traceback. Returns 0 or STATUS_ESCRIPT. */

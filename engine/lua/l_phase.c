@@ -83,6 +83,17 @@ static int drive_schedule(void *ctx, struct phase *p, uint64_t *due, int n)
 
 /* ---- strategy ---- */
 
+/* A strategy ended with the error value on top of its stack. */
+static int strategy_failed(struct script_phase *sp)
+{
+	lua_State *L = sp->script->L, *co = sp->co;
+	lua_xmove(co, L, 1);
+	luaL_traceback(L, co, binding_error_text(L), 0);
+	fail(sp, "strategy", lua_tostring(L, -1));
+	lua_pop(L, 2);
+	return STATUS_ESCRIPT;
+}
+
 /* Resume the coroutine; it gets whether the phase still runs. */
 static int drive_resume(void *ctx, struct phase *p)
 {
@@ -95,15 +106,13 @@ static int drive_resume(void *ctx, struct phase *p)
 	} else { /* first time: function and its argument are on its stack */
 		rc = lua_resume(co, 1);
 	}
-	if (rc == LUA_YIELD)
-		return RESUME_ALIVE;
 	if (rc == 0)
 		return RESUME_ENDED;
-	const char *text = lua_tostring(co, -1);
-	luaL_traceback(sp->script->L, co, text ? text : "error without a message", 0);
-	fail(sp, "strategy", lua_tostring(sp->script->L, -1));
-	lua_pop(sp->script->L, 1);
-	return STATUS_ESCRIPT;
+	if (rc == LUA_YIELD && (p->strategy_waits || p->strategy_wake_ns))
+		return RESUME_ALIVE;
+	if (rc == LUA_YIELD) /* nobody would resume it */
+		lua_pushliteral(co, "a strategy yields through p:sleep() and p:wait() only");
+	return strategy_failed(sp);
 }
 
 /* ---- content ---- */
@@ -346,6 +355,7 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 	sp->build = function_ref(L, t, "build");
 	sp->schedule = function_ref(L, t, "schedule");
 	sp->sample = function_ref(L, t, "sample");
+	sp->samples = binding_opt_number(L, t, "samples", HUGE_VAL);
 	if (sp->build == LUA_NOREF)
 		luaL_error(L, "build: a function expected, got nil");
 	lua_getfield(L, t, "strategy");
@@ -387,8 +397,11 @@ static int l_issue(lua_State *L)
 {
 	struct script_phase *sp = check(L);
 	double index = luaL_optnumber(L, 2, 0);
-	luaL_argcheck(L, lua_isnoneornil(L, 2) || (index >= 1 && index == floor(index)), 2,
-	              "a sample index (from 1) expected");
+	if (!lua_isnoneornil(L, 2) &&
+	    !(index >= 1 && index <= sp->samples && index == floor(index))) {
+		lua_pushfstring(L, "a sample index in 1..%f expected", sp->samples);
+		luaL_argerror(L, 2, lua_tostring(L, -1));
+	}
 	uint64_t id;
 	int err = session_want(sp->script->session, sp->phase, (int64_t)index - 1, &id);
 	if (err)
@@ -409,7 +422,7 @@ static int l_sleep(lua_State *L)
 {
 	struct script_phase *sp = check(L);
 	double s = luaL_checknumber(L, 2);
-	luaL_argcheck(L, s >= 0, 2, "seconds must not be negative");
+	luaL_argcheck(L, s >= 0, 2, "seconds (a number >= 0) expected");
 	check_in_strategy(L, sp, "sleep");
 	phase_strategy_sleep(sp->phase, session_now(sp->script->session) + clock_from_seconds(s));
 	return lua_yield(L, 0);

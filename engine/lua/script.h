@@ -47,6 +47,7 @@ struct script_phase {
 	struct driver driver;
 	int schedule, build; /* references to functions; LUA_NOREF: absent */
 	int sample;          /* likewise: index -> sample */
+	double samples;      /* how many there are: p:issue() takes 1 to this */
 	int thread;          /* reference to the strategy's coroutine */
 	lua_State *co;
 	int hooks[HOOK_COUNT];

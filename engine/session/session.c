@@ -516,6 +516,22 @@ static void end_strategy(struct session *s, struct phase *p)
 		phase_request_stop(p, PHASE_STOP_SCHEDULE, loop_now(s->loop));
 }
 
+/* A strategy that waits while nothing is in flight, and no rule that ends the phase. */
+static void end_deadlock(struct session *s, struct phase *p)
+{
+	uint64_t now = loop_now(s->loop);
+	if (p->state != PHASE_RUNNING || s->inflight || p->want_count)
+		return;
+	if (phase_strategy_ready(p, now) || phase_next_wake(p, now) != UINT64_MAX)
+		return;
+	struct error e;
+	error_set(&e, STATUS_ESCRIPT,
+	          "phase '%s': the strategy waits, but nothing is in flight and no duration ends "
+	          "the phase",
+	          p->name);
+	session_fail(s, &e);
+}
+
 /* ---- phases ---- */
 
 static void start_phase(struct session *s, struct phase *p)
@@ -560,6 +576,7 @@ static void run_phase(struct session *s, struct phase *p)
 		budget = issue_schedule(s, p, budget);
 	end_strategy(s, p);
 	may_issue(s, p); /* the rules may hold although nothing is due */
+	end_deadlock(s, p);
 	if (p->state == PHASE_DRAINING) {
 		run_strategy(s, p);
 		drain_phase(s, p);

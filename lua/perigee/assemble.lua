@@ -8,21 +8,14 @@ local assemble = {}
 -- A phase without a dataset has one sample that is empty: the hook or the target brings the content.
 local NO_SAMPLES = { {} }
 
-local function in_range(index, n)
-   if type(index) == "number" and index == math.floor(index) and index >= 1 and index <= n then return index end
-   error(("p:issue(%s): a sample index in 1..%d expected"):format(tostring(index), n), 0)
-end
-
 -- build(i, index): what the engine sends next. Skips are nil, the end is false.
 local function builder(samples, following, make, record_text)
-   local n, drawn = #samples, 0
+   local drawn = 0
    return function(_, index)
       if index == nil then
          drawn = drawn + 1
          index = following(drawn)
          if index == nil then return false end
-      else
-         in_range(index, n)
       end
       local sample = samples[index]
       local body, path, headers, tag, method, prompt = make(sample, index)
@@ -49,7 +42,7 @@ function assemble.phase(p, seed, target)
    local keep = wants_text(p)
    return {
       name = p.name, kind = p.kind, client = target.client,
-      sample = function(index) return samples[index] end,
+      samples = #samples, sample = function(index) return samples[index] end,
       schedule = built.schedule, strategy = built.strategy,
       build = built.content or builder(samples, following, target.build(p.request), p.record_text),
       max_inflight = p.load.args.max_inflight, overload = p.load.args.overload,

@@ -136,10 +136,12 @@ end
 -- A user's function(summary of the phase) -> boolean [, message].
 local function compile_function(fn)
    return function(_, summary)
+      local trace
       local ok, passed, message = xpcall(function() return fn(summary) end, function(e)
+         trace = where.traceback(2)
          return tostring(e)
       end)
-      if not ok then return false, "error: " .. passed, true end
+      if not ok then return false, "error: " .. passed, passed .. "\n" .. (trace or "") end
       return passed and true or false, message ~= nil and tostring(message) or nil
    end
 end
@@ -148,7 +150,7 @@ end
 ---@param list? (string|function)[]
 ---@param at string       e.g. "scenario.checks"
 ---@param place? string   "file:line"
----@return table[]        of { text, test(report, summary) -> passed, detail, is_script_error }
+---@return table[]        of { text, test(report, summary) -> passed, detail, script_error }
 function checks.compile(list, at, place)
    if list == nil then return {} end
    if type(list) ~= "table" or getmetatable(list) then where.fail(at .. ": a list of checks expected, got " .. type(list), place) end
@@ -169,7 +171,8 @@ function checks.compile(list, at, place)
    return compiled
 end
 
---- Evaluate: a list of { check =, passed =, detail = }.
+--- Evaluate: a list of { check =, passed =, detail =, script_error = }; the last is the
+--- message of an error with its traceback.
 ---@param compiled table[]
 ---@param report table   the engine's report of the phase
 ---@param summary table  the same phase as it stands in summary.json

@@ -57,9 +57,10 @@ local function start(url)
    local line = process:read_line(START_TIMEOUT)
    local address = line and line:match("^listening on (http://%S+)")
    if address then return { process = process, address = address } end
-   process:stop(0)
+   -- It has told why on standard error; status 2 means that the url is at fault.
+   local refused = process:stop(line and 0 or STOP_TIMEOUT) == 2
    local said = line and ": " .. line or ""
-   error({ message = ("the built-in endpoint for '%s' did not start%s"):format(url, said), code = "EIO" }, 0)
+   error({ message = ("the built-in endpoint for '%s' did not start%s"):format(url, said), code = refused and "EINVAL" or "EIO" }, 0)
 end
 
 --- The address of the endpoint for this url, started on first use. Raises { message, code } when that fails.

@@ -1,6 +1,7 @@
 --- Sample orders: which sample comes next. Nothing here knows about time.
 local schema = require "perigee.schema"
 local spec = require "perigee.spec"
+local where = require "perigee.where"
 
 -- Each kind's build(args, { n =, rng = }) returns next(i) -> index | nil for request i.
 local function kind(name, positional, fields, build)
@@ -61,9 +62,14 @@ orders.random = kind("random", {}, {}, function(_, context)
    return function() return rng:int(1, n) end
 end)
 
+local function in_dataset(kind_name, index, n)
+   if index > n then error(("order.%s: there is no sample %d, the dataset has %d"):format(kind_name, index, n), 0) end
+end
+
 --- Always the same sample.
 ---@param index integer
-orders.single = kind("single", { "index" }, { index = schema.required(schema.count) }, function(args)
+orders.single = kind("single", { "index" }, { index = schema.required(schema.count) }, function(args, context)
+   in_dataset("single", args.index, context.n)
    return function() return args.index end
 end)
 
@@ -71,7 +77,10 @@ end)
 ---@param indices integer[]
 orders.list = kind("list", { "indices" }, {
    indices = schema.required(schema.list(schema.count, "a list of indices (whole numbers >= 1)")),
-}, function(args) return cycle(args.indices) end)
+}, function(args, context)
+   for _, index in ipairs(args.indices) do in_dataset("list", index, context.n) end
+   return cycle(args.indices)
+end)
 
 --- fn(i, n, rng) -> index of request i, nil to end; a plain function means the same.
 ---@param fn fun(i: integer, n: integer, rng: table): integer?
@@ -131,8 +140,8 @@ function internal.iterator(s, n, rng)
       local index = following(i)
       if index == nil then return nil end
       if type(index) ~= "number" or index ~= math.floor(index) or index < 1 or index > n then
-         error(("order.%s: request %d asks for sample %s; a whole number in 1..%d expected"):format(
-            s.kind, i, schema.show(index), n), 0)
+         where.fail(("order.%s: request %d asks for sample %s; a whole number in 1..%d expected"):format(
+            s.kind, i, schema.show(index), n), s.args.fn and where.of(s.args.fn) or s.place)
       end
       return index
    end

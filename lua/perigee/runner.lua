@@ -114,7 +114,7 @@ local function conclude(session, plan, options, run)
    local built = summary.build(run)
    local result = {
       summary = built, text = report_table.render(built), exit_code = run.judged.exit_code,
-      error = run.outcome.outcome == "script_error" and where.shorten(run.outcome.error) or nil, problems = {},
+      error = run.judged.script_error and where.shorten(run.judged.script_error), problems = {},
    }
    publish(result, options)
    return result
@@ -150,6 +150,18 @@ local function failure(e)
    return { exit_code = is_usage and verdict.EXIT.usage or verdict.EXIT.failed, error = e.message, problems = {} }
 end
 
+-- The report is written already, so that teardown can read it: its error is added.
+local function fail_afterwards(result, options, message)
+   result.problems[#result.problems + 1] = message
+   result.exit_code = verdict.EXIT.usage
+   local written = result.summary
+   if not written then return end
+   written.verdict = "failed"
+   table.insert(written.failures, (message:match("^[^\n]*")))
+   result.text = report_table.render(written)
+   publish(result, options)
+end
+
 -- setup and teardown get a table that says what is run, and may leave things in it.
 local function hook(plan, name, handle, ...)
    if not plan[name] then return true end
@@ -177,10 +189,7 @@ function runner.run(plan, options)
    endpoints:stop()
 
    ok, message = hook(plan, "teardown", handle, result.summary)
-   if not ok then
-      result.problems[#result.problems + 1] = message
-      result.exit_code = verdict.EXIT.usage
-   end
+   if not ok then fail_afterwards(result, options, message) end
    return result
 end
 

@@ -52,12 +52,17 @@ local function judge_phases(run, failures, warnings)
    return late
 end
 
-local function judge_checks(results)
-   local failed, broken = false, false
-   for _, list in pairs(results) do
-      for _, result in ipairs(list) do
+-- Has one failed? And the first error of a check function, with its traceback.
+local function judge_checks(run, failures)
+   local failed, broken = false, nil
+   for _, report in ipairs(run.report.phases) do
+      for _, result in ipairs(run.checks[report.name] or {}) do
          failed = failed or not result.passed
-         broken = broken or result.script_error
+         if result.script_error then
+            local text = ("phase '%s', check: %s"):format(report.name, result.script_error)
+            failures[#failures + 1] = text:match("^[^\n]*")
+            broken = broken or text
+         end
       end
    end
    return failed, broken
@@ -66,7 +71,7 @@ end
 --- run: plan, outcome (of session:run), report, checks (phase name -> results),
 --- undelivered (event records, at the close of the session).
 ---@param run table
----@return { verdict: string, exit_code: integer, failures: string[], warnings: string[] }
+---@return { verdict: string, exit_code: integer, failures: string[], warnings: string[], script_error: string? }
 function verdict.judge(run)
    local failures, warnings, outcome = {}, {}, run.outcome
    for _, text in ipairs(outcome.problems or {}) do failures[#failures + 1] = text end
@@ -75,10 +80,11 @@ function verdict.judge(run)
       failures[#failures + 1] = ("%d event records did not reach their subscribers"):format(run.undelivered)
    end
    local late = judge_phases(run, failures, warnings)
-   local check_failed, check_broken = judge_checks(run.checks)
+   local check_failed, check_error = judge_checks(run, failures)
    local result = { failures = failures, warnings = warnings }
+   result.script_error = outcome.outcome == "script_error" and outcome.error or check_error
 
-   if outcome.outcome == "script_error" or check_broken then
+   if outcome.outcome == "script_error" or check_error then
       result.verdict, result.exit_code = "failed", verdict.EXIT.usage
    elseif outcome.outcome == "interrupted" then
       result.verdict, result.exit_code = "interrupted", 128 + (outcome.signal or 2)

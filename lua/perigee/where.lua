@@ -29,6 +29,15 @@ function where.caller()
    end
 end
 
+--- Where a function of the user's begins: "file:line", or nil.
+---@param fn function
+---@return string? place
+function where.of(fn)
+   local info = debug.getinfo(fn, "S")
+   if info.source:sub(1, 1) ~= "@" or is_below(info.source, HOME) then return nil end
+   return info.source:sub(2) .. ":" .. info.linedefined
+end
+
 --- Raise message as an error of the user's file.
 ---@param message string
 ---@param place? string  where it was said, when that is not on the stack any more
@@ -51,8 +60,17 @@ function where.traceback(level)
    return table.concat(lines, "\n")
 end
 
+-- Does a "file:line: " outside the library stand in the text?
+local function names_place(text)
+   for path in text:gmatch "(%S+):%d+: " do
+      if not is_below("@" .. path, HOME) then return true end
+   end
+   return false
+end
+
 --- A message with a traceback, without the traceback's lines that are not the user's.
---- As it is when none would be left: then the fault is not the user's either.
+--- When none would be left, the message alone if it names a place of the user's, else
+--- as it is: then the fault is not the user's either.
 ---@param text string
 ---@return string
 function where.shorten(text)
@@ -64,7 +82,7 @@ function where.shorten(text)
       local ours = not path or is_below("@" .. path, HOME) or path:find("/perigee$")
       if not ours then lines[#lines + 1] = "   " .. line:match("^%s*(.*)$") end
    end
-   if #lines == 0 then return text end
+   if #lines == 0 then return names_place(head) and head or text end
    return head .. "\n" .. table.concat(lines, "\n")
 end
 

@@ -84,7 +84,7 @@ describe("perigee.checks functions", function()
 
    it("that raise are script errors", function()
       local result = checks.evaluate(checks.compile({ function() error "oops" end }, "x"), report, {})[1]
-      assert.is_true(result.script_error)
+      assert.matches("checks_spec.lua:%d+: [^\n]+\n   .-checks_spec.lua:%d+: in function", result.script_error)
       assert.is_false(result.passed)
       support.contains("oops", result.detail)
    end)

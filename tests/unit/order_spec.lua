@@ -78,8 +78,8 @@ describe("perigee.order", function()
       for _, value in ipairs { 0, 4, 1.5, "1", -1 } do
          support.contains("order.custom: request 1 asks for sample", support.refusal(take, order.custom(function() return value end), 3, 1))
       end
-      support.contains("order.single: request 1 asks for sample 9; a whole number in 1..3 expected",
-         support.refusal(take, order.single(9), 3, 1))
+      support.contains("order.single: there is no sample 9, the dataset has 3", support.refusal(take, order.single(9), 3, 1))
+      support.contains("order.list: there is no sample 4, the dataset has 3", support.refusal(take, order.list { 3, 4 }, 3, 1))
    end)
 
    it("refuses arguments with the reason", function()

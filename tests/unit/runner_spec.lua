@@ -32,7 +32,7 @@ describe("perigee.runner", function()
 
    it("fails when the built-in endpoint does not start", function()
       local result = runner.run(plan { target = perigee.target.http { url = "mock:no-such-option=1" } }, { progress = "none" })
-      assert.equal(1, result.exit_code)
+      assert.equal(2, result.exit_code)
       support.contains("the built-in endpoint for 'mock:no-such-option=1' did not start", result.error)
    end)
 

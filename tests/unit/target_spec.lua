@@ -138,9 +138,9 @@ describe("a request function", function()
          { 5, "request: a string, a table or nil expected, got 5" },
          { false, "request: a string, a table or nil expected, got false" },
          { { bdy = "x" }, "request: unknown field 'bdy', did you mean 'body'?" },
-         { { path = "nope" }, "request: path: a path that begins with '/' expected" },
+         { { path = "nope" }, "request: path: a path that begins with '/', without spaces or '#' expected" },
          { { headers = { ["a b"] = "x" } }, "request: headers: a table of header names" },
-         { { headers = { a = "x\r\nEvil: 1" } }, "no line breaks" },
+         { { headers = { a = "x\r\nEvil: 1" } }, "no line breaks or control characters" },
          { { body = 5 }, "request: body: a string or a table expected, got 5" },
       }
       for _, row in ipairs(invalid) do
@@ -157,7 +157,7 @@ describe("perigee.target arguments", function()
          { { url = "a b" }, "a url without spaces" },
          { { url = {} }, "a list of urls" },
          { { url = "x", modle = "m" }, "unknown field 'modle', did you mean 'model'?" },
-         { { url = "x", path = "v1" }, "path: a path that begins with '/' expected, got 'v1'" },
+         { { url = "x", path = "v1" }, "path: a path that begins with '/', without spaces or '#' expected, got 'v1'" },
          { { url = "x", headers = { "X: 1" } }, "headers: a table of header names" },
          { { url = "x", headers = { X = "a\nb" } }, "headers: a table of header names" },
          { { url = "x", headers = { X = {} } }, "headers: a table of header names" },

@@ -38,7 +38,7 @@ describe("perigee.verdict", function()
          { "a phase did not run", nil, { report = { phases = {} } }, "failed", 1 },
          { "a check failed", nil, { checks = FAILED_CHECK }, "failed", 3 },
          { "a check failed in a failed run", abandoned, { checks = FAILED_CHECK }, "failed", 1 },
-         { "a check raised", nil, { checks = { s = { { passed = false, script_error = true } } } }, "failed", 2 },
+         { "a check raised", nil, { checks = { steady = { { passed = false, script_error = "s.lua:3: oops\n" } } } }, "failed", 2 },
          { "a script error", abandoned, { outcome = { outcome = "script_error" } }, "failed", 2 },
          { "an interrupt", abandoned, { outcome = { outcome = "interrupted", signal = 2 } }, "interrupted", 130 },
          { "a termination", nil, { outcome = { outcome = "interrupted", signal = 15 }, report = { phases = {} } }, "interrupted", 143 },

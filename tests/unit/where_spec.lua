@@ -13,7 +13,16 @@ describe("perigee.where", function()
          .. "\ts.lua:3: in function <s.lua:1>\n\t" .. home .. "runner.lua:9: in function 'x'\n\t/usr/bin/perigee:2: in main chunk"))
       local own = "oops\nstack traceback:\n\t" .. home .. "runner.lua:9: in function 'x'"
       assert.equal(own, where.shorten(own))
+      assert.equal("phase 'a': s.lua:3: oops", where.shorten("phase 'a': s.lua:3: " .. own))
       assert.equal("plain", where.shorten "plain")
+   end)
+
+   it("names the line where a function begins", function()
+      local line = debug.getinfo(1, "l").currentline + 1
+      local function f() end
+      assert.matches("where_spec%.lua:" .. line .. "$", where.of(f))
+      assert.is_nil(where.of(print))
+      assert.is_nil(where.of(where.of))
    end)
 
    it("gives the folder of a file", function()

@@ -37,14 +37,23 @@ local function announce(values, out)
    end
 end
 
-local function show(result, values)
-   if result.text and not values.quiet then io.stdout:write("\n", result.text) end
-   if result.error then say("perigee run: ", result.error) end
-   for _, problem in ipairs(result.problems) do say("perigee run: ", problem) end
-   if not (values.quiet and result.summary) then return end
-   for _, text in ipairs(result.summary.failures) do
-      if text ~= (result.error or ""):match("^[^\n]*") then say("perigee run: ", text) end
+-- Nothing is told twice: what failed stands in the summary as well, as its first line.
+local function teller()
+   local told = {}
+   return function(text)
+      local first = text:match("^[^\n]*")
+      if not told[first] then say("perigee run: ", text) end
+      told[first] = true
    end
+end
+
+local function show(result, values)
+   local tell = teller()
+   if result.text and not values.quiet then io.stdout:write("\n", result.text) end
+   if result.error then tell(result.error) end
+   for _, problem in ipairs(result.problems) do tell(problem) end
+   if not (values.quiet and result.summary) then return end
+   for _, text in ipairs(result.summary.failures) do tell(text) end
 end
 
 local function play(command, out, address)

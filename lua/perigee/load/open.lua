@@ -5,6 +5,7 @@ local define = require "perigee.load.define"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 local stream = require "perigee.stream"
+local where = require "perigee.where"
 
 local open = {}
 
@@ -49,8 +50,8 @@ open.gaps = define("gaps", { "fn" }, { fn = schema.required(schema.func) }, func
       if i == 0 then return 0 end
       local gap = fn(i, t, random)
       if gap ~= nil and not (type(gap) == "number" and gap >= 0 and gap < math.huge) then
-         error(("load.gaps: the delay function returned %s for arrival %d; seconds >= 0 or nil expected"):format(
-            schema.show(gap), i), 0)
+         where.fail(("load.gaps: the delay function returned %s for arrival %d; seconds >= 0 or nil expected"):format(
+            schema.show(gap), i), where.of(fn))
       end
       return gap
    end

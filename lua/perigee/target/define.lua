@@ -3,18 +3,27 @@ local engine = require "perigee.engine"
 local opt = require "perigee.opt"
 local schema = require "perigee.schema"
 local spec = require "perigee.spec"
+local where = require "perigee.where"
 
 local define = {}
 
+-- A token of HTTP: what a header's name and a method are made of.
+local TOKEN = "^[%w!#$%%&'*+.^_`|~-]+$"
+
 local function header_value(v)
-   return (type(v) == "string" or type(v) == "number") and not tostring(v):find("[\r\n%z]")
+   return (type(v) == "string" or type(v) == "number") and not tostring(v):gsub("\t", ""):find("%c")
+end
+
+local function method(v)
+   if type(v) == "string" and v:find(TOKEN) then return true, v end
+   return false, "the name of a method"
 end
 
 local function headers(v)
-   local words = "a table of header names = values (no line breaks)"
+   local words = "a table of header names = values (no line breaks or control characters)"
    if type(v) ~= "table" or getmetatable(v) then return false, words end
    for name, value in pairs(v) do
-      local good_name = type(name) == "string" and name:find("^[%w!#$%%&'*+.^_`|~-]+$")
+      local good_name = type(name) == "string" and name:find(TOKEN)
       if not good_name or not (header_value(value) or opt.is(value)) then return false, words end
    end
    return true, v
@@ -26,8 +35,8 @@ local function url(v)
 end
 
 local function path(v)
-   if type(v) == "string" and v:sub(1, 1) == "/" and not v:find("[%s%c]") then return true, v end
-   return false, "a path that begins with '/'"
+   if type(v) == "string" and v:sub(1, 1) == "/" and not v:find("[%s%c#]") then return true, v end
+   return false, "a path that begins with '/', without spaces or '#'"
 end
 
 define.path = path
@@ -92,7 +101,7 @@ local function client(args, def, context)
       urls[i] = join(address(text, context), args, def.default_path)
    end
    local key = api_key(args)
-   if key and not header_value(key) then error("target: the api key holds a line break", 0) end
+   if key and not header_value(key) then error("target: the api key holds a line break or a control character", 0) end
    return {
       urls = urls,
       unix_socket = args.unix_socket,
@@ -111,7 +120,7 @@ local function client(args, def, context)
 end
 
 local REQUEST_FIELDS = { path = path, headers = headers, body = schema.either(schema.string, schema.table),
-   tag = schema.text, method = schema.text }
+   tag = schema.text, method = method }
 
 -- Without a hook a sample's body never changes: encode it once.
 local function cached(encode)
@@ -126,19 +135,27 @@ local function cached(encode)
    end
 end
 
+-- A body as text; a table is written as JSON.
+local function json_text(body, place)
+   if type(body) ~= "table" then return body end
+   local ok, text = pcall(engine.json.encode, body)
+   if not ok then where.fail("request: body: " .. text, place) end
+   return text
+end
+
 -- encode(sample, text, index) -> body, where text is what the hook gave instead of the sample's own.
 local function builder(encode, request)
    if not request then return cached(encode) end
+   local place = where.of(request)
    return function(sample, index)
       local asked = request(sample, index)
       if asked == nil then return nil end
       if type(asked) == "string" then return encode(sample, asked, index), nil, nil, nil, nil, asked end
       if type(asked) ~= "table" then
-         error("request: a string, a table or nil expected, got " .. schema.show(asked), 0)
+         where.fail("request: a string, a table or nil expected, got " .. schema.show(asked), place)
       end
-      local r = schema.check("request", REQUEST_FIELDS, asked)
-      local body = r.body
-      if type(body) == "table" then body = engine.json.encode(body) end
+      local r = schema.check("request", REQUEST_FIELDS, asked, place)
+      local body = json_text(r.body, place)
       return body or encode(sample, nil, index), r.path, r.headers and define.header_list(r.headers), r.tag, r.method, body
    end
 end
