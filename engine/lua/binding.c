@@ -158,6 +158,17 @@ const char *binding_opt_string(lua_State *L, int t, const char *key)
 	return s;
 }
 
+int binding_opt_choice(lua_State *L, int t, const char *key, const char *const *names, int dflt)
+{
+	const char *s = binding_opt_string(L, t, key);
+	if (!s)
+		return dflt;
+	for (int i = 0; names[i]; i++)
+		if (strcmp(s, names[i]) == 0)
+			return i;
+	return luaL_error(L, "%s: unknown value '%s'", key, s);
+}
+
 size_t binding_opt_strings(lua_State *L, int t, const char *key, const char *const **out)
 {
 	lua_getfield(L, t, key);
@@ -181,4 +192,10 @@ size_t binding_opt_strings(lua_State *L, int t, const char *key, const char *con
 	lua_remove(L, list);
 	*out = strings;
 	return n;
+}
+
+void binding_set_number(lua_State *L, const char *key, double v)
+{
+	lua_pushnumber(L, v);
+	lua_setfield(L, -2, key);
 }

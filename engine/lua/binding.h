@@ -54,9 +54,15 @@ bool binding_opt_bool(lua_State *L, int t, const char *key, bool dflt);
 /* t[key] as a string that lives as long as the table; NULL when nil. */
 const char *binding_opt_string(lua_State *L, int t, const char *key);
 
+/* t[key], a string, as an index into names, which end with NULL; dflt when nil. */
+int binding_opt_choice(lua_State *L, int t, const char *key, const char *const *names, int dflt);
+
 /* t[key] as a list of strings. *out is a userdata left on the stack (so are
  * the strings, through the table): valid until it is popped. Returns the count;
  * pushes exactly one value. */
 size_t binding_opt_strings(lua_State *L, int t, const char *key, const char *const **out);
+
+/* t[key] = v, of the table on top of the stack. */
+void binding_set_number(lua_State *L, const char *key, double v);
 
 #endif

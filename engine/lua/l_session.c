@@ -18,17 +18,6 @@ static struct script_session *check(lua_State *L)
 
 /* ---- options ---- */
 
-static int choice(lua_State *L, int t, const char *key, const char *const *names, int dflt)
-{
-	const char *s = binding_opt_string(L, t, key);
-	if (!s)
-		return dflt;
-	for (int i = 0; names[i]; i++)
-		if (!strcmp(s, names[i]))
-			return i;
-	return luaL_error(L, "%s: unknown value '%s'", key, s);
-}
-
 static uint64_t opt_count(lua_State *L, int t, const char *key)
 {
 	double v = binding_opt_number(L, t, key, 0);
@@ -42,7 +31,8 @@ static void read_events(lua_State *L, int t, struct publisher_config *c)
 	static const char *const framings[] = { "topic", "mlcommons", NULL };
 	*c = (struct publisher_config){
 		.address = binding_opt_string(L, t, "address"),
-		.framing = (enum framing)choice(L, t, "framing", framings, FRAMING_TOPIC),
+		.framing =
+			(enum framing)binding_opt_choice(L, t, "framing", framings, FRAMING_TOPIC),
 		.send_threshold = (uint32_t)opt_count(L, t, "send_threshold"),
 		.max_age_ns = binding_opt_ns(L, t, "max_age", 0),
 		.max_bytes = (size_t)opt_count(L, t, "max_bytes"),
@@ -57,7 +47,7 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 	static const char *const overloads[] = { "queue", "drop", "abort", NULL };
 	*c = (struct phase_config){
 		.name = binding_opt_string(L, t, "name"),
-		.kind = (enum phase_kind)choice(L, t, "kind", kinds, PHASE_PERFORMANCE),
+		.kind = (enum phase_kind)binding_opt_choice(L, t, "kind", kinds, PHASE_PERFORMANCE),
 		.requests = opt_count(L, t, "requests"),
 		.min_requests = opt_count(L, t, "min_requests"),
 		.duration_ns = binding_opt_ns(L, t, "duration", 0),
@@ -66,7 +56,8 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 		.stall_ns = binding_opt_ns(L, t, "stall", 0),
 		.deadline_ns = binding_opt_ns(L, t, "deadline", 0),
 		.max_inflight = opt_count(L, t, "max_inflight"),
-		.overload = (enum overload)choice(L, t, "overload", overloads, OVERLOAD_QUEUE),
+		.overload = (enum overload)binding_opt_choice(L, t, "overload", overloads,
+		                                              OVERLOAD_QUEUE),
 		.keep_text = binding_opt_bool(L, t, "keep_text", false),
 		.keep_body = binding_opt_bool(L, t, "keep_body", false),
 		.record_text = binding_opt_bool(L, t, "record_text", false),
@@ -94,7 +85,7 @@ static void read_client(lua_State *L, int t, struct client_config *c)
 		.unix_socket = binding_opt_string(L, t, "unix_socket"),
 		.path = binding_opt_string(L, t, "path"),
 		.method = binding_opt_string(L, t, "method"),
-		.decoder = (enum decoder)choice(L, t, "decoder", decoders, DECODE_RAW),
+		.decoder = (enum decoder)binding_opt_choice(L, t, "decoder", decoders, DECODE_RAW),
 		.connect_timeout_ns = binding_opt_ns(L, t, "connect_timeout", 0),
 		.insecure = binding_opt_bool(L, t, "insecure", false),
 		.ca_file = binding_opt_string(L, t, "ca_file"),
@@ -320,10 +311,8 @@ static int l_run(lua_State *L)
 	lua_newtable(L);
 	lua_pushstring(L, names[r.outcome]);
 	lua_setfield(L, -2, "outcome");
-	if (r.signal) {
-		lua_pushinteger(L, r.signal);
-		lua_setfield(L, -2, "signal");
-	}
+	if (r.signal)
+		binding_set_number(L, "signal", r.signal);
 	if (r.error.status) {
 		lua_pushstring(L, r.error.text);
 		lua_setfield(L, -2, "error");
@@ -381,10 +370,8 @@ static int l_stats(lua_State *L)
 		{ "subscriptions", s.subscriptions },
 	};
 	lua_newtable(L);
-	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
-		lua_pushnumber(L, (double)fields[i].value);
-		lua_setfield(L, -2, fields[i].key);
-	}
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
+		binding_set_number(L, fields[i].key, (double)fields[i].value);
 	return 1;
 }
 
