@@ -51,6 +51,14 @@ function where.traceback(level)
    return table.concat(lines, "\n")
 end
 
+--- The handler of an xpcall: the message and the user's frames.
+---@param e any
+---@return string
+function where.with_traceback(e)
+   local trace = where.traceback(2)
+   return tostring(e) .. (trace ~= "" and "\n" .. trace or "")
+end
+
 --- A message with a traceback, without the traceback's lines that are not the user's.
 --- As it is when none would be left: then the fault is not the user's either.
 ---@param text string
