@@ -551,7 +551,8 @@ static void run_phase(struct session *s, struct phase *p)
 		run_strategy(s, p);
 		drain_phase(s, p);
 	}
-	if (budget == 0)
+	/* What ended or was skipped while it issued: nothing else begins a turn for it. */
+	if (budget == 0 || phase_strategy_ready(p, loop_now(s->loop)))
 		loop_poke(s->loop);
 }
 
