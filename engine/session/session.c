@@ -326,6 +326,8 @@ static void send_request(struct session *s, struct request *r)
 	request_issued_event(r, &e);
 	emit(s, &e);
 	int err = client_submit(p->client, &r->exchange);
+	if (err) /* the handler must not see the answer to another one */
+		response_start(&r->exchange.response, DECODE_RAW, NULL, NULL);
 	if (p->driver->issue)
 		p->driver->issue(p->driver_ctx, r);
 	if (!err) {
@@ -333,7 +335,6 @@ static void send_request(struct session *s, struct request *r)
 		link_request(s, r);
 		return;
 	}
-	response_start(&r->exchange.response, DECODE_RAW, NULL, NULL);
 	response_end(&r->exchange.response, FAILURE_CLIENT, status_text(err), loop_now(s->loop));
 	finish(s, r);
 }
