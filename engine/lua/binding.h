@@ -35,6 +35,9 @@ void *binding_check(lua_State *L, int arg, const char *name);
 /* Push nil, message, code. Returns 3. */
 int binding_failure(lua_State *L, int status, const char *text);
 
+/* What the error object at `at` says; may push a value, which keeps the text. */
+const char *binding_error_text(lua_State *L, int at);
+
 /* Call the function below nargs arguments on the stack, as lua_pcall does, with
  * a traceback. On an error the stack is as before the function was pushed and
  * *e holds the message with file, line and traceback. Returns 0 or STATUS_ESCRIPT. */
@@ -44,12 +47,21 @@ int binding_call(lua_State *L, int nargs, int nresults, struct error *e);
  * Raises an error when it cannot be made. */
 struct loop *binding_loop(lua_State *L);
 
+/* For functions that run it: an error when a handler calls them. */
+struct loop *binding_idle_loop(lua_State *L);
+
 /* ---- reading tables of options (index `t` is absolute) ---- */
 
 /* t[key] as seconds, in ns; dflt when nil. An error when it is not a number >= 0. */
 uint64_t binding_opt_ns(lua_State *L, int t, const char *key, uint64_t dflt);
 double binding_opt_number(lua_State *L, int t, const char *key, double dflt);
+
+/* t[key] as a count of at most max, which is below 2^53; 0 when nil. */
+uint64_t binding_opt_count(lua_State *L, int t, const char *key, uint64_t max);
 bool binding_opt_bool(lua_State *L, int t, const char *key, bool dflt);
+
+/* Push t[key]; an error when it is neither nil nor of this type. */
+void binding_opt_type(lua_State *L, int t, const char *key, int type);
 
 /* t[key] as a string that lives as long as the table; NULL when nil. */
 const char *binding_opt_string(lua_State *L, int t, const char *key);

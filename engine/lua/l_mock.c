@@ -208,7 +208,7 @@ static int l_mock(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
 	struct mock_config config = read_config(L, 1);
-	struct loop *loop = binding_loop(L);
+	struct loop *loop = binding_idle_loop(L);
 	struct mock *m = NULL;
 	struct error e = { 0 };
 	int err = mock_new(&m, loop, &config, &e);

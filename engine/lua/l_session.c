@@ -16,14 +16,30 @@ static struct script_session *check(lua_State *L)
 	return binding_check(L, 1, SESSION_CLASS);
 }
 
+static struct script_session *check_idle(lua_State *L)
+{
+	struct script_session *ss = check(L);
+	if (ss->stage == STAGE_RUNNING)
+		luaL_error(L, "the session is running: a handler cannot do that");
+	return ss;
+}
+
+/* What comes before the run. */
+static struct script_session *check_open(lua_State *L)
+{
+	struct script_session *ss = check_idle(L);
+	if (ss->stage == STAGE_RAN)
+		luaL_error(L, "the session has run: make another one");
+	return ss;
+}
+
 /* ---- options ---- */
+
+#define MAX_COUNT ((uint64_t)1 << 52)
 
 static uint64_t opt_count(lua_State *L, int t, const char *key)
 {
-	double v = binding_opt_number(L, t, key, 0);
-	if (!(v >= 0 && v < 9e15))
-		luaL_error(L, "%s: a count expected", key);
-	return (uint64_t)v;
+	return binding_opt_count(L, t, key, MAX_COUNT);
 }
 
 static void read_events(lua_State *L, int t, struct publisher_config *c)
@@ -33,7 +49,7 @@ static void read_events(lua_State *L, int t, struct publisher_config *c)
 		.address = binding_opt_string(L, t, "address"),
 		.framing =
 			(enum framing)binding_opt_choice(L, t, "framing", framings, FRAMING_TOPIC),
-		.send_threshold = (uint32_t)opt_count(L, t, "send_threshold"),
+		.send_threshold = (uint32_t)binding_opt_count(L, t, "send_threshold", UINT32_MAX),
 		.max_age_ns = binding_opt_ns(L, t, "max_age", 0),
 		.max_bytes = (size_t)opt_count(L, t, "max_bytes"),
 	};
@@ -122,14 +138,19 @@ static int client_for(lua_State *L, struct script_session *ss, int t, struct cli
 
 /* ---- session ---- */
 
+static int call_tick(lua_State *L)
+{
+	struct script_session *ss = lua_touserdata(L, 1);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ss->tick);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ss->self);
+	script_call(L, 1, 0);
+	return 0;
+}
+
 static void on_tick(void *ctx)
 {
 	struct script_session *ss = ctx;
-	struct error e;
-	lua_rawgeti(ss->L, LUA_REGISTRYINDEX, ss->tick);
-	lua_rawgeti(ss->L, LUA_REGISTRYINDEX, ss->self);
-	if (binding_call(ss->L, 1, 0, &e))
-		session_fail(ss->session, &e);
+	script_enter(ss, call_tick, ss, "on_tick");
 }
 
 static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *undelivered)
@@ -153,30 +174,42 @@ static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *u
 	free(ss);
 }
 
-static void read_session(lua_State *L, struct script_session *ss, struct session_config *c,
-                         struct publisher_config *events)
+/* Leaves on_tick on top of the stack. */
+static void read_session(lua_State *L, struct session_config *c, struct publisher_config *events)
 {
 	*c = (struct session_config){
 		.name = binding_opt_string(L, 1, "name"),
-		.subscribers = (unsigned)opt_count(L, 1, "subscribers"),
+		.subscribers = (unsigned)binding_opt_count(L, 1, "subscribers", UINT32_MAX),
 		.subscribers_timeout_ns =
 			binding_opt_ns(L, 1, "subscribers_timeout", 30 * NS_PER_S),
 		.requests_file = binding_opt_string(L, 1, "requests_file"),
 		.tick_ns = binding_opt_ns(L, 1, "tick", 0),
 		.handle_signals = binding_opt_bool(L, 1, "handle_signals", true),
 		.max_inflight = opt_count(L, 1, "max_inflight"),
-		.ctx = ss,
 	};
-	lua_getfield(L, 1, "events");
+	binding_opt_type(L, 1, "events", LUA_TTABLE);
 	if (lua_istable(L, -1)) {
 		read_events(L, lua_gettop(L), events);
 		c->events = events;
 	}
-	lua_getfield(L, 1, "on_tick");
-	if (lua_isfunction(L, -1)) {
+	binding_opt_type(L, 1, "on_tick", LUA_TFUNCTION);
+	if (lua_isfunction(L, -1))
 		c->on_tick = on_tick;
-		ss->tick = luaL_ref(L, LUA_REGISTRYINDEX);
-	}
+}
+
+/* Whatever raises from here on: the box is empty or releases all. */
+static void fill_session(lua_State *L, struct script_session *ss, int tick, int self)
+{
+	lua_pushvalue(L, tick);
+	ss->tick = luaL_ref(L, LUA_REGISTRYINDEX);
+	ss->current = (struct request **)binding_box(L, RESULT_CLASS);
+	ss->result = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_newtable(L);
+	lua_newtable(L);
+	lua_setfield(L, -2, CLIENTS_KEY);
+	lua_setfenv(L, self);
+	lua_pushvalue(L, self);
+	ss->self = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* session{...} -> session | nil, message, code */
@@ -187,17 +220,16 @@ static int l_new(lua_State *L)
 	struct loop *loop = binding_loop(L);
 	struct session_config config;
 	struct publisher_config events;
-	struct script_session options = { .tick = LUA_NOREF };
-	read_session(L, &options, &config, &events); /* may raise: nothing is held yet */
+	read_session(L, &config, &events);
+	int tick = lua_gettop(L);
 
 	void **box = binding_box(L, SESSION_CLASS);
 	int self = lua_gettop(L);
 	struct script_session *ss = calloc(1, sizeof(*ss));
 	if (!ss)
 		return binding_failure(L, STATUS_ENOMEM, NULL);
-	*ss = (struct script_session){
-		.L = L, .tick = options.tick, .self = LUA_NOREF, .result = LUA_NOREF
-	};
+	ss->L = L;
+	ss->tick = ss->self = ss->result = LUA_NOREF;
 	buffer_init(&ss->scratch, (size_t)64 << 20);
 	config.ctx = ss;
 	struct error e;
@@ -207,14 +239,7 @@ static int l_new(lua_State *L)
 		return binding_failure(L, err, e.text);
 	}
 	*box = ss;
-	ss->current = (struct request **)binding_box(L, RESULT_CLASS);
-	ss->result = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_newtable(L);
-	lua_newtable(L);
-	lua_setfield(L, -2, CLIENTS_KEY);
-	lua_setfenv(L, self);
-	lua_pushvalue(L, self);
-	ss->self = luaL_ref(L, LUA_REGISTRYINDEX);
+	fill_session(L, ss, tick, self);
 	return 1;
 }
 
@@ -244,7 +269,7 @@ static struct script_phase *new_script_phase(struct script_session *ss)
 /* session:phase{...} -> phase | nil, message, code */
 static int l_phase(lua_State *L)
 {
-	struct script_session *ss = check(L);
+	struct script_session *ss = check_open(L);
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
 	lua_getfield(L, 2, "client");
@@ -304,10 +329,13 @@ static void push_problems(lua_State *L, const struct session_result *r)
 static int l_run(lua_State *L)
 {
 	static const char *const names[] = { "ok", "failed", "interrupted", "script_error" };
-	struct script_session *ss = check(L);
+	struct script_session *ss = check_open(L);
 	struct session_result r;
+	binding_idle_loop(L);
 	ss->L = L; /* the thread that runs the loop */
+	ss->stage = STAGE_RUNNING;
 	session_run(ss->session, &r);
+	ss->stage = STAGE_RAN;
 	lua_newtable(L);
 	lua_pushstring(L, names[r.outcome]);
 	lua_setfield(L, -2, "outcome");
@@ -385,7 +413,8 @@ static int l_emit(lua_State *L)
 	luaL_argcheck(L, name.len > 0 && name.len <= 32, 2, "a name of 1 to 32 bytes expected");
 	int err = session_custom_event(ss->session, name, text);
 	if (err)
-		return binding_failure(L, err, NULL);
+		return binding_failure(L, err,
+		                       err == STATUS_ECLOSED ? "the session is not running" : NULL);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -393,7 +422,7 @@ static int l_emit(lua_State *L)
 /* session:close([timeout]) -> event records that were not delivered */
 static int l_close(lua_State *L)
 {
-	struct script_session *ss = check(L);
+	struct script_session *ss = check_idle(L);
 	double timeout = luaL_optnumber(L, 2, CLOSE_TIMEOUT_S);
 	void **box = lua_touserdata(L, 1);
 	uint64_t undelivered;
@@ -404,12 +433,17 @@ static int l_close(lua_State *L)
 	return 1;
 }
 
+/* A session that runs is only collected by the end of the process, called for by
+ * a handler: what stands below it on the C stack still uses it. */
 static int l_gc(lua_State *L)
 {
-	void **box = lua_touserdata(L, 1);
-	if (*box)
-		release(*box, clock_now(), NULL);
+	struct script_session **box = lua_touserdata(L, 1);
+	struct script_session *ss = *box;
 	*box = NULL;
+	if (!ss || ss->stage == STAGE_RUNNING)
+		return 0;
+	ss->L = L; /* the thread that it knew may be gone */
+	release(ss, clock_now(), NULL);
 	return 0;
 }
 

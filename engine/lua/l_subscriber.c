@@ -260,7 +260,7 @@ static int l_subscribe(lua_State *L)
 		f.handler = lua_gettop(L);
 		lua_pushcfunction(L, deliver);
 	}
-	f.loop = binding_loop(L);
+	f.loop = binding_idle_loop(L);
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	buffer_init(&f.json, JSON_LIMIT);
 

@@ -50,6 +50,7 @@ struct session {
 	uint64_t straggler_deadline; /* past the last phase: when to give up; 0: not there yet */
 	bool ended;
 	int signal;
+	bool running; /* between its first and its last event */
 	struct error error;
 	struct buffer scratch; /* text of chunk events */
 };
@@ -112,6 +113,8 @@ static void emit_phase(struct session *s, enum event_type type, const struct pha
 int session_custom_event(struct session *s, struct slice name, struct slice text)
 {
 	struct event e;
+	if (!s->running)
+		return STATUS_ECLOSED;
 	event_init(&e, EVENT_CUSTOM, loop_now(s->loop));
 	e.custom = name;
 	e.text = text;
@@ -695,10 +698,12 @@ void session_run(struct session *s, struct session_result *result)
 	if (!await_subscribers(s)) {
 		s->started_ns = loop_refresh(s->loop);
 		emit_started(s);
+		s->running = true;
 		int err = run_loop(s);
 		if (err && !s->error.status)
 			error_set(&s->error, err, "event loop: %s", status_text(err));
 		loop_refresh(s->loop);
+		s->running = false;
 		emit_plain(s, EVENT_SESSION_ENDED, EVENT_NONE);
 	}
 	if (s->publisher)

@@ -83,7 +83,8 @@ int session_want(struct session *s, struct phase *p, int64_t index, uint64_t *id
 /* End a request early, as CANCELLED. */
 void session_cancel(struct session *s, struct request *r);
 
-/* Tell a user's event under custom.<name>. */
+/* Tell a user's event under custom.<name>. Returns 0, STATUS_ECLOSED when the session
+ * does not run, or STATUS_ELIMIT when the event was dropped. */
 int session_custom_event(struct session *s, struct slice name, struct slice text);
 
 uint64_t session_now(const struct session *s);      /* of this turn */
