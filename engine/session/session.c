@@ -212,19 +212,6 @@ static void unlink_request(struct session *s, struct request *r)
 		r->next->prev = r->prev;
 }
 
-static void count_end(struct phase *p, const struct response *res, uint64_t now_ns)
-{
-	p->inflight--;
-	p->last_completion_ns = now_ns;
-	if (res->failure == FAILURE_NONE) {
-		p->completed++;
-		return;
-	}
-	p->failed++;
-	if (res->failure == FAILURE_ABANDONED)
-		p->abandoned++;
-}
-
 /* Any end counts: a closed load also waits for the stragglers of the phase before. */
 static void wake_strategy(struct session *s)
 {
@@ -241,7 +228,7 @@ static void finish(struct session *s, struct request *r)
 	struct event e;
 
 	request_enter(r, REQUEST_ENDED);
-	count_end(p, res, loop_now(s->loop));
+	phase_count_end(p, res->failure, loop_now(s->loop));
 	wake_strategy(s);
 	if (res->failure != FAILURE_NONE) {
 		request_error_event(r, &e);
@@ -324,8 +311,7 @@ static void send_request(struct session *s, struct request *r)
 
 	r->issued_ns = loop_refresh(s->loop);
 	fill_exchange(r);
-	p->issued++;
-	p->inflight++;
+	phase_count_issue(p, r->issued_ns);
 	request_issued_event(r, &e);
 	emit(s, &e);
 	int err = client_submit(p->client, &r->exchange);
