@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,8 @@ struct loop {
 	size_t heap_len, heap_cap;
 	uint64_t next_seq;
 
-	bool firing; /* timers run */
+	bool firing;  /* timers run */
+	bool running; /* inside uv_run() */
 
 	struct loop_hook *hooks;
 	struct loop_hook *last_hooks;
@@ -361,19 +363,33 @@ struct uv_loop_s *loop_uv(struct loop *l)
 	return &l->uv;
 }
 
+static int run(struct loop *l, uv_run_mode mode)
+{
+	assert(!l->running);
+	l->running = true;
+	int rc = uv_run(&l->uv, mode);
+	l->running = false;
+	return rc < 0 ? STATUS_EIO : STATUS_OK;
+}
+
 int loop_run(struct loop *l)
 {
 	loop_refresh(l);
-	return uv_run(&l->uv, UV_RUN_DEFAULT) < 0 ? STATUS_EIO : STATUS_OK;
+	return run(l, UV_RUN_DEFAULT);
+}
+
+bool loop_is_running(const struct loop *l)
+{
+	return l->running;
 }
 
 int loop_turn(struct loop *l, uint64_t timeout_ns)
 {
 	uint64_t now = loop_refresh(l);
 	l->turn_limit_ns = timeout_ns < UINT64_MAX - now ? now + timeout_ns : 0;
-	int rc = uv_run(&l->uv, UV_RUN_ONCE);
+	int err = run(l, UV_RUN_ONCE);
 	l->turn_limit_ns = 0;
-	return rc < 0 ? STATUS_EIO : STATUS_OK;
+	return err;
 }
 
 void loop_stop(struct loop *l)

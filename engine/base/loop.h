@@ -33,6 +33,9 @@ int loop_run(struct loop *l);
  * For teardown and tests. */
 int loop_turn(struct loop *l, uint64_t timeout_ns);
 
+/* Inside loop_run() or loop_turn()? Neither may be called then. */
+bool loop_is_running(const struct loop *l);
+
 /* End loop_run() after this turn. */
 void loop_stop(struct loop *l);
 

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-#include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 #define LOOP_CLASS "perigee.loop"
@@ -100,7 +100,8 @@ int binding_call(lua_State *L, int nargs, int nresults, struct error *e)
 static int loop_gc(lua_State *L)
 {
 	struct loop **box = lua_touserdata(L, 1);
-	loop_free(*box);
+	if (*box && !loop_is_running(*box)) /* else a handler ends the process */
+		loop_free(*box);
 	*box = NULL;
 	return 0;
 }
@@ -124,6 +125,14 @@ struct loop *binding_loop(lua_State *L)
 	return *box;
 }
 
+struct loop *binding_idle_loop(lua_State *L)
+{
+	struct loop *loop = binding_loop(L);
+	if (loop_is_running(loop))
+		luaL_error(L, "the event loop is running: a handler cannot run it again");
+	return loop;
+}
+
 /* ---- options ---- */
 
 static void bad_option(lua_State *L, const char *key, const char *want, int index)
@@ -145,8 +154,29 @@ double binding_opt_number(lua_State *L, int t, const char *key, double dflt)
 
 uint64_t binding_opt_ns(lua_State *L, int t, const char *key, uint64_t dflt)
 {
-	double s = binding_opt_number(L, t, key, -1);
-	return s < 0 ? dflt : clock_from_seconds(s);
+	lua_getfield(L, t, key);
+	bool given = !lua_isnil(L, -1);
+	lua_pop(L, 1);
+	double s = binding_opt_number(L, t, key, 0);
+	if (!(s >= 0))
+		luaL_error(L, "%s: seconds >= 0 expected", key);
+	return given ? clock_from_seconds(s) : dflt;
+}
+
+uint64_t binding_opt_count(lua_State *L, int t, const char *key, uint64_t max)
+{
+	double v = binding_opt_number(L, t, key, 0);
+	if (!(v >= 0 && v <= (double)max && v == floor(v)))
+		luaL_error(L, "%s: a whole number within 0..%f expected", key, (double)max);
+	return (uint64_t)v;
+}
+
+void binding_opt_type(lua_State *L, int t, const char *key, int type)
+{
+	lua_getfield(L, t, key);
+	if (!lua_isnil(L, -1) && lua_type(L, -1) != type)
+		luaL_error(L, "%s: a %s expected, got %s", key, lua_typename(L, type),
+		           luaL_typename(L, -1));
 }
 
 bool binding_opt_bool(lua_State *L, int t, const char *key, bool dflt)
@@ -169,6 +199,17 @@ const char *binding_opt_string(lua_State *L, int t, const char *key)
 	}
 	lua_pop(L, 1);
 	return s;
+}
+
+int binding_opt_choice(lua_State *L, int t, const char *key, const char *const *names, int dflt)
+{
+	const char *s = binding_opt_string(L, t, key);
+	if (!s)
+		return dflt;
+	for (int i = 0; names[i]; i++)
+		if (strcmp(s, names[i]) == 0)
+			return i;
+	return luaL_error(L, "%s: unknown value '%s'", key, s);
 }
 
 size_t binding_opt_strings(lua_State *L, int t, const char *key, const char *const **out)
@@ -194,4 +235,10 @@ size_t binding_opt_strings(lua_State *L, int t, const char *key, const char *con
 	lua_remove(L, list);
 	*out = strings;
 	return n;
+}
+
+void binding_set_number(lua_State *L, const char *key, double v)
+{
+	lua_pushnumber(L, v);
+	lua_setfield(L, -2, key);
 }

@@ -49,19 +49,34 @@ int binding_call(lua_State *L, int nargs, int nresults, struct error *e);
  * Raises an error when it cannot be made. */
 struct loop *binding_loop(lua_State *L);
 
+/* For functions that run it: an error when a handler calls them. */
+struct loop *binding_idle_loop(lua_State *L);
+
 /* ---- reading tables of options (index `t` is absolute) ---- */
 
 /* t[key] as seconds, in ns; dflt when nil. An error when it is not a number >= 0. */
 uint64_t binding_opt_ns(lua_State *L, int t, const char *key, uint64_t dflt);
 double binding_opt_number(lua_State *L, int t, const char *key, double dflt);
+
+/* t[key] as a count of at most max, which is below 2^53; 0 when nil. */
+uint64_t binding_opt_count(lua_State *L, int t, const char *key, uint64_t max);
 bool binding_opt_bool(lua_State *L, int t, const char *key, bool dflt);
+
+/* Push t[key]; an error when it is neither nil nor of this type. */
+void binding_opt_type(lua_State *L, int t, const char *key, int type);
 
 /* t[key] as a string that lives as long as the table; NULL when nil. */
 const char *binding_opt_string(lua_State *L, int t, const char *key);
+
+/* t[key], a string, as an index into names, which end with NULL; dflt when nil. */
+int binding_opt_choice(lua_State *L, int t, const char *key, const char *const *names, int dflt);
 
 /* t[key] as a list of strings. *out is a userdata left on the stack (so are
  * the strings, through the table): valid until it is popped. Returns the count;
  * pushes exactly one value. */
 size_t binding_opt_strings(lua_State *L, int t, const char *key, const char *const **out);
+
+/* t[key] = v, of the table on top of the stack. */
+void binding_set_number(lua_State *L, const char *key, double v);
 
 #endif

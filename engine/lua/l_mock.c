@@ -17,18 +17,6 @@
 static const char *const mode_names[] = { "echo", "max", "timed", NULL };
 static const char *const kind_names[] = { "fixed", "uniform", "exp", "normal", "lognormal", NULL };
 
-/* t[key] as an index into names; dflt when nil. */
-static int opt_name(lua_State *L, int t, const char *key, const char *const *names, int dflt)
-{
-	const char *s = binding_opt_string(L, t, key);
-	if (!s)
-		return dflt;
-	for (int i = 0; names[i]; i++)
-		if (strcmp(names[i], s) == 0)
-			return i;
-	return luaL_error(L, "%s: unknown value '%s'", key, s);
-}
-
 static double opt_count(lua_State *L, int t, const char *key, double max)
 {
 	double v = binding_opt_number(L, t, key, 0);
@@ -46,7 +34,8 @@ static struct mock_draw opt_draw(lua_State *L, int t, const char *key, double un
 	if (lua_type(L, v) == LUA_TNUMBER) {
 		d.a = lua_tonumber(L, v) * unit;
 	} else if (lua_istable(L, v)) {
-		d.kind = (enum mock_distribution)opt_name(L, v, "kind", kind_names, MOCK_FIXED);
+		d.kind = (enum mock_distribution)binding_opt_choice(L, v, "kind", kind_names,
+		                                                    MOCK_FIXED);
 		d.a = binding_opt_number(L, v, "a", 0) * unit;
 		d.b = binding_opt_number(L, v, "b", 0) * (d.kind == MOCK_LOGNORMAL ? 1 : unit);
 	} else if (!lua_isnil(L, v)) {
@@ -81,7 +70,7 @@ static struct mock_config read_config(lua_State *L, int t)
 		.host = binding_opt_string(L, t, "host"),
 		.port = (uint16_t)opt_count(L, t, "port", 65535),
 		.unix_socket = binding_opt_string(L, t, "unix"),
-		.mode = (enum mock_mode)opt_name(L, t, "mode", mode_names, MOCK_ECHO),
+		.mode = (enum mock_mode)binding_opt_choice(L, t, "mode", mode_names, MOCK_ECHO),
 		.ttft = opt_draw(L, t, "ttft", 1e9),
 		.tpot = opt_draw(L, t, "tpot", 1e9),
 		.tokens = opt_draw(L, t, "tokens", 1),
@@ -219,7 +208,7 @@ static int l_mock(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
 	struct mock_config config = read_config(L, 1);
-	struct loop *loop = binding_loop(L);
+	struct loop *loop = binding_idle_loop(L);
 	struct mock *m = NULL;
 	struct error e = { 0 };
 	int err = mock_new(&m, loop, &config, &e);

@@ -9,27 +9,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const hook_names[HOOK_COUNT] = {
-	[HOOK_ISSUE] = "issue",         [HOOK_FIRST] = "first",
-	[HOOK_CHUNK] = "chunk",         [HOOK_ERROR] = "error",
-	[HOOK_COMPLETE] = "complete",   [HOOK_PHASE_START] = "phase_start",
-	[HOOK_PHASE_END] = "phase_end",
+#define MAX_INDEX 0x1p53 /* whole numbers are exact up to there */
+
+static const char *const hook_titles[HOOK_COUNT] = {
+	[HOOK_ISSUE] = "on.issue",         [HOOK_FIRST] = "on.first",
+	[HOOK_CHUNK] = "on.chunk",         [HOOK_ERROR] = "on.error",
+	[HOOK_COMPLETE] = "on.complete",   [HOOK_PHASE_START] = "on.phase_start",
+	[HOOK_PHASE_END] = "on.phase_end",
 };
 
-static void fail(struct script_phase *sp, const char *what, const char *text)
+int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const char *what)
 {
+	lua_State *L = ss->L;
+	if (!lua_cpcall(L, fn, arg))
+		return STATUS_OK;
+	const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "no message";
 	struct error e;
-	error_set(&e, STATUS_ESCRIPT, "phase '%s', %s: %s", sp->phase->name, what, text);
-	session_fail(sp->script->session, &e);
+	error_set(&e, STATUS_ESCRIPT, "%s: %s", what, text);
+	session_fail(ss->session, &e);
+	lua_pop(L, 1);
+	return STATUS_ESCRIPT;
 }
 
-int script_call(struct script_phase *sp, int nargs, int nresults, const char *what)
+/* script_enter() for what belongs to a phase. */
+static int enter(struct script_phase *sp, lua_CFunction fn, void *arg, const char *what)
+{
+	char name[PHASE_NAME_SIZE + 48];
+	snprintf(name, sizeof(name), "phase '%s', %s", sp->phase->name, what);
+	return script_enter(sp->script, fn, arg, name);
+}
+
+void script_call(lua_State *L, int nargs, int nresults)
 {
 	struct error e;
-	int err = binding_call(sp->script->L, nargs, nresults, &e);
-	if (err)
-		fail(sp, what, e.text);
-	return err;
+	if (binding_call(L, nargs, nresults, &e))
+		luaL_error(L, "%s", e.text);
 }
 
 static void push_ref(lua_State *L, int ref)
@@ -39,59 +53,69 @@ static void push_ref(lua_State *L, int ref)
 
 /* ---- schedule ---- */
 
-/* The gap after the latest arrival: 1, 0 at the end, or a status. */
-static int next_gap(struct script_phase *sp, double *gap)
+struct pull {
+	struct script_phase *sp;
+	uint64_t *due;
+	int asked, got;
+};
+
+/* The gap after the latest arrival; false at the end. */
+static bool next_gap(lua_State *L, const struct script_phase *sp, double *gap)
 {
-	lua_State *L = sp->script->L;
 	push_ref(L, sp->schedule);
 	lua_pushnumber(L, sp->arrivals);
 	lua_pushnumber(L, sp->at_s);
-	int err = script_call(sp, 2, 1, "delay function");
-	if (err)
-		return err;
-	int type = lua_type(L, -1);
-	*gap = lua_tonumber(L, -1);
+	script_call(L, 2, 1);
+	bool number = lua_type(L, -1) == LUA_TNUMBER;
+	*gap = number ? lua_tonumber(L, -1) : 0;
+	if (!lua_isnil(L, -1) && !(number && *gap >= 0 && isfinite(*gap))) {
+		lua_pushnumber(L, *gap);
+		luaL_error(L,
+		           "seconds to the next arrival (a number >= 0) or nil expected, got %s "
+		           "after arrival %f",
+		           number ? lua_tostring(L, -1) : luaL_typename(L, -2), sp->arrivals);
+	}
+	bool more = !lua_isnil(L, -1);
 	lua_pop(L, 1);
-	if (type == LUA_TNIL)
-		return 0;
-	if (type == LUA_TNUMBER && *gap >= 0 && isfinite(*gap))
-		return 1;
-	char text[128];
-	snprintf(text, sizeof(text),
-	         "seconds to the next arrival (a number >= 0) or nil expected, got %s%.0g after "
-	         "arrival %.0f",
-	         type == LUA_TNUMBER ? "" : "a value of another type: ", *gap, sp->arrivals);
-	fail(sp, "delay function", text);
-	return STATUS_ESCRIPT;
+	return more;
+}
+
+static int pull_batch(lua_State *L)
+{
+	struct pull *pull = lua_touserdata(L, 1);
+	struct script_phase *sp = pull->sp;
+	double gap;
+	while (pull->got < pull->asked && next_gap(L, sp, &gap)) {
+		sp->at_s += gap;
+		sp->arrivals++;
+		pull->due[pull->got++] = clock_from_seconds(sp->at_s);
+	}
+	return 0;
 }
 
 static int drive_schedule(void *ctx, struct phase *p, uint64_t *due, int n)
 {
-	struct script_phase *sp = ctx;
+	struct pull pull = { .sp = ctx, .due = due, .asked = n };
 	(void)p;
-	for (int i = 0; i < n; i++) {
-		double gap = 0;
-		int rc = next_gap(sp, &gap);
-		if (rc <= 0)
-			return rc < 0 ? rc : i;
-		sp->at_s += gap;
-		sp->arrivals++;
-		due[i] = clock_from_seconds(sp->at_s);
-	}
-	return n;
+	int err = enter(ctx, pull_batch, &pull, "delay function");
+	return err ? err : pull.got;
 }
 
 /* ---- strategy ---- */
 
-/* A strategy ended with the error value on top of its stack. */
-static int strategy_failed(struct script_phase *sp)
+/* What a failed coroutine has on its stack, with its traceback, as this one's error. */
+static int raise_from(lua_State *L)
 {
-	lua_State *L = sp->script->L, *co = sp->co;
+	lua_State *co = ((struct script_phase *)lua_touserdata(L, 1))->co;
+	lua_pushvalue(co, -1);
 	lua_xmove(co, L, 1);
 	luaL_traceback(L, co, binding_error_text(L), 0);
-	fail(sp, "strategy", lua_tostring(L, -1));
-	lua_pop(L, 2);
-	return STATUS_ESCRIPT;
+	return luaL_error(L, "%s", lua_tostring(L, -1));
+}
+
+static int raise_yield(lua_State *L)
+{
+	return luaL_error(L, "a strategy yields through p:sleep() and p:wait() only");
 }
 
 /* Resume the coroutine; it gets whether the phase still runs. */
@@ -108,11 +132,11 @@ static int drive_resume(void *ctx, struct phase *p)
 	}
 	if (rc == 0)
 		return RESUME_ENDED;
-	if (rc == LUA_YIELD && (p->strategy_waits || p->strategy_wake_ns))
+	if (rc != LUA_YIELD)
+		return enter(sp, raise_from, sp, "strategy");
+	if (p->strategy_waits || p->strategy_wake_ns)
 		return RESUME_ALIVE;
-	if (rc == LUA_YIELD) /* nobody would resume it */
-		lua_pushliteral(co, "a strategy yields through p:sleep() and p:wait() only");
-	return strategy_failed(sp);
+	return enter(sp, raise_yield, NULL, "strategy");
 }
 
 /* ---- content ---- */
@@ -128,37 +152,49 @@ enum {
 	BUILT_COUNT = BUILT_PROMPT
 };
 
-static bool is_text_or_nil(lua_State *L, int at)
+struct content {
+	struct script_phase *sp;
+	struct job *job;
+	uint64_t number;
+	int64_t index;
+	enum build_result result;
+};
+
+static const char *text_at(lua_State *L, int at, const char *what, size_t *len)
 {
-	return lua_isnil(L, at) || lua_type(L, at) == LUA_TSTRING;
+	if (!lua_isnil(L, at) && lua_type(L, at) != LUA_TSTRING)
+		luaL_error(L, "the %s must be a string, got %s", what, luaL_typename(L, at));
+	return lua_tolstring(L, at, len);
 }
 
-/* Runs protected: upvalues cannot be lost, errors are the script's. Takes the
- * function's results and gives (anchor, headers as userdata or nil). */
-static int read_built(lua_State *L)
+static int64_t index_at(lua_State *L, int at)
 {
-	struct job *job = lua_touserdata(L, BUILT_COUNT + 1);
-	luaL_argcheck(L, lua_type(L, BUILT_BODY) == LUA_TSTRING, BUILT_BODY,
-	              "the body must be a string");
-	luaL_argcheck(L, is_text_or_nil(L, BUILT_PATH), BUILT_PATH, "the path must be a string");
-	luaL_argcheck(L, is_text_or_nil(L, BUILT_TAG), BUILT_TAG, "the tag must be a string");
-	luaL_argcheck(L, is_text_or_nil(L, BUILT_METHOD), BUILT_METHOD,
-	              "the method must be a string");
-	luaL_argcheck(L, is_text_or_nil(L, BUILT_PROMPT), BUILT_PROMPT,
-	              "the prompt must be a string");
-	job->body = lua_tolstring(L, BUILT_BODY, &job->body_len);
-	job->index = (int64_t)luaL_optnumber(L, BUILT_INDEX, 0) - 1;
-	job->path = lua_tostring(L, BUILT_PATH);
-	job->tag = lua_tolstring(L, BUILT_TAG, &job->tag_len);
-	job->method = lua_tostring(L, BUILT_METHOD);
-	job->prompt = lua_tolstring(L, BUILT_PROMPT, &job->prompt_len);
-	if (lua_isnil(L, BUILT_PATH) && lua_isnil(L, BUILT_HEADERS) && lua_isnil(L, BUILT_TAG) &&
-	    lua_isnil(L, BUILT_METHOD) && lua_isnil(L, BUILT_PROMPT)) {
+	double v = lua_isnil(L, at) ? 0 : lua_tonumber(L, at);
+	if (!lua_isnil(L, at) && !(v >= 1 && v < MAX_INDEX && v == floor(v)))
+		luaL_error(L, "the index must be a whole number from 1");
+	return (int64_t)v - 1;
+}
+
+/* The results of the build function, from stack index 1 on: texts are borrowed. */
+static void read_job(lua_State *L, struct job *job)
+{
+	job->body = text_at(L, BUILT_BODY, "body", &job->body_len);
+	job->index = index_at(L, BUILT_INDEX);
+	job->path = text_at(L, BUILT_PATH, "path", NULL);
+	job->tag = text_at(L, BUILT_TAG, "tag", &job->tag_len);
+	job->method = text_at(L, BUILT_METHOD, "method", NULL);
+	job->prompt = text_at(L, BUILT_PROMPT, "prompt", &job->prompt_len);
+}
+
+/* Push what keeps the texts alive: the body when it is alone, else one table. */
+static void push_anchor(lua_State *L, struct job *job)
+{
+	if (lua_isnil(L, BUILT_HEADERS) && !job->path && !job->tag && !job->method &&
+	    !job->prompt) {
 		lua_pushvalue(L, BUILT_BODY);
-		return 1;
+		return;
 	}
-	/* One table keeps them all alive. */
-	lua_createtable(L, 8, 1);
+	lua_createtable(L, BUILT_COUNT + 1, 1);
 	int anchor = lua_gettop(L);
 	for (int i = 1; i <= BUILT_COUNT; i++) {
 		lua_pushvalue(L, i);
@@ -168,40 +204,38 @@ static int read_built(lua_State *L)
 	lua_setfield(L, anchor, "headers");
 	job->header_count = binding_opt_strings(L, anchor, "headers", &job->headers);
 	lua_rawseti(L, anchor, BUILT_COUNT + 1);
-	return 1;
+}
+
+static int build_content(lua_State *L)
+{
+	struct content *c = lua_touserdata(L, 1);
+	lua_settop(L, 0);
+	push_ref(L, c->sp->build);
+	lua_pushnumber(L, (double)c->number + 1);
+	if (c->index < 0)
+		lua_pushnil(L);
+	else
+		lua_pushnumber(L, (double)c->index + 1);
+	script_call(L, 2, BUILT_COUNT);
+	if (!lua_toboolean(L, BUILT_BODY)) {
+		c->result = lua_isnil(L, BUILT_BODY) ? BUILD_SKIP : BUILD_END;
+		return 0;
+	}
+	read_job(L, c->job);
+	push_anchor(L, c->job);
+	c->job->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+	c->result = BUILD_OK;
+	return 0;
 }
 
 static int drive_build(void *ctx, struct phase *p, uint64_t i, int64_t index, struct job *job)
 {
-	struct script_phase *sp = ctx;
-	lua_State *L = sp->script->L;
-	int top = lua_gettop(L);
+	struct content c = { .sp = ctx, .job = job, .number = i, .index = index };
 	(void)p;
-	lua_pushcfunction(L, read_built);
-	push_ref(L, sp->build);
-	lua_pushnumber(L, (double)i + 1);
-	if (index < 0)
-		lua_pushnil(L);
-	else
-		lua_pushnumber(L, (double)index + 1);
-	if (script_call(sp, 2, BUILT_COUNT, "request")) {
-		lua_settop(L, top);
-		return STATUS_ESCRIPT;
-	}
-	int first = top + 2;
-	if (lua_isnil(L, first) || (lua_isboolean(L, first) && !lua_toboolean(L, first))) {
-		int rc = lua_isnil(L, first) ? BUILD_SKIP : BUILD_END;
-		lua_settop(L, top);
-		return rc;
-	}
-	lua_pushlightuserdata(L, job);
-	if (script_call(sp, BUILT_COUNT + 1, 1, "request")) {
-		lua_settop(L, top);
-		*job = (struct job){ .index = -1 };
-		return STATUS_ESCRIPT;
-	}
-	job->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
-	return BUILD_OK;
+	if (enter(ctx, build_content, &c, "request") == STATUS_OK)
+		return c.result;
+	*job = (struct job){ .index = -1 }; /* its texts are gone */
+	return STATUS_ESCRIPT;
 }
 
 /* anchor 0 is no reference that luaL_ref gives: nothing was built. */
@@ -215,23 +249,34 @@ static void drive_release(void *ctx, struct job *job)
 
 /* ---- handlers ---- */
 
-/* Call on.<hook>(r, p [, text]). */
+struct telling {
+	struct script_phase *sp;
+	enum script_hook hook;
+	const struct buffer *text; /* NULL: none */
+};
+
+/* on.<hook>(r, p [, text]) */
+static int call_handler(lua_State *L)
+{
+	const struct telling *t = lua_touserdata(L, 1);
+	push_ref(L, t->sp->hooks[t->hook]);
+	push_ref(L, t->sp->script->result);
+	push_ref(L, t->sp->self);
+	if (t->text)
+		lua_pushlstring(L, t->text->data ? t->text->data : "", t->text->len);
+	script_call(L, t->text ? 3 : 2, 0);
+	return 0;
+}
+
 static void tell(struct script_phase *sp, enum script_hook hook, struct request *r,
                  const struct buffer *text)
 {
 	struct script_session *ss = sp->script;
-	lua_State *L = ss->L;
-	char what[32];
+	struct telling t = { .sp = sp, .hook = hook, .text = text };
 	if (ss->closing)
 		return;
-	snprintf(what, sizeof(what), "on.%s", hook_names[hook]);
 	*ss->current = r;
-	push_ref(L, sp->hooks[hook]);
-	push_ref(L, ss->result);
-	push_ref(L, sp->self);
-	if (text)
-		lua_pushlstring(L, text->data ? text->data : "", text->len);
-	script_call(sp, text ? 3 : 2, 0, what);
+	enter(sp, call_handler, &t, hook_titles[hook]);
 	*ss->current = NULL;
 }
 
@@ -259,23 +304,28 @@ static void drive_error(void *ctx, struct request *r)
 	tell(ctx, HOOK_ERROR, r, NULL);
 }
 
-static void keep_result(struct script_phase *sp, struct request *r)
+/* Append r:keep() to the phase's results. */
+static int append_result(lua_State *L)
 {
-	lua_State *L = sp->script->L;
-	if (sp->script->closing)
-		return;
-	if (sp->result_count == SCRIPT_MAX_RESULTS) {
-		fail(sp, "results",
-		     "a strategy must call p:results() before a million have gathered");
-		return;
-	}
-	*sp->script->current = r;
+	struct script_phase *sp = lua_touserdata(L, 1);
+	if (sp->result_count == SCRIPT_MAX_RESULTS)
+		return luaL_error(
+			L, "a strategy must call p:results() before a million have gathered");
 	push_ref(L, sp->results);
 	lua_pushcfunction(L, result_keep);
 	push_ref(L, sp->script->result);
-	if (!script_call(sp, 1, 1, "results"))
-		lua_rawseti(L, -2, ++sp->result_count);
-	lua_pop(L, 1);
+	script_call(L, 1, 1);
+	lua_rawseti(L, -2, sp->result_count + 1);
+	sp->result_count++;
+	return 0;
+}
+
+static void keep_result(struct script_phase *sp, struct request *r)
+{
+	if (sp->script->closing)
+		return;
+	*sp->script->current = r;
+	enter(sp, append_result, sp, "results");
 	*sp->script->current = NULL;
 }
 
@@ -288,23 +338,36 @@ static void drive_complete(void *ctx, struct request *r)
 		tell(sp, HOOK_COMPLETE, r, NULL);
 }
 
+static int call_phase_start(lua_State *L)
+{
+	const struct script_phase *sp = lua_touserdata(L, 1);
+	push_ref(L, sp->hooks[HOOK_PHASE_START]);
+	push_ref(L, sp->self);
+	script_call(L, 1, 0);
+	return 0;
+}
+
 static void drive_phase_start(void *ctx, struct phase *p)
 {
-	struct script_phase *sp = ctx;
 	(void)p;
-	push_ref(sp->script->L, sp->hooks[HOOK_PHASE_START]);
-	push_ref(sp->script->L, sp->self);
-	script_call(sp, 1, 0, "on.phase_start");
+	enter(ctx, call_phase_start, ctx, hook_titles[HOOK_PHASE_START]);
+}
+
+static int call_phase_end(lua_State *L)
+{
+	const struct script_phase *sp = lua_touserdata(L, 1);
+	const struct fold *fold = session_fold(sp->script->session);
+	push_ref(L, sp->hooks[HOOK_PHASE_END]);
+	push_ref(L, sp->self);
+	report_push_phase(L, fold_phase(fold, sp->phase->index));
+	script_call(L, 2, 0);
+	return 0;
 }
 
 static void drive_phase_end(void *ctx, struct phase *p)
 {
-	struct script_phase *sp = ctx;
-	lua_State *L = sp->script->L;
-	push_ref(L, sp->hooks[HOOK_PHASE_END]);
-	push_ref(L, sp->self);
-	report_push_phase(L, fold_phase(session_fold(sp->script->session), p->index));
-	script_call(sp, 2, 0, "on.phase_end");
+	(void)p;
+	enter(ctx, call_phase_end, ctx, hook_titles[HOOK_PHASE_END]);
 }
 
 /* ---- setting up ---- */
@@ -324,10 +387,10 @@ static int function_ref(lua_State *L, int t, const char *key)
 
 static void read_hooks(lua_State *L, struct script_phase *sp, int t)
 {
-	lua_getfield(L, t, "on");
+	binding_opt_type(L, t, "on", LUA_TTABLE);
 	int on = lua_gettop(L);
 	for (int i = 0; lua_istable(L, on) && i < HOOK_COUNT; i++)
-		sp->hooks[i] = function_ref(L, on, hook_names[i]);
+		sp->hooks[i] = function_ref(L, on, hook_titles[i] + strlen("on."));
 	lua_settop(L, on - 1);
 }
 
@@ -358,8 +421,11 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 	sp->samples = binding_opt_number(L, t, "samples", HUGE_VAL);
 	if (sp->build == LUA_NOREF)
 		luaL_error(L, "build: a function expected, got nil");
-	lua_getfield(L, t, "strategy");
-	if (lua_isfunction(L, -1)) {
+	binding_opt_type(L, t, "strategy", LUA_TFUNCTION);
+	bool strategy = lua_isfunction(L, -1);
+	if (strategy == (sp->schedule != LUA_NOREF))
+		luaL_error(L, "either a schedule or a strategy expected");
+	if (strategy) {
 		sp->co = lua_newthread(L);
 		sp->thread = luaL_ref(L, LUA_REGISTRYINDEX);
 		lua_pushvalue(L, -1);
@@ -398,7 +464,7 @@ static int l_issue(lua_State *L)
 	struct script_phase *sp = check(L);
 	double index = luaL_optnumber(L, 2, 0);
 	if (!lua_isnoneornil(L, 2) &&
-	    !(index >= 1 && index <= sp->samples && index == floor(index))) {
+	    !(index >= 1 && index < MAX_INDEX && index <= sp->samples && index == floor(index))) {
 		lua_pushfstring(L, "a sample index in 1..%f expected", sp->samples);
 		luaL_argerror(L, 2, lua_tostring(L, -1));
 	}

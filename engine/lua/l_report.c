@@ -3,12 +3,6 @@
 
 #include <stdio.h>
 
-static void set_number(lua_State *L, const char *key, double v)
-{
-	lua_pushnumber(L, v);
-	lua_setfield(L, -2, key);
-}
-
 static void set_string(lua_State *L, const char *key, const char *s)
 {
 	lua_pushstring(L, s);
@@ -31,13 +25,14 @@ static void push_distribution(lua_State *L, const struct histogram *h)
 		{ "p99", 0.99 }, { "p99.9", 0.999 },
 	};
 	lua_newtable(L);
-	set_number(L, "count", (double)histogram_count(h));
-	set_number(L, "mean", histogram_mean(h));
-	set_number(L, "std", histogram_std(h));
-	set_number(L, "min", (double)histogram_min(h));
-	set_number(L, "max", (double)histogram_max(h));
+	binding_set_number(L, "count", (double)histogram_count(h));
+	binding_set_number(L, "mean", histogram_mean(h));
+	binding_set_number(L, "std", histogram_std(h));
+	binding_set_number(L, "min", (double)histogram_min(h));
+	binding_set_number(L, "max", (double)histogram_max(h));
 	for (size_t i = 0; i < sizeof(quantiles) / sizeof(*quantiles); i++)
-		set_number(L, quantiles[i].key, (double)histogram_quantile(h, quantiles[i].q));
+		binding_set_number(L, quantiles[i].key,
+		                   (double)histogram_quantile(h, quantiles[i].q));
 }
 
 /* { refused = 3, http_429 = 1 } */
@@ -46,13 +41,14 @@ static void push_errors(lua_State *L, const struct phase_metrics *m)
 	lua_newtable(L);
 	for (int i = FAILURE_NONE + 1; i < FAILURE_COUNT; i++)
 		if (m->failures[i] && i != FAILURE_HTTP)
-			set_number(L, failure_name((enum failure)i), (double)m->failures[i]);
+			binding_set_number(L, failure_name((enum failure)i),
+			                   (double)m->failures[i]);
 	for (int i = 0; m->failures[FAILURE_HTTP] && i < FOLD_STATUS_COUNT; i++) {
 		char key[16];
 		if (!m->statuses[i])
 			continue;
 		snprintf(key, sizeof(key), "http_%d", FOLD_FIRST_STATUS + i);
-		set_number(L, key, m->statuses[i]);
+		binding_set_number(L, key, m->statuses[i]);
 	}
 }
 
@@ -61,26 +57,26 @@ static void push_finish_reasons(lua_State *L, const struct phase_metrics *m)
 	lua_newtable(L);
 	for (int i = 0; i < FOLD_FINISH_REASONS; i++)
 		if (m->finish_reasons[i].count)
-			set_number(L, m->finish_reasons[i].name,
-			           (double)m->finish_reasons[i].count);
+			binding_set_number(L, m->finish_reasons[i].name,
+			                   (double)m->finish_reasons[i].count);
 }
 
 static void set_counts(lua_State *L, const struct phase_metrics *m)
 {
 	uint64_t ended = m->completed + m->failed + m->abandoned + m->cancelled;
-	set_number(L, "issued", (double)m->issued);
-	set_number(L, "completed", (double)m->completed);
-	set_number(L, "failed", (double)m->failed);
-	set_number(L, "abandoned", (double)m->abandoned);
-	set_number(L, "cancelled", (double)m->cancelled);
-	set_number(L, "dropped", (double)m->dropped);
-	set_number(L, "inflight", (double)(m->issued - ended));
-	set_number(L, "tokens_in", (double)m->tokens_in);
-	set_number(L, "tokens_out", (double)m->tokens_out);
-	set_number(L, "token_responses", (double)m->token_responses);
-	set_number(L, "chunks", (double)m->chunks);
-	set_number(L, "bytes_in", (double)m->bytes_in);
-	set_number(L, "bytes_out", (double)m->bytes_out);
+	binding_set_number(L, "issued", (double)m->issued);
+	binding_set_number(L, "completed", (double)m->completed);
+	binding_set_number(L, "failed", (double)m->failed);
+	binding_set_number(L, "abandoned", (double)m->abandoned);
+	binding_set_number(L, "cancelled", (double)m->cancelled);
+	binding_set_number(L, "dropped", (double)m->dropped);
+	binding_set_number(L, "inflight", (double)(m->issued - ended));
+	binding_set_number(L, "tokens_in", (double)m->tokens_in);
+	binding_set_number(L, "tokens_out", (double)m->tokens_out);
+	binding_set_number(L, "token_responses", (double)m->token_responses);
+	binding_set_number(L, "chunks", (double)m->chunks);
+	binding_set_number(L, "bytes_in", (double)m->bytes_in);
+	binding_set_number(L, "bytes_out", (double)m->bytes_out);
 }
 
 /* A running phase lasts until its latest event so far. */
@@ -90,13 +86,14 @@ static void set_times(lua_State *L, const struct phase_metrics *m)
 		m->last_finished_ns > m->last_issued_ns ? m->last_finished_ns : m->last_issued_ns;
 	if (m->ended_ns > end)
 		end = m->ended_ns;
-	set_number(L, "started_ns", (double)m->started_ns);
-	set_number(L, "duration_ns", end > m->started_ns ? (double)(end - m->started_ns) : 0);
-	set_number(L, "first_scheduled_ns", (double)m->first_scheduled_ns);
-	set_number(L, "last_scheduled_ns", (double)m->last_scheduled_ns);
-	set_number(L, "first_issued_ns", (double)m->first_issued_ns);
-	set_number(L, "last_issued_ns", (double)m->last_issued_ns);
-	set_number(L, "last_finished_ns", (double)m->last_finished_ns);
+	binding_set_number(L, "started_ns", (double)m->started_ns);
+	binding_set_number(L, "duration_ns",
+	                   end > m->started_ns ? (double)(end - m->started_ns) : 0);
+	binding_set_number(L, "first_scheduled_ns", (double)m->first_scheduled_ns);
+	binding_set_number(L, "last_scheduled_ns", (double)m->last_scheduled_ns);
+	binding_set_number(L, "first_issued_ns", (double)m->first_issued_ns);
+	binding_set_number(L, "last_issued_ns", (double)m->last_issued_ns);
+	binding_set_number(L, "last_finished_ns", (double)m->last_finished_ns);
 }
 
 void report_push_phase(lua_State *L, const struct phase_metrics *m)
@@ -129,8 +126,8 @@ void report_push(lua_State *L, const struct fold *f)
 {
 	lua_newtable(L);
 	set_string(L, "session_id", fold_session_id(f));
-	set_number(L, "started_ns", (double)fold_started_ns(f));
-	set_number(L, "started_realtime_ns", (double)fold_started_realtime_ns(f));
+	binding_set_number(L, "started_ns", (double)fold_started_ns(f));
+	binding_set_number(L, "started_realtime_ns", (double)fold_started_realtime_ns(f));
 	lua_newtable(L);
 	for (int i = 0, n = 0; i < fold_phase_count(f); i++) {
 		const struct phase_metrics *m = fold_phase(f, i);

@@ -16,25 +16,30 @@ static struct script_session *check(lua_State *L)
 	return binding_check(L, 1, SESSION_CLASS);
 }
 
+static struct script_session *check_idle(lua_State *L)
+{
+	struct script_session *ss = check(L);
+	if (ss->stage == STAGE_RUNNING)
+		luaL_error(L, "the session is running: a handler cannot do that");
+	return ss;
+}
+
+/* What comes before the run. */
+static struct script_session *check_open(lua_State *L)
+{
+	struct script_session *ss = check_idle(L);
+	if (ss->stage == STAGE_RAN)
+		luaL_error(L, "the session has run: make another one");
+	return ss;
+}
+
 /* ---- options ---- */
 
-static int choice(lua_State *L, int t, const char *key, const char *const *names, int dflt)
-{
-	const char *s = binding_opt_string(L, t, key);
-	if (!s)
-		return dflt;
-	for (int i = 0; names[i]; i++)
-		if (!strcmp(s, names[i]))
-			return i;
-	return luaL_error(L, "%s: unknown value '%s'", key, s);
-}
+#define MAX_COUNT ((uint64_t)1 << 52)
 
 static uint64_t opt_count(lua_State *L, int t, const char *key)
 {
-	double v = binding_opt_number(L, t, key, 0);
-	if (!(v >= 0 && v < 9e15))
-		luaL_error(L, "%s: a count expected", key);
-	return (uint64_t)v;
+	return binding_opt_count(L, t, key, MAX_COUNT);
 }
 
 static void read_events(lua_State *L, int t, struct publisher_config *c)
@@ -42,8 +47,9 @@ static void read_events(lua_State *L, int t, struct publisher_config *c)
 	static const char *const framings[] = { "topic", "mlcommons", NULL };
 	*c = (struct publisher_config){
 		.address = binding_opt_string(L, t, "address"),
-		.framing = (enum framing)choice(L, t, "framing", framings, FRAMING_TOPIC),
-		.send_threshold = (uint32_t)opt_count(L, t, "send_threshold"),
+		.framing =
+			(enum framing)binding_opt_choice(L, t, "framing", framings, FRAMING_TOPIC),
+		.send_threshold = (uint32_t)binding_opt_count(L, t, "send_threshold", UINT32_MAX),
 		.max_age_ns = binding_opt_ns(L, t, "max_age", 0),
 		.max_bytes = (size_t)opt_count(L, t, "max_bytes"),
 	};
@@ -57,7 +63,7 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 	static const char *const overloads[] = { "queue", "drop", "abort", NULL };
 	*c = (struct phase_config){
 		.name = binding_opt_string(L, t, "name"),
-		.kind = (enum phase_kind)choice(L, t, "kind", kinds, PHASE_PERFORMANCE),
+		.kind = (enum phase_kind)binding_opt_choice(L, t, "kind", kinds, PHASE_PERFORMANCE),
 		.requests = opt_count(L, t, "requests"),
 		.min_requests = opt_count(L, t, "min_requests"),
 		.duration_ns = binding_opt_ns(L, t, "duration", 0),
@@ -66,7 +72,8 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 		.stall_ns = binding_opt_ns(L, t, "stall", 0),
 		.deadline_ns = binding_opt_ns(L, t, "deadline", 0),
 		.max_inflight = opt_count(L, t, "max_inflight"),
-		.overload = (enum overload)choice(L, t, "overload", overloads, OVERLOAD_QUEUE),
+		.overload = (enum overload)binding_opt_choice(L, t, "overload", overloads,
+		                                              OVERLOAD_QUEUE),
 		.keep_text = binding_opt_bool(L, t, "keep_text", false),
 		.keep_body = binding_opt_bool(L, t, "keep_body", false),
 		.record_text = binding_opt_bool(L, t, "record_text", false),
@@ -95,7 +102,7 @@ static void read_client(lua_State *L, int t, struct client_config *c)
 		.unix_socket = binding_opt_string(L, t, "unix_socket"),
 		.path = binding_opt_string(L, t, "path"),
 		.method = binding_opt_string(L, t, "method"),
-		.decoder = (enum decoder)choice(L, t, "decoder", decoders, DECODE_RAW),
+		.decoder = (enum decoder)binding_opt_choice(L, t, "decoder", decoders, DECODE_RAW),
 		.connect_timeout_ns = binding_opt_ns(L, t, "connect_timeout", 0),
 		.insecure = binding_opt_bool(L, t, "insecure", false),
 		.ca_file = binding_opt_string(L, t, "ca_file"),
@@ -132,21 +139,26 @@ static int client_for(lua_State *L, struct script_session *ss, int t, struct cli
 
 /* ---- session ---- */
 
+static int call_tick(lua_State *L)
+{
+	struct script_session *ss = lua_touserdata(L, 1);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ss->tick);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ss->self);
+	script_call(L, 1, 0);
+	return 0;
+}
+
 static void on_tick(void *ctx)
 {
 	struct script_session *ss = ctx;
-	struct error e;
-	lua_rawgeti(ss->L, LUA_REGISTRYINDEX, ss->tick);
-	lua_rawgeti(ss->L, LUA_REGISTRYINDEX, ss->self);
-	if (binding_call(ss->L, 1, 0, &e))
-		session_fail(ss->session, &e);
+	script_enter(ss, call_tick, ss, "on_tick");
 }
 
-static void release(struct script_session *ss, uint64_t deadline_ns)
+static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *undelivered)
 {
 	lua_State *L = ss->L;
 	ss->closing = true;
-	session_free(ss->session, deadline_ns);
+	session_free(ss->session, deadline_ns, undelivered);
 	for (int i = 0; i < ss->phase_count; i++) {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, ss->phases[i]->self);
 		void **box = lua_touserdata(L, -1);
@@ -163,12 +175,12 @@ static void release(struct script_session *ss, uint64_t deadline_ns)
 	free(ss);
 }
 
-static void read_session(lua_State *L, struct script_session *ss, struct session_config *c,
-                         struct publisher_config *events)
+/* Leaves on_tick on top of the stack. */
+static void read_session(lua_State *L, struct session_config *c, struct publisher_config *events)
 {
 	*c = (struct session_config){
 		.name = binding_opt_string(L, 1, "name"),
-		.subscribers = (unsigned)opt_count(L, 1, "subscribers"),
+		.subscribers = (unsigned)binding_opt_count(L, 1, "subscribers", UINT32_MAX),
 		.subscribers_timeout_ns =
 			binding_opt_ns(L, 1, "subscribers_timeout", 30 * NS_PER_S),
 		.requests_file = binding_opt_string(L, 1, "requests_file"),
@@ -177,20 +189,32 @@ static void read_session(lua_State *L, struct script_session *ss, struct session
 		.tick_ns = binding_opt_ns(L, 1, "tick", 0),
 		.handle_signals = binding_opt_bool(L, 1, "handle_signals", true),
 		.max_inflight = opt_count(L, 1, "max_inflight"),
-		.ctx = ss,
 	};
 	if (c->description)
 		c->description_len = strlen(c->description);
-	lua_getfield(L, 1, "events");
+	binding_opt_type(L, 1, "events", LUA_TTABLE);
 	if (lua_istable(L, -1)) {
 		read_events(L, lua_gettop(L), events);
 		c->events = events;
 	}
-	lua_getfield(L, 1, "on_tick");
-	if (lua_isfunction(L, -1)) {
+	binding_opt_type(L, 1, "on_tick", LUA_TFUNCTION);
+	if (lua_isfunction(L, -1))
 		c->on_tick = on_tick;
-		ss->tick = luaL_ref(L, LUA_REGISTRYINDEX);
-	}
+}
+
+/* Whatever raises from here on: the box is empty or releases all. */
+static void fill_session(lua_State *L, struct script_session *ss, int tick, int self)
+{
+	lua_pushvalue(L, tick);
+	ss->tick = luaL_ref(L, LUA_REGISTRYINDEX);
+	ss->current = (struct request **)binding_box(L, RESULT_CLASS);
+	ss->result = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_newtable(L);
+	lua_newtable(L);
+	lua_setfield(L, -2, CLIENTS_KEY);
+	lua_setfenv(L, self);
+	lua_pushvalue(L, self);
+	ss->self = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* session{...} -> session | nil, message, code */
@@ -201,34 +225,26 @@ static int l_new(lua_State *L)
 	struct loop *loop = binding_loop(L);
 	struct session_config config;
 	struct publisher_config events;
-	struct script_session options = { .tick = LUA_NOREF };
-	read_session(L, &options, &config, &events); /* may raise: nothing is held yet */
+	read_session(L, &config, &events);
+	int tick = lua_gettop(L);
 
 	void **box = binding_box(L, SESSION_CLASS);
 	int self = lua_gettop(L);
 	struct script_session *ss = calloc(1, sizeof(*ss));
 	if (!ss)
 		return binding_failure(L, STATUS_ENOMEM, NULL);
-	*ss = (struct script_session){
-		.L = L, .tick = options.tick, .self = LUA_NOREF, .result = LUA_NOREF
-	};
+	ss->L = L;
+	ss->tick = ss->self = ss->result = LUA_NOREF;
 	buffer_init(&ss->scratch, (size_t)64 << 20);
 	config.ctx = ss;
 	struct error e;
 	int err = session_new(&ss->session, loop, &config, &e);
 	if (err) {
-		release(ss, 0);
+		release(ss, 0, NULL);
 		return binding_failure(L, err, e.text);
 	}
 	*box = ss;
-	ss->current = (struct request **)binding_box(L, RESULT_CLASS);
-	ss->result = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_newtable(L);
-	lua_newtable(L);
-	lua_setfield(L, -2, CLIENTS_KEY);
-	lua_setfenv(L, self);
-	lua_pushvalue(L, self);
-	ss->self = luaL_ref(L, LUA_REGISTRYINDEX);
+	fill_session(L, ss, tick, self);
 	return 1;
 }
 
@@ -258,7 +274,7 @@ static struct script_phase *new_script_phase(struct script_session *ss)
 /* session:phase{...} -> phase | nil, message, code */
 static int l_phase(lua_State *L)
 {
-	struct script_session *ss = check(L);
+	struct script_session *ss = check_open(L);
 	luaL_checktype(L, 2, LUA_TTABLE);
 	lua_settop(L, 2);
 	lua_getfield(L, 2, "client");
@@ -318,17 +334,18 @@ static void push_problems(lua_State *L, const struct session_result *r)
 static int l_run(lua_State *L)
 {
 	static const char *const names[] = { "ok", "failed", "interrupted", "script_error" };
-	struct script_session *ss = check(L);
+	struct script_session *ss = check_open(L);
 	struct session_result r;
+	binding_idle_loop(L);
 	ss->L = L; /* the thread that runs the loop */
+	ss->stage = STAGE_RUNNING;
 	session_run(ss->session, &r);
+	ss->stage = STAGE_RAN;
 	lua_newtable(L);
 	lua_pushstring(L, names[r.outcome]);
 	lua_setfield(L, -2, "outcome");
-	if (r.signal) {
-		lua_pushinteger(L, r.signal);
-		lua_setfield(L, -2, "signal");
-	}
+	if (r.signal)
+		binding_set_number(L, "signal", r.signal);
 	if (r.error.status) {
 		lua_pushstring(L, r.error.text);
 		lua_setfield(L, -2, "error");
@@ -386,10 +403,8 @@ static int l_stats(lua_State *L)
 		{ "subscriptions", s.subscriptions },
 	};
 	lua_newtable(L);
-	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
-		lua_pushnumber(L, (double)fields[i].value);
-		lua_setfield(L, -2, fields[i].key);
-	}
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++)
+		binding_set_number(L, fields[i].key, (double)fields[i].value);
 	return 1;
 }
 
@@ -403,7 +418,8 @@ static int l_emit(lua_State *L)
 	luaL_argcheck(L, name.len > 0 && name.len <= 32, 2, "a name of 1 to 32 bytes expected");
 	int err = session_custom_event(ss->session, name, text);
 	if (err)
-		return binding_failure(L, err, NULL);
+		return binding_failure(L, err,
+		                       err == STATUS_ECLOSED ? "the session is not running" : NULL);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -435,24 +451,30 @@ static int l_close_log(lua_State *L)
 	return 1;
 }
 
-/* session:close([timeout]) */
+/* session:close([timeout]) -> event records that were not delivered */
 static int l_close(lua_State *L)
 {
-	struct script_session *ss = check(L);
-	uint64_t deadline_ns = deadline_arg(L);
+	struct script_session *ss = check_idle(L);
+	uint64_t undelivered, deadline_ns = deadline_arg(L);
 	void **box = lua_touserdata(L, 1);
 	*box = NULL;
 	ss->L = L;
-	release(ss, deadline_ns);
-	return 0;
+	release(ss, deadline_ns, &undelivered);
+	lua_pushnumber(L, (double)undelivered);
+	return 1;
 }
 
+/* A session that runs is only collected by the end of the process, called for by
+ * a handler: what stands below it on the C stack still uses it. */
 static int l_gc(lua_State *L)
 {
-	void **box = lua_touserdata(L, 1);
-	if (*box)
-		release(*box, clock_now());
+	struct script_session **box = lua_touserdata(L, 1);
+	struct script_session *ss = *box;
 	*box = NULL;
+	if (!ss || ss->stage == STAGE_RUNNING)
+		return 0;
+	ss->L = L; /* the thread that it knew may be gone */
+	release(ss, clock_now(), NULL);
 	return 0;
 }
 

@@ -201,28 +201,22 @@ static void stop(struct follow *f, struct subscriber_stats *stats)
 	buffer_free(&f->json);
 }
 
-static void set_count(lua_State *L, const char *key, uint64_t value)
-{
-	lua_pushnumber(L, (double)value);
-	lua_setfield(L, -2, key);
-}
-
 static int push_result(lua_State *L, const struct follow *f, const struct subscriber_stats *st)
 {
 	lua_newtable(L);
-	set_count(L, "records", st->records);
-	set_count(L, "frames", st->frames);
-	set_count(L, "corrupt", st->corrupt);
-	set_count(L, "missing", st->missing);
-	set_count(L, "duplicate", st->duplicate);
-	set_count(L, "lost_frames", st->lost_frames);
-	set_count(L, "written", f->written);
+	binding_set_number(L, "records", (double)st->records);
+	binding_set_number(L, "frames", (double)st->frames);
+	binding_set_number(L, "corrupt", (double)st->corrupt);
+	binding_set_number(L, "missing", (double)st->missing);
+	binding_set_number(L, "duplicate", (double)st->duplicate);
+	binding_set_number(L, "lost_frames", (double)st->lost_frames);
+	binding_set_number(L, "written", (double)f->written);
 	lua_pushboolean(L, f->ended);
 	lua_setfield(L, -2, "ended");
 	lua_pushstring(L, f->outcome);
 	lua_setfield(L, -2, "outcome");
 	if (f->signum)
-		set_count(L, "signal", (uint64_t)f->signum);
+		binding_set_number(L, "signal", f->signum);
 	if (*f->error.text) {
 		lua_pushstring(L, f->error.text);
 		lua_setfield(L, -2, "message");
@@ -266,7 +260,7 @@ static int l_subscribe(lua_State *L)
 		f.handler = lua_gettop(L);
 		lua_pushcfunction(L, deliver);
 	}
-	f.loop = binding_loop(L);
+	f.loop = binding_idle_loop(L);
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	buffer_init(&f.json, JSON_LIMIT);
 

@@ -2,8 +2,8 @@
  *
  * A script_session stands behind the session userdata, a script_phase behind
  * each phase. Registry references are taken when a phase is added and released
- * in one place, when the session closes. Every call into Lua goes through
- * script_call(), which never lets an error unwind through the engine. */
+ * in one place, when the session closes. The engine enters Lua only through
+ * script_enter(), which never lets an error unwind through it. */
 #ifndef PERIGEE_LUA_SCRIPT_H
 #define PERIGEE_LUA_SCRIPT_H
 
@@ -28,9 +28,13 @@ enum script_hook {
 	HOOK_COUNT
 };
 
+/* Of a session: phases are added before its run, and it runs once. */
+enum script_stage { STAGE_OPEN, STAGE_RUNNING, STAGE_RAN };
+
 struct script_session {
 	lua_State *L; /* the main thread of the script's state */
 	struct session *session;
+	enum script_stage stage;
 	bool closing;             /* handlers are not called any more */
 	int self;                 /* reference to the session's userdata while it is open */
 	int tick;                 /* reference to on_tick */
@@ -58,8 +62,13 @@ struct script_phase {
 	double arrivals; /* scheduled so far */
 };
 
-/* Call as binding_call(); an error ends the session in order, named by `what`. */
-int script_call(struct script_phase *sp, int nargs, int nresults, const char *what);
+/* Run fn(lightuserdata arg) with all that it does in Lua, lack of memory and
+ * finalizers that raise included, unable to unwind through the engine: an error
+ * ends the session in order, named by `what`. Returns 0 or STATUS_ESCRIPT. */
+int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const char *what);
+
+/* In such a function: call as lua_call(), with a traceback in what it raises. */
+void script_call(lua_State *L, int nargs, int nresults);
 
 /* Fill sp->driver from the config table at index t; references are taken.
  * Raises an error for a wrong type. */

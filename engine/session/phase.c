@@ -75,7 +75,7 @@ void phase_enter(struct phase *p, enum phase_state next, uint64_t now_ns)
 	assert(next == p->state + 1);
 	p->state = next;
 	if (next == PHASE_RUNNING) {
-		p->started_ns = p->last_completion_ns = now_ns;
+		p->started_ns = p->quiet_since_ns = now_ns;
 		if (p->pacer)
 			pacer_start(p->pacer, now_ns);
 	} else if (next == PHASE_DRAINING) {
@@ -92,6 +92,26 @@ void phase_request_stop(struct phase *p, enum phase_stop why, uint64_t now_ns)
 	phase_enter(p, PHASE_DRAINING, now_ns);
 }
 
+void phase_count_issue(struct phase *p, uint64_t now_ns)
+{
+	p->issued++;
+	if (p->inflight++ == 0) /* nothing could have ended before */
+		p->quiet_since_ns = now_ns;
+}
+
+void phase_count_end(struct phase *p, enum failure failure, uint64_t now_ns)
+{
+	p->inflight--;
+	p->quiet_since_ns = now_ns;
+	if (failure == FAILURE_NONE) {
+		p->completed++;
+		return;
+	}
+	p->failed++;
+	if (failure == FAILURE_ABANDONED)
+		p->abandoned++;
+}
+
 static bool minimum_met(const struct phase *p, uint64_t now_ns)
 {
 	return p->issued >= p->config.min_requests &&
@@ -101,7 +121,7 @@ static bool minimum_met(const struct phase *p, uint64_t now_ns)
 static bool stalled(const struct phase *p, uint64_t now_ns)
 {
 	return p->config.stall_ns && p->inflight &&
-	       now_ns - p->last_completion_ns >= p->config.stall_ns;
+	       now_ns - p->quiet_since_ns >= p->config.stall_ns;
 }
 
 enum phase_stop phase_check(const struct phase *p, uint64_t now_ns)
@@ -150,7 +170,7 @@ uint64_t phase_next_wake(struct phase *p, uint64_t now_ns)
 		return wake;
 	wake_for_duration(p, now_ns, &wake);
 	if (p->inflight)
-		sooner(&wake, p->last_completion_ns, p->config.stall_ns);
+		sooner(&wake, p->quiet_since_ns, p->config.stall_ns);
 	if (p->strategy_wake_ns)
 		sooner(&wake, p->strategy_wake_ns, 1);
 	bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight &&

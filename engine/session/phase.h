@@ -6,6 +6,7 @@
 #ifndef PERIGEE_SESSION_PHASE_H
 #define PERIGEE_SESSION_PHASE_H
 
+#include "base/failure.h"
 #include "session/driver.h"
 #include "session/pacer.h"
 
@@ -97,8 +98,8 @@ struct phase {
 	enum phase_state state;
 	enum phase_stop stop;
 	uint64_t started_ns;
-	uint64_t stopped_ns;         /* issuing ended */
-	uint64_t last_completion_ns; /* or its start */
+	uint64_t stopped_ns;     /* issuing ended */
+	uint64_t quiet_since_ns; /* latest end, or the issue that found nothing in flight */
 
 	uint64_t built; /* requests asked of the driver, skipped ones included */
 	uint64_t issued;
@@ -134,6 +135,10 @@ void phase_enter(struct phase *p, enum phase_state next, uint64_t now_ns);
 
 /* Begin to drain for this reason; the first reason stays. Nothing when not running. */
 void phase_request_stop(struct phase *p, enum phase_stop why, uint64_t now_ns);
+
+/* The only writers of the counters of requests. */
+void phase_count_issue(struct phase *p, uint64_t now_ns);
+void phase_count_end(struct phase *p, enum failure failure, uint64_t now_ns);
 
 /* Which rule says now that the phase should stop issuing; PHASE_STOP_NONE: none. */
 enum phase_stop phase_check(const struct phase *p, uint64_t now_ns);

@@ -52,6 +52,7 @@ struct session {
 	uint64_t straggler_deadline; /* past the last phase: when to give up; 0: not there yet */
 	bool ended;
 	int signal;
+	bool running; /* between its first and its last event */
 	struct error error;
 	struct buffer scratch; /* text of chunk events */
 };
@@ -125,6 +126,9 @@ static void emit_phase(struct session *s, enum event_type type, const struct pha
 int session_custom_event(struct session *s, struct slice name, struct slice text)
 {
 	struct event e;
+	bool to_log_alone = s->log && !s->publisher && s->started_ns;
+	if (!s->running && !to_log_alone)
+		return STATUS_ECLOSED;
 	event_init(&e, EVENT_CUSTOM, loop_now(s->loop));
 	e.custom = name;
 	e.text = text;
@@ -222,19 +226,6 @@ static void unlink_request(struct session *s, struct request *r)
 		r->next->prev = r->prev;
 }
 
-static void count_end(struct phase *p, const struct response *res, uint64_t now_ns)
-{
-	p->inflight--;
-	p->last_completion_ns = now_ns;
-	if (res->failure == FAILURE_NONE) {
-		p->completed++;
-		return;
-	}
-	p->failed++;
-	if (res->failure == FAILURE_ABANDONED)
-		p->abandoned++;
-}
-
 /* Any end counts: a closed load also waits for the stragglers of the phase before. */
 static void wake_strategy(struct session *s)
 {
@@ -251,7 +242,7 @@ static void finish(struct session *s, struct request *r)
 	struct event e;
 
 	request_enter(r, REQUEST_ENDED);
-	count_end(p, res, loop_now(s->loop));
+	phase_count_end(p, res->failure, loop_now(s->loop));
 	wake_strategy(s);
 	if (res->failure != FAILURE_NONE) {
 		request_error_event(r, &e);
@@ -334,11 +325,12 @@ static void send_request(struct session *s, struct request *r)
 
 	r->issued_ns = loop_refresh(s->loop);
 	fill_exchange(r);
-	p->issued++;
-	p->inflight++;
+	phase_count_issue(p, r->issued_ns);
 	request_issued_event(r, &e);
 	emit(s, &e);
 	int err = client_submit(p->client, &r->exchange);
+	if (err) /* the handler must not see the answer to another one */
+		response_start(&r->exchange.response, DECODE_RAW, NULL, NULL);
 	if (p->driver->issue)
 		p->driver->issue(p->driver_ctx, r);
 	if (!err) {
@@ -346,7 +338,6 @@ static void send_request(struct session *s, struct request *r)
 		link_request(s, r);
 		return;
 	}
-	response_start(&r->exchange.response, DECODE_RAW, NULL, NULL);
 	response_end(&r->exchange.response, FAILURE_CLIENT, status_text(err), loop_now(s->loop));
 	finish(s, r);
 }
@@ -581,7 +572,8 @@ static void run_phase(struct session *s, struct phase *p)
 		run_strategy(s, p);
 		drain_phase(s, p);
 	}
-	if (budget == 0)
+	/* What ended or was skipped while it issued: nothing else begins a turn for it. */
+	if (budget == 0 || phase_strategy_ready(p, loop_now(s->loop)))
 		loop_poke(s->loop);
 }
 
@@ -723,11 +715,13 @@ void session_run(struct session *s, struct session_result *result)
 	if (!await_subscribers(s)) {
 		s->started_ns = loop_refresh(s->loop);
 		emit_started(s);
+		s->running = true;
 		emit_description(s);
 		int err = run_loop(s);
 		if (err && !s->error.status)
 			error_set(&s->error, err, "event loop: %s", status_text(err));
 		loop_refresh(s->loop);
+		s->running = false;
 		emit_plain(s, EVENT_SESSION_ENDED, EVENT_NONE);
 	}
 	if (s->publisher)
@@ -782,7 +776,7 @@ int session_new(struct session **out, struct loop *loop, const struct session_co
 	else
 		error_set(e, err, "session: out of memory");
 	if (err) {
-		session_free(s, 0);
+		session_free(s, 0, NULL);
 		return err;
 	}
 	*out = s;
@@ -859,13 +853,15 @@ int session_close_log(struct session *s, struct error *e)
 	return status;
 }
 
-void session_free(struct session *s, uint64_t deadline_ns)
+void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered)
 {
+	if (undelivered)
+		*undelivered = 0;
 	if (!s)
 		return;
 	for (int i = 0; i < s->client_count; i++)
 		client_free(s->clients[i]);
-	session_close_events(s, deadline_ns, NULL);
+	session_close_events(s, deadline_ns, undelivered);
 	session_close_log(s, NULL);
 	recorder_close(s->recorder, NULL);
 	for (int i = 0; i < s->phase_count; i++)

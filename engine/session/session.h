@@ -86,7 +86,8 @@ int session_want(struct session *s, struct phase *p, int64_t index, uint64_t *id
 /* End a request early, as CANCELLED. */
 void session_cancel(struct session *s, struct request *r);
 
-/* Tell a user's event under custom.<name>. */
+/* Tell a user's event under custom.<name>. Returns 0, STATUS_ECLOSED when the session
+ * does not run, or STATUS_ELIMIT when the event was dropped. */
 int session_custom_event(struct session *s, struct slice name, struct slice text);
 
 uint64_t session_now(const struct session *s);      /* of this turn */
@@ -101,7 +102,7 @@ void session_close_events(struct session *s, uint64_t deadline_ns, uint64_t *und
 /* Write out and close the log. Returns 0, or a status with e when records were lost. */
 int session_close_log(struct session *s, struct error *e);
 
-/* Free all, closing what is open. deadline_ns as for session_close_events(). NULL is fine. */
-void session_free(struct session *s, uint64_t deadline_ns);
+/* Free all, closing what is open. The rest as for session_close_events(). NULL is fine. */
+void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered);
 
 #endif

@@ -17,10 +17,7 @@ local runner = {}
 -- Call fn; on an error its message with the user's part of the traceback.
 local function guarded(fn, ...)
    local args, n = { ... }, select("#", ...)
-   return xpcall(function() return fn(unpack(args, 1, n)) end, function(e)
-      local trace = where.traceback(2)
-      return tostring(e) .. (trace ~= "" and "\n" .. trace or "")
-   end)
+   return xpcall(function() return fn(unpack(args, 1, n)) end, where.with_traceback)
 end
 
 --- The targets of a plan, each built once: phases that share one share its connections.

@@ -68,6 +68,14 @@ local function names_place(text)
    return false
 end
 
+--- The handler of an xpcall: the message and the user's frames.
+---@param e any
+---@return string
+function where.with_traceback(e)
+   local trace = where.traceback(2)
+   return tostring(e) .. (trace ~= "" and "\n" .. trace or "")
+end
+
 --- A message with a traceback, without the traceback's lines that are not the user's.
 --- When none would be left, the message alone if it names a place of the user's, else
 --- as it is: then the fault is not the user's either.

@@ -173,12 +173,36 @@ static void the_first_rule_that_holds_stops_it(void **state)
 		struct phase *p = running(*rows[i].config);
 		p->issued = rows[i].issued;
 		p->inflight = rows[i].inflight;
-		p->last_completion_ns = NOW(rows[i].last_end);
+		p->quiet_since_ns = NOW(rows[i].last_end);
 		enum phase_stop got = phase_check(p, NOW(rows[i].now));
 		if (got != rows[i].want)
 			fail_msg("row %zu: %s", i, phase_stop_name(got));
 		phase_free(p);
 	}
+}
+
+/* A rare arrival after a long silence is not a stall: nothing was there to end. */
+static void a_silence_begins_with_something_in_flight(void **state)
+{
+	(void)state;
+	struct phase *p = running((struct phase_config){ .stall_ns = 100 });
+	phase_count_issue(p, NOW(500));
+	assert_int_equal(phase_check(p, NOW(500)), PHASE_STOP_NONE);
+	assert_int_equal(phase_next_wake(p, NOW(500)), NOW(600));
+	phase_count_issue(p, NOW(550)); /* another one makes no difference */
+	assert_int_equal(phase_check(p, NOW(599)), PHASE_STOP_NONE);
+	assert_int_equal(phase_check(p, NOW(600)), PHASE_STOP_STALL);
+	phase_count_end(p, FAILURE_NONE, NOW(600));
+	assert_int_equal(phase_check(p, NOW(699)), PHASE_STOP_NONE);
+	assert_int_equal(phase_check(p, NOW(700)), PHASE_STOP_STALL);
+	phase_count_end(p, FAILURE_ABANDONED, NOW(700));
+	assert_int_equal(phase_check(p, NOW(900)), PHASE_STOP_NONE);
+	assert_int_equal(p->issued, 2);
+	assert_int_equal(p->inflight, 0);
+	assert_int_equal(p->completed, 1);
+	assert_int_equal(p->failed, 1);
+	assert_int_equal(p->abandoned, 1);
+	phase_free(p);
 }
 
 static void goes_through_its_states_in_order(void **state)
@@ -193,7 +217,7 @@ static void goes_through_its_states_in_order(void **state)
 
 	phase_enter(p, PHASE_RUNNING, NOW(5));
 	assert_int_equal(p->started_ns, NOW(5));
-	assert_int_equal(p->last_completion_ns, NOW(5));
+	assert_int_equal(p->quiet_since_ns, NOW(5));
 	assert_ok(phase_want(p, 1, -1, NOW(6)));
 	p->inflight = 2;
 	assert_int_equal(phase_outstanding(p), 3);
@@ -243,7 +267,7 @@ static void wakes_for_each_rule_of_time(void **state)
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		struct phase *p = running(*rows[i].config);
 		p->inflight = rows[i].inflight;
-		p->last_completion_ns = NOW(rows[i].last_end);
+		p->quiet_since_ns = NOW(rows[i].last_end);
 		uint64_t got = phase_next_wake(p, NOW(rows[i].now));
 		if (got != rows[i].want)
 			fail_msg("row %zu: %llu", i, (unsigned long long)got);
@@ -468,6 +492,7 @@ int main(void)
 		cmocka_unit_test(refuses_a_name_or_a_driver_that_is_none),
 		cmocka_unit_test(copies_its_name),
 		cmocka_unit_test(the_first_rule_that_holds_stops_it),
+		cmocka_unit_test(a_silence_begins_with_something_in_flight),
 		cmocka_unit_test(goes_through_its_states_in_order),
 		cmocka_unit_test(wakes_for_each_rule_of_time),
 		cmocka_unit_test(wakes_for_the_next_arrival),

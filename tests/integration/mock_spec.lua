@@ -124,27 +124,30 @@ describe("perigee mock", function()
       local status, output = finish(start("--help"))
       assert.equal(0, status)
       assert.truthy(output:find("^usage: perigee mock"))
+      assert.truthy(output:find("\n  --ttft DIST       timed: time to the first token (default 50ms)\n", 1, true), output)
    end)
 
    local refused = {
-      { "--nope", "known are --api-key, --fault" },
-      { "listen", "listen: unknown option" },
-      { "--until-eof=1", "--until-eof: takes no value" },
-      { "--port", "--port: a whole number within 0..65535 expected, got 'nothing'" },
-      { "--port=65536", "--port: a whole number within 0..65535 expected, got '65536'" },
-      { "--mode=fast", "--mode: echo, max or timed expected, got 'fast'" },
-      { "--ttft=50parsecs", "--ttft: a time such as 50ms" },
-      { "--ttft=-1", "--ttft: a time such as 50ms" },
-      { "--tpot=uniform:2ms,1ms", "--tpot: a time such as 50ms" },
-      { "--tpot=uniform:2ms", "--tpot: a time such as 50ms" },
-      { "--tpot=cauchy:2ms", "--tpot: a time such as 50ms" },
-      { "--tokens=16ms", "--tokens: a number such as 16" },
-      { "--token-bytes=0", "--token-bytes: a whole number within 1..65536" },
-      { "--fault=nope=0.1", "--fault: KIND=P with P within 0..1 and KIND one of status, reset" },
-      { "--fault=reset=1.1", "--fault: KIND=P with P within 0..1" },
-      { "--fault=reset", "--fault: KIND=P with P within 0..1" },
-      { "--fault-status=200", "--fault-status: a whole number within 400..599" },
-      { "--api-key=", "--api-key: some text expected" },
+      { "--prot", "unknown option --prot, did you mean --port?" },
+      { "listen", "unexpected argument 'listen'" },
+      { "--until-eof=1s", "option --until-eof: true or false expected, got '1s'" },
+      { "--port", "option --port: a value is missing (N)" },
+      { "--port=", "option --port: a whole number within 0..65535 expected, got ''" },
+      { "--port=65536", "option --port: a whole number within 0..65535 expected, got '65536'" },
+      { "--port=80.5", "option --port: a whole number within 0..65535 expected, got '80.5'" },
+      { "--mode=fast", "option --mode: one of echo, max, timed expected, got 'fast'" },
+      { "--ttft=50parsecs", "option --ttft: a time such as 50ms" },
+      { "--ttft=-1", "option --ttft: a time such as 50ms" },
+      { "--tpot=uniform:2ms,1ms", "option --tpot: a time such as 50ms" },
+      { "--tpot=uniform:2ms", "option --tpot: a time such as 50ms" },
+      { "--tpot=cauchy:2ms", "option --tpot: a time such as 50ms" },
+      { "--tokens=16ms", "option --tokens: a number such as 16" },
+      { "--token-bytes=0", "option --token-bytes: a whole number within 1..65536" },
+      { "--fault=nope=0.1", "option --fault: KIND=P with P within 0..1 and KIND one of status, reset" },
+      { "--fault=reset=1.1", "option --fault: KIND=P with P within 0..1" },
+      { "--fault=reset", "option --fault: KIND=P with P within 0..1" },
+      { "--fault-status=200", "option --fault-status: a whole number within 400..599" },
+      { "--api-key=", "option --api-key: some text expected" },
       { "--host=localhost", "localhost: a numeric address was expected" },
    }
    for _, row in ipairs(refused) do

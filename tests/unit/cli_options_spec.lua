@@ -48,10 +48,24 @@ describe("perigee.cli.options", function()
    end)
 
    it("stops after the positional arguments that were asked for", function()
-      local values, positional, at = options.parse({ "--quiet", "FILE", "--rate", "5" }, DEFINITIONS, 1, 1)
-      assert.is_true(values.quiet)
+      local args = { "--quiet", "--header", "1", "--out", "a", "FILE", "--out", "b", "--header", "2" }
+      local values, positional, at = options.read({}, args, DEFINITIONS, 1, 1)
+      assert.same({ quiet = true, header = { "1" }, out = "a" }, values)
       assert.same({ "FILE" }, positional)
-      assert.equal(3, at)
+      assert.equal(7, at)
+      options.fill_defaults(assert(options.read(values, args, DEFINITIONS, at)), DEFINITIONS)
+      assert.same({ quiet = true, header = { "1", "2" }, out = "b", max_tokens = 5 }, values)
+   end)
+
+   it("takes a reader of its own, for the default, too", function()
+      local definitions = { { name = "size", value = "S", default = "big", read = function(text)
+         return ({ big = 10, small = 0 })[text], "big or small"
+      end } }
+      assert.equal(0, options.parse({ "--size", "small" }, definitions).size)
+      assert.equal(10, options.parse({}, definitions).size)
+      local values, message = options.parse({ "--size=x" }, definitions)
+      assert.is_nil(values)
+      assert.equal("option --size: big or small expected, got 'x'", message)
    end)
 
    it("refuses with the reason", function()

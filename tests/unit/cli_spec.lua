@@ -50,6 +50,23 @@ describe("the command line", function()
       end
    end)
 
+   it("shows the help of every command in one style", function()
+      for _, command in ipairs { "run", "once", "explain", "check", "mock", "events", "info" } do
+         local output, status = perigee(command .. " --help")
+         assert.equal(0, status)
+         assert.equal(1, (output:find("usage: perigee " .. command, 1, true)))
+         local list = assert(output:match "\n\noptions:\n(.*)$", output)
+         assert.matches("\n  %-%-help +show this text", "\n" .. list)
+      end
+   end)
+
+   it("takes its own options before and after the file, the last one counts", function()
+      local path = script(SCENARIO)
+      for _, row in ipairs { { "--seed 1 %s", 1 }, { "%s --seed 2", 2 }, { "--seed 1 %s --seed 2", 2 }, { "--seed 0 %s", 0 } } do
+         support.contains(("seed %d\n"):format(row[2]), (perigee("explain " .. row[1]:format(path))))
+      end
+   end)
+
    it("works through a symbolic link from another folder", function()
       local path, folder = support.file("x", "")
       local link = folder .. "/perigee"

@@ -1,19 +1,16 @@
 --- perigee explain: the resolved plan, without traffic.
+local command = require "perigee.cli.command"
 local config = require "perigee.report.config"
-local load = require "perigee.cli.load"
-local options = require "perigee.cli.options"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
 
 local explain = {
    name = "explain",
-   summary = "show the plan of a scenario, without traffic",
    usage = "usage: perigee explain FILE [--option value ...]",
-}
-
-local DEFINITIONS = {
-   { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
-   { name = "help", help = "show this text" },
+   definitions = {
+      { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
+      { name = "help", help = "show this text and the scenario's options" },
+   },
 }
 
 local ARRIVALS = 5
@@ -98,14 +95,10 @@ function explain.render(plan, file)
 end
 
 function explain.run(args)
-   local command, message = load.command(args, DEFINITIONS)
-   if not command then return load.refuse(explain.name, message) end
-   if command.values.help then
-      io.stdout:write(load.help_text(explain.usage, options.help(DEFINITIONS), command))
-      return 0
-   end
-   local ok, text = pcall(explain.render, command.plan, command.file)
-   if not ok then return load.refuse(explain.name, text) end
+   local loaded, code = command.scenario(explain, args)
+   if not loaded then return code end
+   local ok, text = pcall(explain.render, loaded.plan, loaded.file)
+   if not ok then return command.refuse(explain, text) end
    io.stdout:write(text)
    return 0
 end

@@ -1,15 +1,15 @@
 --- perigee info: versions and the machine.
-local info = { name = "info", summary = "show versions and the machine", usage = "usage: perigee info" }
+local command = require "perigee.cli.command"
+
+local info = {
+   name = "info",
+   usage = "usage: perigee info",
+   definitions = { { name = "help", help = "show this text" } },
+}
 
 function info.run(args)
-   if args[1] == "--help" or args[1] == "-h" then
-      io.stdout:write(info.usage, "\n")
-      return 0
-   end
-   if args[1] then
-      io.stderr:write(("perigee info: unexpected argument '%s'\n"):format(args[1]))
-      return 2
-   end
+   local values, code = command.values(info, args)
+   if not values then return code end
    local engine = require "perigee.engine"
    local where = require "perigee.where"
    local host = engine.host() or {}

@@ -5,11 +5,6 @@ local where = require "perigee.where"
 
 local load = {}
 
-local function with_traceback(e)
-   local trace = where.traceback(2)
-   return tostring(e) .. (trace ~= "" and "\n" .. trace or "")
-end
-
 -- A script may require what lies beside it.
 local function search_beside(file)
    local directory = where.directory(file)
@@ -35,7 +30,7 @@ function load.scenario(file)
    chunk, message = loadfile(file)
    if not chunk then return nil, message end
    search_beside(file)
-   local ok, result = xpcall(chunk, with_traceback)
+   local ok, result = xpcall(chunk, where.with_traceback)
    if not ok then
       if not result:find("^[^\n]-:%d+: ") then result = file .. ": " .. result end
       return nil, result
@@ -76,7 +71,7 @@ local function merged(a, b)
 end
 
 local function resolve(loaded, file, values, given)
-   local ok, plan, message = xpcall(loaded.resolve, with_traceback, loaded, given)
+   local ok, plan, message = xpcall(loaded.resolve, where.with_traceback, loaded, given)
    if not ok then
       if not plan:find("^[^\n]-:%d+: ") then plan = file .. ": " .. plan end
       return nil, plan
@@ -92,7 +87,7 @@ end
 ---@return table? result  { file, values, scenario, plan } (no plan when help is asked for)
 ---@return string? message
 function load.command(args, own)
-   local values, positional, at = options.parse(args, own, 1, 1)
+   local values, positional, at = options.read({}, args, own, 1, 1)
    if not values then return nil, positional .. " (a scenario's own options stand after its file)" end
    local file = positional[1]
    if not file then
@@ -105,37 +100,18 @@ function load.command(args, own)
    message = clash(own, of_scenario)
    if message then return nil, message end
 
-   local later, rest = options.parse(args, merged(own, of_scenario), at)
-   if not later then return nil, rest end
-   if rest[1] then return nil, ("unexpected argument '%s'"):format(rest[1]) end
-   for _, d in ipairs(own) do
-      local key = d.name:gsub("-", "_")
-      if later[key] ~= nil and (values[key] == nil or values[key] == d.default) then values[key] = later[key] end
-   end
+   local all = merged(own, of_scenario)
+   values, positional = options.read(values, args, all, at)
+   if not values then return nil, positional end
+   if positional[1] then return nil, ("unexpected argument '%s'"):format(positional[1]) end
+   options.fill_defaults(values, all)
    local result = { file = file, values = values, scenario = loaded, definitions = of_scenario }
    if values.help then return result end
    local given = {}
-   for _, d in ipairs(of_scenario) do given[d.key] = later[(d.name:gsub("-", "_"))] end
+   for _, d in ipairs(of_scenario) do given[d.key] = values[d.key] end
    result.plan, message = resolve(loaded, file, values, given)
    if not result.plan then return nil, message end
    return result
-end
-
---- The text of --help: usage, the command's options, and those of the scenario when a file was given.
-function load.help_text(usage, own_help, command)
-   local parts = { usage, "\n\noptions:\n", own_help, "\n" }
-   if command.scenario then
-      local of_scenario = options.help(command.definitions)
-      parts[#parts + 1] = ("\noptions of scenario '%s':\n%s\n"):format(
-         command.scenario.name, of_scenario ~= "" and of_scenario or "  none")
-   end
-   return table.concat(parts)
-end
-
---- Print a usage failure. Returns the exit code.
-function load.refuse(command, message)
-   io.stderr:write(("perigee %s: %s\n"):format(command, message))
-   return 2
 end
 
 return load

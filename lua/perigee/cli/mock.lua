@@ -1,191 +1,99 @@
 --- `perigee mock`: the built-in inference endpoint, run until it is told to stop.
--- @module perigee.cli.mock
-local engine = require("perigee_engine")
+local command = require "perigee.cli.command"
+local engine = require "perigee.engine"
+local units = require "perigee.units"
 
-local mock = {
-   name = "mock",
-   summary = "run the built-in inference endpoint",
-}
+-- ---- what its options take: each reader gives the value, or nil and what was expected ----
 
-mock.usage = [[
-usage: perigee mock [options]
+local SHAPES = { uniform = 2, exp = 1, normal = 2, lognormal = 2 } -- and the number of their parameters
 
-An OpenAI-compatible endpoint: POST /v1/chat/completions and /v1/completions, streamed or not,
-GET /v1/models, /health and /stats. It prints its address, then serves until it is interrupted.
-
-  --host ADDRESS       numeric address to listen at (127.0.0.1)
-  --port N             0 takes any free port (0)
-  --unix PATH          listen at a unix socket instead
-  --mode MODE          echo: the words of the prompt come back (default)
-                       max: precomputed bytes, whatever is asked
-                       timed: waits before each token
-  --ttft DIST          timed: time to the first token (50ms)
-  --tpot DIST          timed: gap before each token after it (10ms)
-  --tokens DIST        timed and max: tokens of an answer (16)
-  --token-bytes N      timed and max: characters of a token (5)
-  --fault KIND=P       a fault with probability P, 0..1; may be given several times
-  --fault-status N     what the fault "status" answers with, 400..599 (500)
-  --api-key KEY        ask for "Authorization: Bearer KEY"
-  --seed N             of all that is drawn (0)
-  --until-eof          stop at the end of standard input
-  --help               show this text
-
-DIST   50ms, uniform:10ms,90ms, exp:50ms, normal:50ms,10ms, lognormal:50ms,0.5
-       (times as seconds or with us, ms, s, m; tokens as plain numbers)
-KIND   status, reset, stall, hang, truncate, close, bad_sse, bad_json, bad_http, error_event,
-       slow_headers. A request may ask for one with the header "x-perigee-fault: KIND".
-]]
-
--- ---- values: each returns the value, or nil and what was expected ----
-
-local units = { us = 1e-6, ms = 1e-3, s = 1, m = 60, [""] = 1 }
-local shapes = { uniform = 2, exp = 1, normal = 2, lognormal = 2 }
+local FAULTS = "status, reset, stall, hang, truncate, close, bad_sse, bad_json, bad_http, error_event, slow_headers"
 
 local function number(text)
-   return text:match("^%d+%.?%d*$") and tonumber(text) or text:match("^%.%d+$") and tonumber(text)
-end
-
-local function duration(text)
-   local digits, unit = text:match("^([%d.]+)(%a*)$")
-   local value = digits and number(digits)
-   return value and units[unit] and value * units[unit]
-end
-
---- "50ms" or "kind:a[,b]", as the table that engine.mock takes.
-local function distribution(text, parse)
-   local kind, rest = text:match("^(%a+):(.+)$")
-   if not kind then
-      local a = parse(text)
-      return a and { kind = "fixed", a = a }
-   end
-   local first, second = rest, nil
-   if shapes[kind] == 2 then
-      first, second = rest:match("^([^,]+),([^,]+)$")
-   end
-   local a = shapes[kind] and first and parse(first)
-   local b = second and (kind == "lognormal" and number(second) or kind ~= "lognormal" and parse(second))
-   if not a or (second and not b) or (kind == "uniform" and b < a) then
-      return nil
-   end
-   return { kind = kind, a = a, b = b }
+   local value = tonumber(text)
+   return value and value >= 0 and value < math.huge and value or nil
 end
 
 local function integer(low, high)
+   local expected = ("a whole number within %d..%.0f"):format(low, high)
    return function(text)
-      local value = text:match("^%d+$") and tonumber(text)
-      if value and value >= low and value <= high then
-         return value
-      end
-      return nil, ("a whole number within %d..%.0f"):format(low, high)
+      local value = number(text)
+      return value and value == math.floor(value) and value >= low and value <= high and value or nil, expected
    end
 end
 
-local function text_value(text)
-   if text ~= "" then
-      return text
+local function some_text(text)
+   return text ~= "" and text or nil, "some text"
+end
+
+-- "50ms" or "kind:a[,b]", as the table that engine.mock takes; read: of one parameter.
+local function distribution(text, read)
+   local kind, rest = text:match "^(%a+):(.+)$"
+   if not kind then
+      local a = read(text)
+      return a and { kind = "fixed", a = a }
    end
-   return nil, "some text"
+   local first, second = rest, nil
+   if SHAPES[kind] == 2 then first, second = rest:match "^([^,]+),([^,]+)$" end
+   local a = SHAPES[kind] and first and read(first)
+   local b = second and (kind == "lognormal" and number or read)(second)
+   if not a or (second and not b) or (kind == "uniform" and b < a) then return nil end
+   return { kind = kind, a = a, b = b }
 end
 
 local function times(text)
-   return distribution(text, duration), "a time such as 50ms, exp:50ms, uniform:10ms,90ms, "
-      .. "normal:50ms,10ms or lognormal:50ms,0.5"
+   return distribution(text, units.duration),
+      "a time such as 50ms, exp:50ms, uniform:10ms,90ms, normal:50ms,10ms or lognormal:50ms,0.5"
 end
 
 local function counts(text)
    return distribution(text, number), "a number such as 16, exp:16, uniform:8,64, normal:16,4 or lognormal:16,0.5"
 end
 
-local function mode(text)
-   return (text == "echo" or text == "max" or text == "timed") and text or nil, "echo, max or timed"
+local function fault(text)
+   local kind, p = text:match "^([%a_]+)=(.*)$"
+   local known = kind and (", " .. FAULTS .. ","):find(", " .. kind .. ",", 1, true)
+   p = known and number(p)
+   return p and p <= 1 and { kind = kind, p = p } or nil, "KIND=P with P within 0..1 and KIND one of " .. FAULTS
 end
 
-local kinds = "status, reset, stall, hang, truncate, close, bad_sse, bad_json, bad_http, error_event, slow_headers"
+local mock = {
+   name = "mock",
+   usage = [[
+usage: perigee mock [options]
 
-local function fault(text, config)
-   local kind, p = text:match("^([%a_]+)=([%d.]+)$")
-   local known = kind and (", " .. kinds .. ","):find(", " .. kind .. ",", 1, true)
-   local value = known and number(p)
-   if not value or value > 1 then
-      return nil, "KIND=P with P within 0..1 and KIND one of " .. kinds
-   end
-   config.faults[kind] = value
-   return config.faults
-end
-
--- ---- options ----
-
---- name = { key in the config, function that reads the value; none: a flag }
-local options = {
-   ["--host"] = { "host", text_value },
-   ["--port"] = { "port", integer(0, 65535) },
-   ["--unix"] = { "unix", text_value },
-   ["--mode"] = { "mode", mode },
-   ["--ttft"] = { "ttft", times },
-   ["--tpot"] = { "tpot", times },
-   ["--tokens"] = { "tokens", counts },
-   ["--token-bytes"] = { "token_bytes", integer(1, 65536) },
-   ["--fault"] = { "faults", fault },
-   ["--fault-status"] = { "fault_status", integer(400, 599) },
-   ["--api-key"] = { "api_key", text_value },
-   ["--seed"] = { "seed", integer(0, 2 ^ 53) },
-   ["--until-eof"] = { "until_eof" },
-   ["--help"] = { "help" },
+An OpenAI-compatible endpoint: POST /v1/chat/completions and /v1/completions, streamed or not,
+GET /v1/models, /health and /stats. It prints its address, then serves until it is interrupted.]],
+   definitions = {
+      { name = "host", value = "ADDRESS", read = some_text, default = "127.0.0.1", help = "numeric address to listen at" },
+      { name = "port", value = "N", read = integer(0, 65535), default = 0, help = "port; 0 takes any free one" },
+      { name = "unix", value = "PATH", read = some_text, help = "listen at a unix socket instead" },
+      { name = "mode", value = "MODE", choices = { "echo", "max", "timed" }, default = "echo", help = "how it answers" },
+      { name = "ttft", value = "DIST", read = times, default = "50ms", help = "timed: time to the first token" },
+      { name = "tpot", value = "DIST", read = times, default = "10ms", help = "timed: gap before each token after it" },
+      { name = "tokens", value = "DIST", read = counts, default = "16", help = "timed and max: tokens of an answer" },
+      { name = "token-bytes", value = "N", read = integer(1, 65536), default = 5, help = "timed and max: characters of a token" },
+      { name = "fault", value = "KIND=P", read = fault, repeatable = true, help = "a fault with probability P; may be repeated" },
+      { name = "fault-status", value = "N", read = integer(400, 599), default = 500, help = 'what the fault "status" answers with' },
+      { name = "api-key", value = "KEY", read = some_text, help = 'ask for "Authorization: Bearer KEY"' },
+      { name = "seed", value = "N", read = integer(0, 2 ^ 53), default = 0, help = "of all that is drawn" },
+      { name = "until-eof", help = "stop at the end of standard input" },
+      { name = "help", help = "show this text" },
+   },
+   notes = [[
+MODE   echo: the words of the prompt come back; max: precomputed bytes, whatever is asked;
+       timed: waits before each token
+DIST   50ms, uniform:10ms,90ms, exp:50ms, normal:50ms,10ms, lognormal:50ms,0.5
+       (times as seconds or with ns, us, ms, s, m, h; tokens as plain numbers)
+KIND   status, reset, stall, hang, truncate, close, bad_sse, bad_json, bad_http, error_event,
+       slow_headers. A request may ask for one with the header "x-perigee-fault: KIND".]],
 }
-
-local function known_options()
-   local names = {}
-   for name in pairs(options) do
-      names[#names + 1] = name
-   end
-   table.sort(names)
-   return table.concat(names, ", ")
-end
-
---- Read the arguments.
----@param args string[]
----@return table|nil config for engine.mock
----@return string|nil message
-function mock.parse(args)
-   local config = { ttft = 0.05, tpot = 0.01, tokens = 16, faults = {} }
-   local i = 1
-   while i <= #args do
-      local name, value = args[i]:match("^(%-%-[%w-]+)=(.*)$")
-      name = name or args[i]
-      local option = options[name]
-      if not option then
-         return nil, ("%s: unknown option; known are %s"):format(name, known_options())
-      end
-      local key, read = option[1], option[2]
-      if not read then
-         if value then
-            return nil, name .. ": takes no value"
-         end
-         config[key] = true
-      else
-         if not value then
-            i = i + 1
-            value = args[i]
-         end
-         local result, expected = read(value or "", config)
-         if not result then
-            return nil, ("%s: %s expected, got '%s'"):format(name, expected, value or "nothing")
-         end
-         config[key] = result
-      end
-      i = i + 1
-   end
-   return config
-end
 
 -- ---- run ----
 
 local function address(config, port)
-   if config.unix then
-      return "unix:" .. config.unix
-   end
-   local host = config.host or "127.0.0.1"
-   return ("http://%s:%d"):format(host:find(":", 1, true) and "[" .. host .. "]" or host, port)
+   if config.unix then return "unix:" .. config.unix end
+   return ("http://%s:%d"):format(config.host:find(":", 1, true) and "[" .. config.host .. "]" or config.host, port)
 end
 
 local function summary(stats)
@@ -197,24 +105,16 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function mock.run(args)
-   local config, problem = mock.parse(args)
-   if not config then
-      io.stderr:write("perigee mock: ", problem, "\n")
-      return 2
-   end
-   if config.help then
-      io.stdout:write(mock.usage)
-      return 0
-   end
+   local config, done = command.values(mock, args)
+   if not config then return done end
+   config.faults = {}
+   for _, f in ipairs(config.fault or {}) do config.faults[f.kind] = f.p end
    config.on_listen = function(port)
       io.stdout:write("listening on ", address(config, port), "\n")
       io.stdout:flush()
    end
    local stats, message, code = engine.mock(config)
-   if not stats then
-      io.stderr:write("perigee mock: ", message, "\n")
-      return code == "EINVAL" and 2 or 1
-   end
+   if not stats then return command.refuse(mock, message, code == "EINVAL" and 2 or 1) end
    -- A parent that runs it for a while has its own report to show.
    if not config.until_eof then io.stderr:write(summary(stats)) end
    return 0

@@ -1,25 +1,22 @@
 --- perigee once: one request of a scenario, shown in full.
 local assemble = require "perigee.assemble"
+local command = require "perigee.cli.command"
 local config = require "perigee.report.config"
 local endpoint = require "perigee.endpoint"
 local engine = require "perigee.engine"
-local load = require "perigee.cli.load"
-local options = require "perigee.cli.options"
 local runner = require "perigee.runner"
 local units = require "perigee.units"
 local where = require "perigee.where"
 
 local once = {
    name = "once",
-   summary = "send one request of a scenario and show all of it",
    usage = "usage: perigee once FILE [--option value ...] [--index N] [--phase NAME]",
-}
-
-local DEFINITIONS = {
-   { name = "index", value = "N", type = "count", default = 1, help = "sample to send, from 1" },
-   { name = "phase", value = "NAME", help = "phase whose target and request are used (default the first performance phase)" },
-   { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
-   { name = "help", help = "show this text and the scenario's options" },
+   definitions = {
+      { name = "index", value = "N", type = "count", default = 1, help = "sample to send, from 1" },
+      { name = "phase", value = "NAME", help = "phase whose target and request are used (default the first performance phase)" },
+      { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
+      { name = "help", help = "show this text and the scenario's options" },
+   },
 }
 
 local function choose(plan, name)
@@ -131,38 +128,29 @@ local function show(seen, plan)
    if seen.sent and seen.sent.body then io.stdout:write(config.clean(once.show_request(seen.client, seen.sent), plan)) end
    if seen.result then io.stdout:write(config.clean(once.show_answer(seen.result, seen.chunks), plan)) end
    local outcome = seen.outcome
-   if outcome.outcome == "script_error" then return load.refuse(once.name, where.shorten(outcome.error)) end
+   if outcome.outcome == "script_error" then return command.refuse(once, where.shorten(outcome.error)) end
    if outcome.outcome == "interrupted" then return 128 + (outcome.signal or 2) end
    if not seen.result then
       local skipped = seen.sent and "the request function skipped this sample"
-      io.stderr:write("perigee once: ", outcome.error or skipped or "nothing was sent", "\n")
-      return 1
+      return command.refuse(once, outcome.error or skipped or "nothing was sent", 1)
    end
    return seen.result.ok and 0 or 1
 end
 
 function once.run(args)
-   local command, message = load.command(args, DEFINITIONS)
-   if not command then return load.refuse(once.name, message) end
-   if command.values.help then
-      io.stdout:write(load.help_text(once.usage, options.help(DEFINITIONS), command))
-      return 0
-   end
-   local planned
-   planned, message = choose(command.plan, command.values.phase)
-   if not planned then return load.refuse(once.name, message) end
-   local index, samples = command.values.index, planned.dataset and #planned.dataset or 1
+   local loaded, code = command.scenario(once, args)
+   if not loaded then return code end
+   local planned, message = choose(loaded.plan, loaded.values.phase)
+   if not planned then return command.refuse(once, message) end
+   local index, samples = loaded.values.index, planned.dataset and #planned.dataset or 1
    if index < 1 or index > samples then
-      return load.refuse(once.name, ("option --index: a sample in 1..%d expected, got %d"):format(samples, index))
+      return command.refuse(once, ("option --index: a sample in 1..%d expected, got %d"):format(samples, index))
    end
    local endpoints = endpoint.new()
-   local ok, seen = pcall(send, planned, command.plan, index, endpoints)
+   local ok, seen = pcall(send, planned, loaded.plan, index, endpoints)
    endpoints:stop()
-   if not ok then
-      io.stderr:write("perigee once: ", type(seen) == "table" and seen.message or tostring(seen), "\n")
-      return 1
-   end
-   return show(seen, command.plan)
+   if not ok then return command.refuse(once, type(seen) == "table" and seen.message or tostring(seen), 1) end
+   return show(seen, loaded.plan)
 end
 
 return once

@@ -1,6 +1,7 @@
 --- A table-driven parser of command line options.
---- A definition: { name, value = "DIR" (absent: a flag), type (of perigee.opt; "string"),
---- help, default, repeatable, choices }.
+--- A definition: { name, value = "DIR" (absent: a flag), help, default, repeatable (the values
+--- become a list), and how the text is read: choices, read or type (of perigee.opt; "string") }.
+--- read(text) gives the value, or nil and what was expected. A default in text is read as well.
 local nearest = require "perigee.nearest"
 local opt = require "perigee.opt"
 
@@ -26,6 +27,11 @@ local function convert(d, text)
          if text == choice then return text end
       end
       return nil, ("one of %s expected, got '%s'"):format(table.concat(d.choices, ", "), text)
+   end
+   if d.read then
+      local value, expected = d.read(text)
+      if value == nil then return nil, ("%s expected, got '%s'"):format(expected, text) end
+      return value
    end
    return opt.convert(d.type or "string", text)
 end
@@ -81,17 +87,38 @@ local function take(values, map, names, args, at)
    return used
 end
 
---- Parse args from position `first`.
+--- The defaults of what is not among the values.
+function options.fill_defaults(values, definitions)
+   for _, d in ipairs(definitions) do
+      local key, default = canonical(d.name), d.default
+      if values[key] == nil and type(default) == "string" then default = assert(convert(d, default)) end
+      if values[key] == nil then values[key] = default end
+   end
+end
+
+--- Parse args.
 ---@param args string[]
 ---@param definitions table[]
----@param first? integer
----@param stop_at? integer  stop after so many positional arguments
----@return table? values      by name, with _ for -; defaults filled in
+---@return table? values  by name, with _ for -; defaults filled in
+---@return string[]|string positional, or the message
+function options.parse(args, definitions)
+   local values, positional = options.read({}, args, definitions, 1)
+   if values then options.fill_defaults(values, definitions) end
+   return values, positional
+end
+
+--- Parse args from position `first` into `values`, in which a later one replaces an earlier one.
+---@param values table
+---@param args string[]
+---@param definitions table[]
+---@param first integer
+---@param stop_at? integer  stop after so many positional arguments, without defaults: to be continued
+---@return table? values
 ---@return string[]|string positional, or the message
 ---@return integer? next      where it stopped
-function options.parse(args, definitions, first, stop_at)
+function options.read(values, args, definitions, first, stop_at)
    local map, names = by_name(definitions)
-   local values, positional, at, only_positional = {}, {}, first or 1, false
+   local positional, at, only_positional = {}, first, false
    while at <= #args and not (stop_at and #positional >= stop_at) do
       local arg = args[at]
       if only_positional or arg:sub(1, 1) ~= "-" or arg == "-" then
@@ -105,10 +132,6 @@ function options.parse(args, definitions, first, stop_at)
          if not used then return nil, message end
          at = at + used
       end
-   end
-   for _, d in ipairs(definitions) do
-      local key = canonical(d.name)
-      if values[key] == nil then values[key] = d.default end
    end
    return values, positional, at
 end

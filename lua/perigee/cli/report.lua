@@ -1,30 +1,20 @@
 --- perigee report: the report of a run, from its event log.
+local command = require "perigee.cli.command"
 local engine = require "perigee.engine"
 local files = require "perigee.report.files"
 local from_log = require "perigee.report.from_log"
-local options = require "perigee.cli.options"
 local report_table = require "perigee.report.table"
 
 local report = {
    name = "report",
-   summary = "rebuild the report of a run from its event log",
    usage = "usage: perigee report LOG [--out DIR] [--json]",
+   definitions = {
+      { name = "out", value = "DIR", help = "write summary.json, summary.txt and config.json there" },
+      { name = "json", help = "print summary.json instead of the table" },
+      { name = "help", help = "show this text" },
+   },
+   notes = "Exit status: 0 the log is whole, 1 its run was killed or a part of it is damaged, 2 bad options or no such file.",
 }
-
-local DEFINITIONS = {
-   { name = "out", value = "DIR", help = "write summary.json, summary.txt and config.json there" },
-   { name = "json", help = "print summary.json instead of the table" },
-   { name = "help", help = "show this text" },
-}
-
-local function complain(list)
-   for _, text in ipairs(list) do io.stderr:write("perigee report: ", text, "\n") end
-end
-
-local function refuse(message)
-   complain { message }
-   return 2
-end
 
 local function write(out, summary, text)
    local made, message = engine.mkdir(out)
@@ -33,24 +23,16 @@ local function write(out, summary, text)
 end
 
 function report.run(args)
-   local values, positional = options.parse(args, DEFINITIONS)
-   if not values then return refuse(positional) end
-   if values.help then
-      io.stdout:write(report.usage, "\n\noptions:\n", options.help(DEFINITIONS), "\n")
-      return 0
-   end
-   if #positional ~= 1 then return refuse("the path of one event log is expected") end
-   local summary, problems, code = from_log.summary(positional[1])
-   if not summary then
-      complain { problems }
-      return code == "ENOENT" and 2 or 1
-   end
+   local values, done = command.values(report, args, "the path of an event log")
+   if not values then return done end
+   local summary, problems, code = from_log.summary(values[1])
+   if not summary then return command.refuse(report, problems, code == "ENOENT" and 2 or 1) end
    local text = report_table.render(summary)
    if values.out then
       for _, message in ipairs(write(values.out, summary, text)) do problems[#problems + 1] = message end
    end
    io.stdout:write(values.json and engine.json.encode(summary, 2) .. "\n" or text)
-   complain(problems)
+   for _, message in ipairs(problems) do command.refuse(report, message) end
    return #problems > 0 and 1 or 0
 end
 

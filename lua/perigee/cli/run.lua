@@ -1,27 +1,24 @@
 --- perigee run: play a scenario and report.
-local load = require "perigee.cli.load"
-local options = require "perigee.cli.options"
+local command = require "perigee.cli.command"
 local place = require "perigee.cli.place"
 local progress = require "perigee.progress"
 local runner = require "perigee.runner"
 
 local run = {
    name = "run",
-   summary = "play a scenario and report",
    usage = "usage: perigee run FILE [--option value ...] [--out DIR]",
-}
-
-local DEFINITIONS = {
-   { name = "out", value = "DIR", help = "folder of the results (default results/NAME-TIME)" },
-   { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
-   { name = "events", value = "ADDR", help = "address of the event publisher (default a socket in DIR)" },
-   { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },
-   { name = "subscribers", value = "N", type = "count", default = 0, help = "subscriptions to wait for before the first request" },
-   { name = "subscribers-timeout", value = "S", type = "duration", default = 30, help = "how long to wait for them" },
-   { name = "log", value = "FILE", help = "event log (default DIR/events.plog); off writes none" },
-   { name = "progress", value = "MODE", choices = progress.MODES, default = "auto", help = table.concat(progress.MODES, ", ") },
-   { name = "quiet", help = "no progress and no summary on the terminal" },
-   { name = "help", help = "show this text and the scenario's options" },
+   definitions = {
+      { name = "out", value = "DIR", help = "folder of the results (default results/NAME-TIME)" },
+      { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
+      { name = "events", value = "ADDR", help = "address of the event publisher (default a socket in DIR)" },
+      { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },
+      { name = "subscribers", value = "N", type = "count", default = 0, help = "subscriptions to wait for before the first request" },
+      { name = "subscribers-timeout", value = "S", type = "duration", default = "30s", help = "how long to wait for them" },
+      { name = "log", value = "FILE", help = "event log (default DIR/events.plog); off writes none" },
+      { name = "progress", value = "MODE", choices = progress.MODES, default = "auto", help = table.concat(progress.MODES, ", ") },
+      { name = "quiet", help = "no progress and no summary on the terminal" },
+      { name = "help", help = "show this text and the scenario's options" },
+   },
 }
 
 local function say(...)
@@ -56,15 +53,15 @@ local function show(result, values)
    for _, text in ipairs(result.summary.failures) do tell(text) end
 end
 
-local function play(command, out, address)
-   local values = command.values
-   local result = runner.run(command.plan, {
+local function play(loaded, out, address)
+   local values = loaded.values
+   local result = runner.run(loaded.plan, {
       out = out,
       log = values.log ~= "off" and (values.log or out .. "/events.plog") or nil,
       events = { address = address, framing = values.framing },
       subscribers = values.subscribers, subscribers_timeout = values.subscribers_timeout,
       progress = values.quiet and "none" or values.progress,
-      description = { file = command.file, out = out, events = address, framing = values.framing },
+      description = { file = loaded.file, out = out, events = address, framing = values.framing },
       on_ready = announce(values, out),
    })
    show(result, values)
@@ -72,28 +69,16 @@ local function play(command, out, address)
 end
 
 function run.run(args)
-   local command, message = load.command(args, DEFINITIONS)
-   if not command then return load.refuse(run.name, message) end
-   local values = command.values
-   if values.help then
-      io.stdout:write(load.help_text(run.usage, options.help(DEFINITIONS), command))
-      return 0
-   end
+   local loaded, code = command.scenario(run, args)
+   if not loaded then return code end
 
-   local out = values.out or place.default_folder(command.plan.name)
-   local made
-   made, message = place.make(out)
-   if not made then
-      say("perigee run: ", message)
-      return 1
-   end
-   if values.events then return play(command, out, values.events) end
+   local out = loaded.values.out or place.default_folder(loaded.plan.name)
+   local made, message = place.make(out)
+   if not made then return command.refuse(run, message, 1) end
+   if loaded.values.events then return play(loaded, out, loaded.values.events) end
    local address, clean_up = place.events_address(out)
-   if not address then
-      say("perigee run: ", clean_up)
-      return 1
-   end
-   local code = play(command, out, address)
+   if not address then return command.refuse(run, clean_up, 1) end
+   code = play(loaded, out, address)
    clean_up()
    return code
 end
