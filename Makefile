@@ -5,7 +5,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX  ?= /usr/local
 LUAJIT  ?= luajit
-PKGS    := luajit libuv libzmq libcurl
+PKGS    := luajit libuv libzmq libcurl sqlite3
 TEST_PKGS := cmocka
 
 comma := ,

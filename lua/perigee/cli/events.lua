@@ -4,7 +4,7 @@ local engine = require "perigee_engine"
 ---@class perigee.cli.events
 local events = {
    name = "events",
-   summary = "receive the events of a running session and write them as JSON lines",
+   summary = "receive the events of a running session and write them as JSON lines or into a database",
    usage = [[
 usage: perigee events --connect ADDR [options]
 
@@ -14,11 +14,14 @@ error what came.
   --connect ADDR   the publisher's address: ipc:///path or tcp://host:port
   --topic PREFIX   only topics that begin so; may be repeated (session.ended always comes)
   --jsonl FILE     write each event as a line of JSON; - is standard output
+  --sqlite FILE    add each event as a row to the database FILE, which is made when it is
+                   not there; events that it has already change nothing. Needs
+                   session.started, which then always comes, too
   --idle TIME      give up when nothing came for so long: 10, 250ms, 5s, 2m (default 5m)
   --quiet          no summary when all is well
   --help           this text
 
-Exit status: 0 the session ended and nothing is missing or corrupt, 1 otherwise,
+Exit status: 0 the session ended and nothing is missing, corrupt or unwritten, 1 otherwise,
 2 bad options, 130 or 143 interrupted.]],
 }
 
@@ -43,6 +46,7 @@ local OPTIONS = {
       opts.topics = opts.topics or {}
       table.insert(opts.topics, value)
    end,
+   ["--sqlite"] = function(opts, value) opts.sqlite = value end,
    ["--jsonl"] = function(opts, value) opts.jsonl = value end,
    ["--idle"] = function(opts, value)
       opts.idle_timeout = seconds(value)
@@ -99,7 +103,7 @@ local function problems(r)
    elseif r.outcome == "write_failed" then
       table.insert(list, r.message)
    end
-   for _, key in ipairs { "missing", "corrupt", "lost_frames" } do
+   for _, key in ipairs { "missing", "corrupt", "lost_frames", "unstored" } do
       if r[key] > 0 then
          table.insert(list, ("%d %s"):format(r[key], (key:gsub("_", " "))))
       end
@@ -126,8 +130,9 @@ function events.run(args)
    end
    local wrong = problems(r)
    if #wrong > 0 or not opts.quiet then
-      io.stderr:write(("perigee events: %d records in %d frames, %d duplicate, %s\n"):format(
-         r.records, r.frames, r.duplicate, #wrong > 0 and table.concat(wrong, ", ") or "complete"))
+      local stored = opts.sqlite and (", %d rows new, %d known"):format(r.stored, r.known) or ""
+      io.stderr:write(("perigee events: %d records in %d frames, %d duplicate%s, %s\n"):format(
+         r.records, r.frames, r.duplicate, stored, #wrong > 0 and table.concat(wrong, ", ") or "complete"))
    end
    if r.signal then
       return 128 + r.signal
