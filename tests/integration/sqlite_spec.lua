@@ -5,6 +5,12 @@ local engine = require "perigee_engine"
 
 local SESSION = ("5e"):rep(16) -- of event_source.lua
 
+local RUN = [[return perigee.scenario {
+   target = perigee.target.openai_chat { url = "mock:", model = "m" },
+   dataset = perigee.dataset.table { { prompt = "a" } },
+   load = perigee.load.concurrency(4),
+   phases = { { "first", requests = 30 }, { "second", requests = 50 } } }]]
+
 local dir, db
 
 local function source(count, mode)
@@ -66,6 +72,20 @@ describe("perigee events --sqlite", function()
       assert.same({ SESSION .. "|51" }, query "SELECT session_id, count(*) FROM events GROUP BY 1")
    end)
 
+   it("takes the same session from two at once", function()
+      local address = "ipc://" .. dir .. "/events"
+      local command = drive.command("events", "--quiet", "--connect", address, "--sqlite", db)
+      local r = drive.shell(table.concat({
+         command .. " & a=$!", command .. " & b=$!",
+         drive.command("run", drive.scenario(dir, RUN), "--events", address, "--subscribers", "2", "--quiet",
+            "--out", dir .. "/out") .. "; code=$?",
+         "wait $a || exit 8", "wait $b || exit 9", "exit $code",
+      }, "\n"))
+      assert.equal(0, r.code, r.err)
+      -- 80 samples of three events; two phases of four; the session's start, end and end of load
+      assert.same({ "251|250" }, query "SELECT count(*), max(seq) FROM events")
+   end)
+
    it("is written together with the JSON lines", function()
       assert.equal(0, follow(20, nil, "--jsonl", dir .. "/events.jsonl").code)
       assert.equal(22, #drive.jsonl(dir .. "/events.jsonl"))
@@ -119,18 +139,32 @@ describe("perigee events --sqlite", function()
    it("holds what a run told", function()
       local address = "ipc://" .. dir .. "/events"
       local follower = assert(engine.spawn { "scripts/perigee", "events", "--quiet", "--connect", address, "--sqlite", db })
-      local r = drive.run([[return perigee.scenario {
-         target = perigee.target.openai_chat { url = "mock:", model = "m" },
-         dataset = perigee.dataset.table { { prompt = "a" } },
-         load = perigee.load.concurrency(4),
-         phases = { { "first", requests = 30 }, { "second", requests = 50 } } }]],
-         "--events", address, "--subscribers", "1")
+      local r = drive.run(RUN, "--events", address, "--subscribers", "1")
       assert.equal(0, r.code, r.err)
       assert.equal(0, follower:stop(20))
       assert.same({ "0|30", "1|50" }, query [[SELECT phase, count(*) FROM events
          WHERE event_type = 'sample.complete' AND failure IS NULL AND http_status = 200 GROUP BY phase]])
       assert.same({ r.summary.session_id }, query "SELECT DISTINCT session_id FROM events")
       assert.same({ "1" }, query "SELECT count(*) FROM sessions WHERE ended_ns > started_ns")
+   end)
+end)
+
+describe("a session", function()
+   it("is named at its ends and those of its phases, for who joins late", function()
+      dir = drive.tempdir()
+      local address = "ipc://" .. dir .. "/events"
+      local follower = assert(engine.spawn { "scripts/perigee", "events", "--quiet", "--connect", address,
+         "--jsonl", dir .. "/events.jsonl" })
+      local r = drive.run(RUN, "--events", address, "--subscribers", "1")
+      assert.equal(0, r.code, r.err)
+      assert.equal(0, follower:stop(20))
+      local naming = {}
+      for _, e in ipairs(drive.jsonl(dir .. "/events.jsonl")) do
+         if e.session_id == r.summary.session_id then naming[#naming + 1] = e.event_type end
+      end
+      assert.same({ "session.started", "custom.phase_start", "custom.phase_end", "custom.phase_start",
+         "custom.phase_end", "session.ended" }, naming)
+      os.execute("rm -rf " .. drive.quote(dir))
    end)
 end)
 
