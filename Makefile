@@ -5,7 +5,7 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PREFIX  ?= /usr/local
 LUAJIT  ?= luajit
-PKGS    := luajit libuv libzmq libcurl
+PKGS    := luajit libuv libzmq libcurl sqlite3
 TEST_PKGS := cmocka
 
 comma := ,
@@ -36,7 +36,7 @@ MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 LUA_SRC  := $(shell find lua scripts examples tests -name '*.lua' 2>/dev/null)
 
-.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench fuzz install clean c-tests
+.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-events fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -69,6 +69,11 @@ $(B)/tests/%: tests/c/%.c $(B)/libperigee.a Makefile
 	      $(B)/libperigee.a $(LDFLAGS) $(MODULE_LIBS) $(shell pkg-config --libs $(TEST_PKGS))
 
 c-tests: $(C_TESTS)
+
+$(B)/bench/%: tests/bench/%.c $(B)/libperigee.a Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -o $@ $< $(B)/libperigee.a $(LDFLAGS) $(MODULE_LIBS)
 
 -include $(OBJ:.o=.d) $(C_TESTS:=.d)
 
@@ -110,6 +115,10 @@ format:
 
 bench: all
 	@tests/bench/run
+
+# What `perigee events` and its publisher cost per record.
+bench-events: all $(B)/bench/bench_events
+	@tests/bench/events
 
 # Each target for FUZZ_SECONDS; a crash stops it and leaves its input behind.
 FUZZ_SECONDS ?= 30

@@ -13,6 +13,7 @@ dependencies = { "lua == 5.1" } -- LuaJIT
 external_dependencies = {
    LIBUV = { header = "uv.h" },
    LIBZMQ = { header = "zmq.h" },
+   SQLITE = { header = "sqlite3.h" },
    LIBCURL = { header = "curl/curl.h" },
 }
 test_dependencies = { "busted >= 2.0" }

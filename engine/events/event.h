@@ -102,7 +102,7 @@ struct event {
 	struct slice error_type;
 	struct slice error_message;
 
-	/* SESSION_STARTED */
+	/* SESSION_STARTED; session_id also SESSION_ENDED, PHASE_START, PHASE_END */
 	struct slice session_id; /* 32 hex digits */
 	struct slice name;       /* of the scenario; PHASE_*: of the phase */
 	uint64_t realtime_ns;    /* CLOCK_REALTIME at timestamp_ns */

@@ -112,9 +112,9 @@ static void put_failure(struct json_out *j, const struct event_key *key, enum fa
 		put_text_pair(j, key, (struct slice){ name, strlen(name) });
 }
 
-/* The member as an integer; false when it is absent. */
-static bool integer_of(const struct event_key *key, const void *member, uint64_t *out)
+bool event_key_integer(const struct event_key *key, const struct event *e, uint64_t *out)
 {
+	const void *member = (const char *)e + key->offset;
 	int64_t i;
 	switch ((enum event_kind)key->kind) {
 	case KIND_STAMP:
@@ -169,19 +169,26 @@ static void put_pair(struct json_out *j, const struct event_key *key, const stru
 		put_text_pair(j, key, *(const struct slice *)member);
 		return;
 	default:
-		if (integer_of(key, member, &v))
+		if (event_key_integer(key, e, &v))
 			put_uint_pair(j, key, v);
 	}
 }
 
-int event_json(const struct event *e, struct buffer *out)
+int event_json_keys(const struct event *e, uint64_t keys, struct buffer *out)
 {
 	size_t len = out->len;
 	struct json_out j = { .out = out, .first = true };
 	for (unsigned i = 0; i < EVENT_KEY_COUNT && !j.err; i++)
-		put_pair(&j, &event_keys[i], e);
-	put(&j, "}", 1);
+		if (keys & EVENT_KEY_BIT(i))
+			put_pair(&j, &event_keys[i], e);
+	if (!j.first)
+		put(&j, "}", 1);
 	if (j.err)
 		out->len = len;
 	return j.err;
+}
+
+int event_json(const struct event *e, struct buffer *out)
+{
+	return event_json_keys(e, EVENT_KEY_BIT(EVENT_KEY_COUNT) - 1, out);
 }

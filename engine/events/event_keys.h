@@ -1,5 +1,5 @@
-/* event_keys.h - the keys of a record: one table for the encoder, the decoder
- * and the JSON form. Private to event*.c. */
+/* event_keys.h - the keys of a record: one table for the encoder, the decoder,
+ * the JSON form and the database. Private to event*.c and sqlite.c. */
 #ifndef PERIGEE_EVENTS_EVENT_KEYS_H
 #define PERIGEE_EVENTS_EVENT_KEYS_H
 
@@ -78,11 +78,17 @@ struct event_key {
 	uint16_t offset; /* of the member in struct event */
 };
 
-enum {
-#define X(key, kind, member) +1
-	EVENT_KEY_COUNT = EVENT_KEYS(X)
+/* EVENT_KEY_seq and so on: where the key of a member stands in the table. */
+enum event_key_index {
+#define X(key, kind, member) EVENT_KEY_##member,
+	EVENT_KEYS(X)
 #undef X
+		EVENT_KEY_COUNT
 };
+
+/* Sets of keys: bit i stands for key i. */
+#define EVENT_KEY_BIT(i) ((uint64_t)1 << (i))
+_Static_assert(EVENT_KEY_COUNT < 64, "a set of keys has 64 bits");
 
 extern const struct event_key event_keys[EVENT_KEY_COUNT];
 
@@ -99,6 +105,14 @@ struct event_data {
 };
 
 void event_data(const struct event *e, struct event_data *out);
+
+/* The value of a key whose member is a number; false when it is absent or the
+ * key is of another kind. */
+bool event_key_integer(const struct event_key *key, const struct event *e, uint64_t *out);
+
+/* Append these keys of e as a JSON object, nothing when all of them are absent.
+ * Returns as event_json(). */
+int event_json_keys(const struct event *e, uint64_t keys, struct buffer *out);
 
 /* Write the full topic of e into out, terminated. Returns its length. */
 size_t event_full_topic(const struct event *e, char out[EVENT_TOPIC_SIZE]);

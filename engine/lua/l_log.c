@@ -1,6 +1,7 @@
 /* l_log.c - what an event log tells: the report that its run had, the events as
  * JSON lines, and the requests for a replay. */
 #include "events/log_reader.h"
+#include "events/sqlite.h"
 #include "metrics/fold.h"
 
 #include "lua/script.h"
@@ -9,14 +10,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOG_CLASS  "perigee.log"
-#define LINE_LIMIT ((size_t)1 << 30)
+#define LOG_CLASS       "perigee.log"
+#define LINE_LIMIT      ((size_t)1 << 30)
+#define BUSY_MS         5000u
+#define ROWS_PER_COMMIT 10000u
 
 /* One reading of a log: a userdata, so that an error of Lua's cannot leak it. */
 struct reading {
 	struct log_reader *reader;
 	struct fold *fold;
-	FILE *out;
+	FILE *out; /* of the JSON lines; NULL: none */
+	const char *out_path;
+	struct sqlite *db; /* NULL: none */
 	struct buffer line;
 };
 
@@ -27,6 +32,7 @@ static int reading_gc(lua_State *L)
 	fold_free(r->fold);
 	if (r->out)
 		fclose(r->out);
+	sqlite_close(r->db, NULL, NULL);
 	buffer_free(&r->line);
 	*r = (struct reading){ 0 };
 	return 0;
@@ -115,40 +121,79 @@ static int l_read(lua_State *L)
 	return 1;
 }
 
-static int write_lines(struct reading *r, const char *to, struct error *e)
+static int write_line(struct reading *r, const struct event *event, struct error *e)
 {
-	struct event event;
-	int rc;
-	while ((rc = log_reader_next(r->reader, &event)) == 1) {
-		buffer_clear(&r->line);
-		int err = event_json(&event, &r->line);
-		if (!err)
-			err = buffer_append(&r->line, "\n", 1);
-		if (err)
-			return error_set(e, err, "%s: %s", to, status_text(err));
-		if (fwrite(r->line.data, 1, r->line.len, r->out) != r->line.len)
-			return error_set(e, status_from_errno(errno), "%s: %s", to,
-			                 strerror(errno));
-	}
-	if (rc < 0)
-		return error_set(e, rc, "reading the log: %s", status_text(rc));
-	return fflush(r->out)
-	               ? error_set(e, status_from_errno(errno), "%s: %s", to, strerror(errno))
-	               : STATUS_OK;
+	buffer_clear(&r->line);
+	int err = event_json(event, &r->line);
+	if (!err)
+		err = buffer_append(&r->line, "\n", 1);
+	if (err)
+		return error_set(e, err, "%s: %s", r->out_path, status_text(err));
+	if (fwrite(r->line.data, 1, r->line.len, r->out) != r->line.len)
+		return error_set(e, status_from_errno(errno), "%s: %s", r->out_path,
+		                 strerror(errno));
+	return STATUS_OK;
 }
 
-/* export_log(path, jsonl) -> stats | nil, message, code. jsonl "-": standard output. */
+/* One transaction for each ROWS_PER_COMMIT events. */
+static int store_row(struct reading *r, const struct event *event, uint64_t n, struct error *e)
+{
+	int err = sqlite_put(r->db, event, e);
+	return !err && n % ROWS_PER_COMMIT == 0 ? sqlite_commit(r->db, e) : err;
+}
+
+static int copy_events(struct reading *r, struct error *e)
+{
+	struct event event;
+	int rc, err = STATUS_OK;
+	uint64_t n = 0;
+	while (!err && (rc = log_reader_next(r->reader, &event)) == 1) {
+		if (r->out)
+			err = write_line(r, &event, e);
+		if (!err && r->db)
+			err = store_row(r, &event, ++n, e);
+	}
+	if (!err && rc < 0)
+		err = error_set(e, rc, "reading the log: %s", status_text(rc));
+	if (!err && r->db)
+		err = sqlite_commit(r->db, e);
+	if (!err && r->out && fflush(r->out))
+		err = error_set(e, status_from_errno(errno), "%s: %s", r->out_path,
+		                strerror(errno));
+	return err;
+}
+
+static int open_exports(struct reading *r, const char *jsonl, const char *sqlite, struct error *e)
+{
+	if (sqlite) {
+		int err = sqlite_open(&r->db, sqlite, BUSY_MS, e);
+		if (err)
+			return err;
+	}
+	if (!jsonl)
+		return STATUS_OK;
+	r->out_path = jsonl;
+	r->out = fopen(strcmp(jsonl, "-") ? jsonl : "/dev/stdout", "we");
+	return r->out ? STATUS_OK
+	              : error_set(e, status_from_errno(errno), "%s: %s", jsonl, strerror(errno));
+}
+
+/* export_log{ from =, jsonl =, sqlite = } -> stats | nil, message, code.
+ * jsonl "-": standard output. */
 static int l_export(lua_State *L)
 {
-	const char *path = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+	luaL_checktype(L, 1, LUA_TTABLE);
+	const char *from = binding_opt_string(L, 1, "from");
+	const char *jsonl = binding_opt_string(L, 1, "jsonl");
+	const char *sqlite = binding_opt_string(L, 1, "sqlite");
+	luaL_argcheck(L, from, 1, "from: the path of a log expected");
 	struct reading *r;
 	struct error e;
-	int err = open_reading(L, path, &r, &e);
-	if (err)
-		return binding_failure(L, err, e.text);
-	r->out = fopen(strcmp(to, "-") ? to : "/dev/stdout", "we");
-	err = r->out ? write_lines(r, to, &e)
-	             : error_set(&e, status_from_errno(errno), "%s: %s", to, strerror(errno));
+	int err = open_reading(L, from, &r, &e);
+	if (!err)
+		err = open_exports(r, jsonl, sqlite, &e);
+	if (!err)
+		err = copy_events(r, &e);
 	if (err)
 		return binding_failure(L, err, e.text);
 	push_stats(L, r->reader);

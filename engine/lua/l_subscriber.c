@@ -1,6 +1,7 @@
 /* l_subscriber.c - perigee_engine.subscribe: follows a publisher until its session ends. */
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "events/sqlite.h"
 #include "events/subscriber.h"
 
 #include "lua/binding.h"
@@ -15,6 +16,7 @@
 #define FLUSH_NS        NS_PER_S
 #define FILE_BUFFER     ((size_t)1 << 20)
 #define JSON_LIMIT      ((size_t)1 << 30)
+#define BUSY_MS         5000 /* for others that write to the same database */
 
 /* Lives on the C stack of one call. No Lua error is raised while anything in it
  * is open: Lua is entered through binding_call() only. */
@@ -25,6 +27,7 @@ struct follow {
 	struct subscriber *sub;
 	FILE *out;          /* NULL: no JSONL */
 	struct buffer json; /* the event being written */
+	struct sqlite *db;  /* NULL: no database */
 	struct loop_timer idle, flush;
 	struct loop_hook hook;
 	uint64_t idle_ns, last_ns; /* of the last event */
@@ -45,20 +48,30 @@ static void finish(struct follow *f, const char *outcome)
 
 /* ---- what is done with an event ---- */
 
-static void write_failed(struct follow *f, int err)
+static bool has_failed(const struct follow *f)
 {
-	if (f->outcome && strcmp(f->outcome, "write_failed") == 0)
+	return f->outcome && strcmp(f->outcome, "write_failed") == 0;
+}
+
+static void write_failed(struct follow *f, int status, const char *what)
+{
+	if (has_failed(f))
 		return;
-	error_set(&f->error, status_from_errno(err), "cannot write: %s", strerror(err));
+	error_set(&f->error, status, "cannot write: %s", what);
 	f->outcome = "write_failed"; /* also when the session has just ended */
 	loop_stop(f->loop);
+}
+
+static void file_failed(struct follow *f, int err)
+{
+	write_failed(f, status_from_errno(err), strerror(err));
 }
 
 static void write_json(struct follow *f)
 {
 	errno = 0;
 	if (fwrite(f->json.data, 1, f->json.len, f->out) != f->json.len)
-		write_failed(f, errno ? errno : EIO);
+		file_failed(f, errno ? errno : EIO);
 	else
 		f->written++;
 }
@@ -83,11 +96,30 @@ static void call_handler(struct follow *f)
 		finish(f, "script_error");
 }
 
+/* Also when something has failed: the database counts what it did not get. */
+static void store(struct follow *f, const struct event *e)
+{
+	struct error error;
+	int err = sqlite_put(f->db, e, &error);
+	if (err)
+		write_failed(f, err, error.text);
+}
+
+static void commit(struct follow *f)
+{
+	struct error error;
+	int err = f->db ? sqlite_commit(f->db, &error) : STATUS_OK;
+	if (err)
+		write_failed(f, err, error.text);
+}
+
 static void on_event(void *ctx, const struct event *e)
 {
 	struct follow *f = ctx;
 	f->last_ns = loop_now(f->loop);
 	f->ended |= e->type == EVENT_SESSION_ENDED;
+	if (f->db)
+		store(f, e);
 	if (f->outcome || (!f->out && !f->handler))
 		return;
 	buffer_trim(&f->json, FILE_BUFFER);
@@ -120,7 +152,7 @@ static void on_flush(struct loop_timer *t, uint64_t now_ns)
 {
 	struct follow *f = t->data;
 	if (f->out && fflush(f->out))
-		write_failed(f, errno);
+		file_failed(f, errno);
 	loop_timer_start(f->loop, t, now_ns + FLUSH_NS);
 }
 
@@ -130,6 +162,7 @@ static void on_turn(struct loop_hook *h, uint64_t now_ns)
 	struct follow *f = h->data;
 	struct subscriber_stats st;
 	(void)now_ns;
+	commit(f); /* what came in this turn is one batch */
 	if (!f->ended)
 		return;
 	subscriber_stats(f->sub, &st);
@@ -186,7 +219,15 @@ static int start(struct follow *f, const char *address, const char *const *topic
 	return STATUS_OK;
 }
 
-static void stop(struct follow *f, struct subscriber_stats *stats)
+static void close_database(struct follow *f, struct sqlite_stats *stored)
+{
+	struct error error;
+	int err = sqlite_close(f->db, stored, &error);
+	if (err)
+		write_failed(f, err, error.text);
+}
+
+static void stop(struct follow *f, struct subscriber_stats *stats, struct sqlite_stats *stored)
 {
 	loop_on_signal(f->loop, NULL, NULL);
 	loop_timer_stop(f->loop, &f->idle);
@@ -197,11 +238,13 @@ static void stop(struct follow *f, struct subscriber_stats *stats)
 	}
 	subscriber_close(f->sub);
 	if (f->out && fclose(f->out))
-		write_failed(f, errno);
+		file_failed(f, errno);
+	close_database(f, stored);
 	buffer_free(&f->json);
 }
 
-static int push_result(lua_State *L, const struct follow *f, const struct subscriber_stats *st)
+static int push_result(lua_State *L, const struct follow *f, const struct subscriber_stats *st,
+                       const struct sqlite_stats *stored)
 {
 	lua_newtable(L);
 	binding_set_number(L, "records", (double)st->records);
@@ -211,6 +254,9 @@ static int push_result(lua_State *L, const struct follow *f, const struct subscr
 	binding_set_number(L, "duplicate", (double)st->duplicate);
 	binding_set_number(L, "lost_frames", (double)st->lost_frames);
 	binding_set_number(L, "written", (double)f->written);
+	binding_set_number(L, "stored", (double)stored->stored);
+	binding_set_number(L, "known", (double)stored->known);
+	binding_set_number(L, "unstored", (double)stored->lost);
 	lua_pushboolean(L, f->ended);
 	lua_setfield(L, -2, "ended");
 	lua_pushstring(L, f->outcome);
@@ -224,36 +270,43 @@ static int push_result(lua_State *L, const struct follow *f, const struct subscr
 	return 1;
 }
 
-/* The end must come whatever the topics are. Pushes one value. */
-static const char *const *with_end(lua_State *L, const char *const *topics, size_t n)
+/* The end must come whatever the topics are, and for a database the start, which
+ * names the session. Pushes one value. */
+static const char *const *with_session(lua_State *L, const char *const *topics, size_t n,
+                                       bool start)
 {
 	if (!n)
 		return NULL;
-	const char **all = lua_newuserdata(L, (n + 2) * sizeof(*all));
+	const char **all = lua_newuserdata(L, (n + 3) * sizeof(*all));
 	memcpy(all, topics, n * sizeof(*all));
-	all[n] = event_topic(EVENT_SESSION_ENDED);
-	all[n + 1] = NULL;
+	all[n++] = event_topic(EVENT_SESSION_ENDED);
+	if (start)
+		all[n++] = event_topic(EVENT_SESSION_STARTED);
+	all[n] = NULL;
 	return all;
 }
 
-/* subscribe{ connect =, topics = {..}, jsonl = PATH | "-", idle_timeout = s,
- *   on_event = function(json) } -> { records, frames, corrupt, missing, duplicate,
- *   lost_frames, written, ended, outcome, signal, message } | nil, message, code
+/* subscribe{ connect =, topics = {..}, jsonl = PATH | "-", sqlite = PATH,
+ *   idle_timeout = s, on_event = function(json) } -> { records, frames, corrupt,
+ *   missing, duplicate, lost_frames, written, stored, known, unstored, ended, outcome,
+ *   signal, message } | nil, message, code
  * outcome is "ended", "idle", "interrupted" or "write_failed". session.ended comes
- * whatever the topics are. Blocks. */
+ * whatever the topics are, session.started as well for a database. Blocks. */
 static int l_subscribe(lua_State *L)
 {
 	struct follow f = { .L = L };
 	struct subscriber_stats stats = { 0 };
+	struct sqlite_stats stored = { 0 };
 	const char *const *topics;
 	luaL_checktype(L, 1, LUA_TTABLE);
 	lua_settop(L, 1);
 	const char *address = binding_opt_string(L, 1, "connect");
 	luaL_argcheck(L, address, 1, "connect: an address expected");
 	const char *path = binding_opt_string(L, 1, "jsonl");
+	const char *database = binding_opt_string(L, 1, "sqlite");
 	f.idle_ns = binding_opt_ns(L, 1, "idle_timeout", DEFAULT_IDLE_NS);
 	size_t n = binding_opt_strings(L, 1, "topics", &topics);
-	topics = with_end(L, topics, n);
+	topics = with_session(L, topics, n, database);
 	lua_getfield(L, 1, "on_event");
 	if (!lua_isnil(L, -1)) {
 		luaL_checktype(L, -1, LUA_TFUNCTION);
@@ -265,16 +318,18 @@ static int l_subscribe(lua_State *L)
 	buffer_init(&f.json, JSON_LIMIT);
 
 	int err = open_output(&f, path);
+	if (!err && database)
+		err = sqlite_open(&f.db, database, BUSY_MS, &f.error);
 	if (!err)
 		err = start(&f, address, topics);
 	if (!err && loop_run(f.loop))
 		err = error_set(&f.error, STATUS_EIO, "the event loop failed");
-	stop(&f, &stats);
+	stop(&f, &stats, &stored);
 	if (!err && f.error.status == STATUS_ESCRIPT)
 		err = STATUS_ESCRIPT;
 	if (err)
 		return binding_failure(L, err, f.error.text);
-	return push_result(L, &f, &stats);
+	return push_result(L, &f, &stats, &stored);
 }
 
 void binding_subscriber(lua_State *L)

@@ -86,16 +86,29 @@ static struct slice slice_of(const char *text)
 	return (struct slice){ text, strlen(text) };
 }
 
+/* Who joined late learns here which session it is. */
+static void emit_named(struct session *s, struct event *e)
+{
+	char hex[32];
+	event_uuid_hex(s->id, hex);
+	e->session_id = (struct slice){ hex, sizeof(hex) };
+	emit(s, e);
+}
+
 static void emit_started(struct session *s)
 {
 	struct event e;
-	char hex[32];
 	event_init(&e, EVENT_SESSION_STARTED, s->started_ns);
-	event_uuid_hex(s->id, hex);
-	e.session_id = (struct slice){ hex, sizeof(hex) };
 	e.name = slice_of(s->name);
 	e.realtime_ns = clock_realtime();
-	emit(s, &e);
+	emit_named(s, &e);
+}
+
+static void emit_ended(struct session *s)
+{
+	struct event e;
+	event_init(&e, EVENT_SESSION_ENDED, loop_now(s->loop));
+	emit_named(s, &e);
 }
 
 /* What the run is, for those who only see its events. */
@@ -120,7 +133,7 @@ static void emit_phase(struct session *s, enum event_type type, const struct pha
 		e.end_reason = slice_of(phase_stop_name(p->stop));
 		e.dropped = (int64_t)p->dropped;
 	}
-	emit(s, &e);
+	emit_named(s, &e);
 }
 
 int session_custom_event(struct session *s, struct slice name, struct slice text)
@@ -721,8 +734,8 @@ void session_run(struct session *s, struct session_result *result)
 		if (err && !s->error.status)
 			error_set(&s->error, err, "event loop: %s", status_text(err));
 		loop_refresh(s->loop);
+		emit_ended(s);
 		s->running = false;
-		emit_plain(s, EVENT_SESSION_ENDED, EVENT_NONE);
 	}
 	if (s->publisher)
 		publisher_flush(s->publisher);

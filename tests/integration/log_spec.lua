@@ -1,3 +1,4 @@
+local database = require "integration.database"
 local drive = require "drive"
 local engine = require "perigee_engine"
 
@@ -82,6 +83,24 @@ describe("the event log", function()
       local r = drive.perigee("run", file, "--out", dir .. "/out", "--log", "/dev/full", "--progress", "none")
       assert.equal(1, r.code)
       assert.truthy(r.err:find("/dev/full", 1, true), r.err)
+   end)
+
+   it("gives its events as JSON lines and as a database", function()
+      local r = drive.run("return perigee.scenario {" .. ECHO .. "requests = 3 }")
+      local to = drive.tempdir()
+      local export = drive.perigee("events", "--from", r.dir .. "/events.plog", "--jsonl", to .. "/e.jsonl", "--sqlite", to .. "/e.db")
+      assert.equal(0, export.code, export.err)
+      local types = {}
+      for i, e in ipairs(drive.jsonl(to .. "/e.jsonl")) do
+         assert.equal(i - 1, e.seq)
+         types[e.event_type] = (types[e.event_type] or 0) + 1
+      end
+      assert.same({ 1, 1, 3, 3, 1, 1 }, { types["session.started"], types["custom.run_config"], types["sample.issued"],
+         types["sample.complete"], types["session.ended"], types["custom.run_outcome"] })
+      assert.same({ #drive.jsonl(to .. "/e.jsonl") .. "|1" },
+         database.query(to .. "/e.db", "SELECT count(*), count(DISTINCT session_id) FROM events"))
+      assert.equal(2, drive.perigee("events", "--from", r.dir .. "/events.plog").code)
+      assert.equal(2, drive.perigee("events", "--from", "/nonexistent.plog", "--jsonl", "-").code)
    end)
 
    it("refuses what is no log", function()

@@ -11,7 +11,11 @@ local function cut_short(log)
    return { judged = { verdict = "failed", failures = failures, warnings = {} }, checks = {} }
 end
 
-local function damage(path, stats)
+--- What is wrong with a log, by the counts of its reading; empty when it is whole.
+---@param path string
+---@param stats table  of engine.read_log or engine.export_log
+---@return string[]
+function from_log.damage(path, stats)
    local problems = {}
    local function add(...) problems[#problems + 1] = path .. ": " .. (...):format(select(2, ...)) end
    if stats.torn_bytes > 0 then add("the last %d bytes are torn", stats.torn_bytes) end
@@ -31,7 +35,7 @@ function from_log.summary(path)
    local facts = log.run_config and json.decode(log.run_config)
    if not facts then return nil, path .. ": the log does not say which run it is of", "EPROTO" end
    local outcome = log.run_outcome and json.decode(log.run_outcome) or cut_short(log)
-   local problems = damage(path, log.stats)
+   local problems = from_log.damage(path, log.stats)
    if not log.run_outcome then problems[#problems + 1] = path .. ": " .. outcome.judged.failures[1] end
    return summary.build { facts = facts, report = log.report, checks = outcome.checks, judged = outcome.judged }, problems
 end
