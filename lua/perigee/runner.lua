@@ -128,7 +128,8 @@ local function run_session(plan, options, endpoints)
    return run
 end
 
-local function failure(e)
+--- What an error before the first request amounts to: a text, or { message, code }.
+function runner.failure(e)
    if type(e) ~= "table" then return { exit_code = verdict.EXIT.usage, error = tostring(e), problems = {} } end
    local is_usage = e.code == "EINVAL" or e.code == "ESCRIPT"
    return { exit_code = is_usage and verdict.EXIT.usage or verdict.EXIT.failed, error = e.message, problems = {} }
@@ -163,13 +164,13 @@ function runner.run(plan, options)
    local endpoints = endpoint.new()
    local handle = { scenario = plan.name, options = plan.options, seed = plan.seed, out = options.out }
    local ok, message = hook(plan, "setup", handle)
-   if not ok then return failure(message) end
+   if not ok then return runner.failure(message) end
 
    local run
    ok, run = xpcall(run_session, function(e)
       return type(e) == "table" and e or tostring(e)
    end, plan, options, endpoints)
-   local result = ok and conclude(plan, options, run) or failure(run)
+   local result = ok and conclude(plan, options, run) or runner.failure(run)
    endpoints:stop()
 
    ok, message = hook(plan, "teardown", handle, result.summary)

@@ -159,8 +159,9 @@ function once.run(args)
    local ok, seen = pcall(send, planned, command.plan, index, endpoints)
    endpoints:stop()
    if not ok then
-      io.stderr:write("perigee once: ", type(seen) == "table" and seen.message or tostring(seen), "\n")
-      return 1
+      local failed = runner.failure(seen)
+      io.stderr:write("perigee once: ", failed.error, "\n")
+      return failed.exit_code
    end
    return show(seen, command.plan)
 end
