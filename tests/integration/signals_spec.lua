@@ -66,6 +66,13 @@ describe("a signal", function()
       assert.is_nil(r.err:find("were expected", 1, true), r.err)
    end)
 
+   for _, place in ipairs { "setup", "teardown" } do
+      it("comes in " .. place, function()
+         local r = run(("requests = 1, %s = function() signal(INT) for _ = 1, 1e12 do end end"):format(place))
+         assert.equal(130, r.code, r.out .. r.err)
+      end)
+   end
+
    it("SIGKILL leaves no endpoint behind", function()
       if not drive.read "/proc/self/stat" then return pending "there is no /proc" end
       local dir = drive.tempdir()
