@@ -6,6 +6,7 @@
 #include "lua/binding.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -96,6 +97,14 @@ static int l_host(lua_State *L)
 	return 1;
 }
 
+/* default_interrupt(): SIGINT ends the process, as it does for any program */
+static int l_default_interrupt(lua_State *L)
+{
+	(void)L;
+	signal(SIGINT, SIG_DFL);
+	return 0;
+}
+
 /* ---- child processes ---- */
 
 /* spawn{argv...} -> process | nil, message, code */
@@ -150,8 +159,13 @@ static int process_gc(lua_State *L)
 void binding_system(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "clock", l_clock },   { "sha256", l_sha256 }, { "mkdir", l_mkdir },
-		{ "isatty", l_isatty }, { "host", l_host },     { "spawn", l_spawn },
+		{ "clock", l_clock },
+		{ "sha256", l_sha256 },
+		{ "mkdir", l_mkdir },
+		{ "isatty", l_isatty },
+		{ "host", l_host },
+		{ "spawn", l_spawn },
+		{ "default_interrupt", l_default_interrupt },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg process_methods[] = {

@@ -118,7 +118,7 @@ static bool minimum_met(const struct phase *p, uint64_t now_ns)
 	       now_ns - p->started_ns >= p->config.min_duration_ns;
 }
 
-static bool stalled(const struct phase *p, uint64_t now_ns)
+bool phase_stalled(const struct phase *p, uint64_t now_ns)
 {
 	return p->config.stall_ns && p->inflight &&
 	       now_ns - p->quiet_since_ns >= p->config.stall_ns;
@@ -128,7 +128,7 @@ enum phase_stop phase_check(const struct phase *p, uint64_t now_ns)
 {
 	const struct phase_config *c = &p->config;
 	uint64_t elapsed = now_ns - p->started_ns;
-	if (stalled(p, now_ns))
+	if (phase_stalled(p, now_ns))
 		return PHASE_STOP_STALL;
 	if (c->max_duration_ns && elapsed >= c->max_duration_ns)
 		return PHASE_STOP_MAX_DURATION;
@@ -164,6 +164,8 @@ uint64_t phase_next_wake(struct phase *p, uint64_t now_ns)
 	uint64_t wake = UINT64_MAX, due;
 	if (p->state == PHASE_DRAINING) {
 		sooner(&wake, p->stopped_ns, p->config.drain_ns);
+		if (p->inflight)
+			sooner(&wake, p->last_completion_ns, p->config.stall_ns);
 		return wake;
 	}
 	if (p->state != PHASE_RUNNING)

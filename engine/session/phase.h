@@ -147,6 +147,9 @@ enum phase_stop phase_check(const struct phase *p, uint64_t now_ns);
  * arrival, sleep, duration, stall or drain deadline. UINT64_MAX: nothing to wait for. */
 uint64_t phase_next_wake(struct phase *p, uint64_t now_ns);
 
+/* Are requests in flight, and none has ended for the time of `stall`? Draining or not. */
+bool phase_stalled(const struct phase *p, uint64_t now_ns);
+
 /* Has draining taken too long? */
 bool phase_drain_expired(const struct phase *p, uint64_t now_ns);
 

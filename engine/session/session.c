@@ -16,8 +16,9 @@
 #define ISSUES_PER_TURN  64     /* then the I/O has its turn */
 #define MAX_SKIPS        100000 /* request() that never sends anything must not spin for ever */
 #define RESPONSE_LIMIT   ((size_t)64 << 20)
-#define STOP_DRAIN_NS    (30 * NS_PER_S) /* a stopped run drains no longer than this */
-#define STRAGGLER_NS     (5 * NS_PER_S)  /* at the end, for phases that did not drain */
+#define STOP_DRAIN_NS    (30 * NS_PER_S)  /* a stopped run drains no longer than this */
+#define SIGNAL_GRAIN_NS  (50 * NS_PER_MS) /* how long a signal may wait outside the loop's run */
+#define STRAGGLER_NS     (5 * NS_PER_S)   /* at the end, for phases that did not drain */
 
 struct session {
 	struct loop *loop; /* borrowed */
@@ -559,10 +560,21 @@ static void end_phase(struct session *s, struct phase *p)
 	s->current++;
 }
 
+/* What is in flight will not end. A stall is told as the phase's end, unless the session
+ * was stopped. */
+static bool drain_is_over(struct session *s, struct phase *p)
+{
+	uint64_t now = loop_now(s->loop);
+	bool stalled = phase_stalled(p, now);
+	if (stalled && !s->stopping)
+		p->stop = PHASE_STOP_STALL;
+	return stalled || p->stop == PHASE_STOP_STALL || phase_drain_expired(p, now);
+}
+
 static void drain_phase(struct session *s, struct phase *p)
 {
 	if (p->inflight && p->config.drain) {
-		if (p->stop == PHASE_STOP_STALL || phase_drain_expired(p, loop_now(s->loop)))
+		if (drain_is_over(s, p))
 			abandon(s, p);
 		if (p->inflight)
 			return;
@@ -692,14 +704,20 @@ static void tell_result(struct session *s, struct session_result *r)
 		r->outcome = SESSION_OK;
 }
 
-/* Ready means: subscribed. */
+/* Ready means: subscribed. A signal ends the waiting. */
 static int await_subscribers(struct session *s)
 {
 	if (!s->config.subscribers)
 		return STATUS_OK;
-	uint64_t deadline = loop_refresh(s->loop) + s->config.subscribers_timeout_ns;
-	int err = publisher_await(s->publisher, s->config.subscribers, deadline);
-	if (err)
+	uint64_t now = loop_refresh(s->loop), deadline = now + s->config.subscribers_timeout_ns;
+	int err;
+	do {
+		uint64_t step = now + SIGNAL_GRAIN_NS;
+		err = publisher_await(s->publisher, s->config.subscribers,
+		                      step < deadline ? step : deadline);
+		now = loop_now(s->loop);
+	} while (err == STATUS_ETIMEDOUT && now < deadline && !s->signal);
+	if (err && !s->signal)
 		error_set(&s->error, err,
 		          "%u event subscriber(s) were expected at %s and did not come",
 		          s->config.subscribers, publisher_address(s->publisher));
@@ -725,7 +743,7 @@ void session_run(struct session *s, struct session_result *result)
 	*result = (struct session_result){ 0 };
 	if (s->config.handle_signals)
 		loop_on_signal(s->loop, on_signal, s);
-	if (!await_subscribers(s)) {
+	if (!await_subscribers(s) && !s->signal) {
 		s->started_ns = loop_refresh(s->loop);
 		emit_started(s);
 		s->running = true;

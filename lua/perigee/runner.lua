@@ -141,7 +141,8 @@ local function run_session(plan, options, endpoints)
    return result
 end
 
-local function failure(e)
+--- What an error before the first request amounts to: a text, or { message, code }.
+function runner.failure(e)
    if type(e) ~= "table" then return { exit_code = verdict.EXIT.usage, error = tostring(e), problems = {} } end
    local is_usage = e.code == "EINVAL" or e.code == "ESCRIPT"
    return { exit_code = is_usage and verdict.EXIT.usage or verdict.EXIT.failed, error = e.message, problems = {} }
@@ -176,13 +177,13 @@ function runner.run(plan, options)
    local endpoints = endpoint.new()
    local handle = { scenario = plan.name, options = plan.options, seed = plan.seed, out = options.out }
    local ok, message = hook(plan, "setup", handle)
-   if not ok then return failure(message) end
+   if not ok then return runner.failure(message) end
 
    local result
    ok, result = xpcall(run_session, function(e)
       return type(e) == "table" and e or tostring(e)
    end, plan, options, endpoints)
-   if not ok then result = failure(result) end
+   if not ok then result = runner.failure(result) end
    endpoints:stop()
 
    ok, message = hook(plan, "teardown", handle, result.summary)

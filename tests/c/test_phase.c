@@ -315,11 +315,28 @@ static void wakes_for_arrivals_until_the_schedule_ends(void **state)
 	phase_free(p);
 }
 
-static void draining_has_its_own_deadline(void **state)
+static void draining_stalls_as_well(void **state)
 {
 	(void)state;
 	struct phase *p = running((struct phase_config){
-		.drain = true, .drain_ns = 200, .duration_ns = 50, .stall_ns = 10 });
+		.drain = true, .drain_ns = 200, .duration_ns = 50, .stall_ns = 30 });
+	p->inflight = 1;
+	p->last_completion_ns = NOW(40);
+	phase_request_stop(p, PHASE_STOP_DURATION, NOW(50));
+	assert_int_equal(phase_next_wake(p, NOW(60)), NOW(70));
+	assert_false(phase_stalled(p, NOW(69)));
+	assert_true(phase_stalled(p, NOW(70)));
+	p->inflight = 0;
+	assert_false(phase_stalled(p, NOW(70)));
+	assert_int_equal(phase_next_wake(p, NOW(60)), NOW(250));
+	phase_free(p);
+}
+
+static void draining_has_its_own_deadline(void **state)
+{
+	(void)state;
+	struct phase *p =
+		running((struct phase_config){ .drain = true, .drain_ns = 200, .duration_ns = 50 });
 	assert_false(phase_drain_expired(p, NOW(9999))); /* not draining */
 	p->inflight = 1;
 	phase_request_stop(p, PHASE_STOP_DURATION, NOW(50));
@@ -497,6 +514,7 @@ int main(void)
 		cmocka_unit_test(wakes_for_each_rule_of_time),
 		cmocka_unit_test(wakes_for_the_next_arrival),
 		cmocka_unit_test(wakes_for_arrivals_until_the_schedule_ends),
+		cmocka_unit_test(draining_stalls_as_well),
 		cmocka_unit_test(draining_has_its_own_deadline),
 		cmocka_unit_test(wants_keep_their_order_while_the_ring_grows),
 		cmocka_unit_test(wants_have_a_limit),

@@ -142,3 +142,15 @@ describe("an option with a mistake", function()
       assert.same({ 2, "perigee run: /nonexistent/s.lua: No such file or directory\n" }, { r.code, r.err })
    end)
 end)
+
+describe("perigee once", function()
+   it("tells a mistake of the scenario from an endpoint that does not answer", function()
+      local dir = drive.tempdir()
+      for _, row in ipairs { { "mock:nope=1", 2, "did not start" }, { "http://127.0.0.1:1", 1, "refused" } } do
+         local r = drive.perigee("once", drive.scenario(dir, HEAD
+            .. ("return scenario { target = target.openai_chat { url = '%s' } }"):format(row[1])))
+         assert.equal(row[2], r.code, r.out .. r.err)
+         assert.truthy((r.out .. r.err):find(row[3], 1, true), r.out .. r.err)
+      end
+   end)
+end)

@@ -58,6 +58,8 @@ function cli.main(args)
    local ok, command, message = pcall(find, name)
    if not ok then return refuse(tostring(command)) end
    if not command then return refuse(message) end
+   -- LuaJIT turns ^C into an error of the script; a session handles it, outside of one it ends the program.
+   require("perigee.engine").default_interrupt()
    return command.run({ unpack(args, 2) })
 end
 

@@ -149,7 +149,10 @@ function once.run(args)
    local endpoints = endpoint.new()
    local ok, seen = pcall(send, planned, loaded.plan, index, endpoints)
    endpoints:stop()
-   if not ok then return command.refuse(once, type(seen) == "table" and seen.message or tostring(seen), 1) end
+   if not ok then
+      local failed = runner.failure(seen)
+      return command.refuse(once, failed.error, failed.exit_code)
+   end
    return show(seen, loaded.plan)
 end
 
