@@ -16,7 +16,8 @@
 #define MAX_SKIPS        100000 /* request() that never sends anything must not spin for ever */
 #define RESPONSE_LIMIT   ((size_t)64 << 20)
 #define STOP_DRAIN_NS    (30 * NS_PER_S) /* a stopped run drains no longer than this */
-#define STRAGGLER_NS     (5 * NS_PER_S)  /* at the end, for phases that did not drain */
+#define AWAIT_STEP_NS    (50 * NS_PER_MS)
+#define STRAGGLER_NS     (5 * NS_PER_S) /* at the end, for phases that did not drain */
 
 struct session {
 	struct loop *loop; /* borrowed */
@@ -648,13 +649,20 @@ static void tell_result(struct session *s, struct session_result *r)
 		r->outcome = SESSION_OK;
 }
 
-/* Ready means: subscribed. */
+/* Ready means: subscribed. In steps, between which a signal ends it. */
 static int await_subscribers(struct session *s)
 {
 	if (!s->config.subscribers)
 		return STATUS_OK;
-	uint64_t deadline = loop_refresh(s->loop) + s->config.subscribers_timeout_ns;
-	int err = publisher_await(s->publisher, s->config.subscribers, deadline);
+	uint64_t now = loop_refresh(s->loop), deadline = now + s->config.subscribers_timeout_ns;
+	int err = STATUS_ETIMEDOUT;
+	while (err == STATUS_ETIMEDOUT && now < deadline && !s->signal) {
+		uint64_t step = deadline - now < AWAIT_STEP_NS ? deadline - now : AWAIT_STEP_NS;
+		err = publisher_await(s->publisher, s->config.subscribers, now + step);
+		now = loop_refresh(s->loop);
+	}
+	if (s->signal)
+		return STATUS_ECLOSED;
 	if (err)
 		error_set(&s->error, err,
 		          "%u event subscriber(s) were expected at %s and did not come",

@@ -180,6 +180,25 @@ describe("engine.session", function()
       assert.same({ 7, "", "" }, { r.code, r.out, r.err })
    end)
 
+   it("stops waiting for subscribers when it is interrupted", function()
+      local dir = drive.tempdir()
+      drive.write(dir .. "/waits.lua", ([[
+         local engine = require "perigee_engine"
+         local session = engine.session { name = "waits", events = { address = "ipc://%s/events" },
+            subscribers = 1, subscribers_timeout = 600 }
+         session:phase { name = "p", client = { urls = { "http://127.0.0.1:1" } }, build = function() return "x" end,
+            requests = 1, strategy = function(p) p:issue() end }
+         local outcome = session:run()
+         print(outcome.outcome, outcome.signal, outcome.error, #session:report().phases)]]):format(dir))
+      -- Ignored until the session listens, so it is sent until there is nobody left to hear it.
+      local r = drive.shell(([[
+         trap "" TERM
+         ${LUAJIT:-luajit} %s/waits.lua & pid=$!
+         while kill -TERM $pid 2>/dev/null; do sleep 0.01; done
+         wait $pid]]):format(dir))
+      assert.same({ 0, "interrupted\t15\tnil\t0\n" }, { r.code, r.out }, r.err)
+   end)
+
    it("shows a request that could not be sent as one without an answer", function()
       local seen = {}
       local outcome = run { requests = 2, keep_body = true, strategy = function(p)
