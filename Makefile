@@ -36,7 +36,7 @@ MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 LUA_SRC  := $(shell find lua scripts examples tests -name '*.lua' 2>/dev/null)
 
-.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-events fuzz install clean c-tests
+.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-events fuzz run-fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -75,7 +75,7 @@ $(B)/bench/%: tests/bench/%.c $(B)/libperigee.a Makefile
 	@echo "  CC    $<"
 	$(Q)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -o $@ $< $(B)/libperigee.a $(LDFLAGS) $(MODULE_LIBS)
 
--include $(OBJ:.o=.d) $(C_TESTS:=.d)
+-include $(OBJ:.o=.d) $(C_TESTS:=.d) $(wildcard $(B)/fuzz/*.d)
 
 deps:
 	scripts/install-deps test
@@ -122,13 +122,18 @@ bench-events: all $(B)/bench/bench_events
 
 # Each target for FUZZ_SECONDS; a crash stops it and leaves its input behind.
 FUZZ_SECONDS ?= 30
-FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-build/fuzz/%: tests/fuzz/%.c $(SRC)
+FUZZ_SAN := address,undefined,fuzzer-no-link
+FUZZ := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/libperigee.a Makefile
 	@mkdir -p $(@D)
-	clang -std=gnu11 -D_GNU_SOURCE -g -O1 -Iengine -fsanitize=fuzzer,address,undefined \
-	      $(PKG_CFLAGS) -o $@ $< $(filter-out engine/lua/%,$(SRC)) $(MODULE_LIBS)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< $(B)/libperigee.a \
+	      -Wl,--as-needed $(LDFLAGS) $(MODULE_LIBS)
 
-fuzz: $(FUZZ)
+fuzz:
+	@$(MAKE) --no-print-directory CC=clang SAN=$(FUZZ_SAN) run-fuzz
+
+run-fuzz: $(FUZZ)
 	@for f in $(FUZZ); do n=$${f##*/}; mkdir -p build/fuzz/corpus-$$n; echo "== $$n"; \
 	  ASAN_OPTIONS=detect_leaks=1 $$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
 	  -artifact_prefix=build/fuzz/ build/fuzz/corpus-$$n $$(ls -d tests/fuzz/corpus/$$n 2>/dev/null) || exit 1; done

@@ -386,6 +386,8 @@ static int put_special(struct buffer *out, unsigned char c)
 
 int json_put_string(struct buffer *out, const char *s, size_t len)
 {
+	if (len == 0) /* then s may be NULL, with which one must not calculate */
+		s = "";
 	const unsigned char *p = (const unsigned char *)s, *end = p + len;
 	size_t before = out->len;
 	int err = buffer_append(out, "\"", 1);

@@ -157,7 +157,7 @@ struct content {
 	struct job *job;
 	uint64_t number;
 	int64_t index;
-	enum build_result result;
+	int result; /* a build_result */
 };
 
 static const char *text_at(lua_State *L, int at, const char *what, size_t *len)

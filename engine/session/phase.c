@@ -165,7 +165,7 @@ uint64_t phase_next_wake(struct phase *p, uint64_t now_ns)
 	if (p->state == PHASE_DRAINING) {
 		sooner(&wake, p->stopped_ns, p->config.drain_ns);
 		if (p->inflight)
-			sooner(&wake, p->last_completion_ns, p->config.stall_ns);
+			sooner(&wake, p->quiet_since_ns, p->config.stall_ns);
 		return wake;
 	}
 	if (p->state != PHASE_RUNNING)

@@ -42,7 +42,6 @@ struct session {
 	struct fold *fold;
 	uint64_t next_seq;
 	uint64_t events_dropped;
-	uint64_t records_lost;
 	uint64_t started_ns;
 
 	struct loop_hook hook;
@@ -69,9 +68,8 @@ static void emit(struct session *s, struct event *e)
 		s->events_dropped++;
 	if (s->log)
 		log_writer_put(s->log, e); /* what it loses it counts and tells at its close */
-	if (s->recorder && e->type == EVENT_SAMPLE_COMPLETE &&
-	    recorder_put(s->recorder, e, s->phases[e->phase]->name, s->started_ns))
-		s->records_lost++;
+	if (s->recorder && e->type == EVENT_SAMPLE_COMPLETE) /* it counts what it loses */
+		recorder_put(s->recorder, e, s->phases[e->phase]->name, s->started_ns);
 }
 
 static void emit_plain(struct session *s, enum event_type type, int32_t phase)
@@ -172,11 +170,16 @@ void session_stop(struct session *s, enum phase_stop why)
 	loop_poke(s->loop);
 }
 
-void session_fail(struct session *s, const struct error *e)
+static void fail(struct session *s, const struct error *e, enum phase_stop why)
 {
 	if (!s->error.status)
 		s->error = *e;
-	session_stop(s, PHASE_STOP_SCRIPT_ERROR);
+	session_stop(s, why);
+}
+
+void session_fail(struct session *s, const struct error *e)
+{
+	fail(s, e, PHASE_STOP_SCRIPT_ERROR);
 }
 
 void session_stop_phase(struct session *s, struct phase *p, enum phase_stop why)
@@ -404,7 +407,7 @@ static void issue(struct session *s, struct phase *p, uint64_t id, int64_t index
 		struct error e;
 		error_set(&e, STATUS_ELIMIT, "phase '%s': more than %llu requests in flight",
 		          p->name, (unsigned long long)s->config.max_inflight);
-		session_fail(s, &e);
+		fail(s, &e, PHASE_STOP_OVERLOAD);
 		return;
 	}
 	int rc = p->driver->build(p->driver_ctx, p, p->built++, index, &r->job);
@@ -467,9 +470,7 @@ static bool overloaded(struct session *s, struct phase *p)
 		error_set(&e, STATUS_ELIMIT,
 		          "phase '%s': max_inflight of %llu reached (overload = \"abort\")",
 		          p->name, (unsigned long long)p->config.max_inflight);
-		if (!s->error.status)
-			s->error = e;
-		session_stop(s, PHASE_STOP_OVERLOAD);
+		fail(s, &e, PHASE_STOP_OVERLOAD);
 		return false;
 	}
 	default:

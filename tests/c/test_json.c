@@ -493,6 +493,8 @@ static void writes_strings(void **state)
 	put(&out, "a\0b", 3);
 	assert_int_equal(out.len, 10);
 	assert_memory_equal(out.data, "\"a\\u0000b\"", 10);
+	put(&out, NULL, 0);
+	assert_int_equal(out.len, 2);
 	buffer_free(&out);
 }
 

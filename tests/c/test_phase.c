@@ -321,7 +321,7 @@ static void draining_stalls_as_well(void **state)
 	struct phase *p = running((struct phase_config){
 		.drain = true, .drain_ns = 200, .duration_ns = 50, .stall_ns = 30 });
 	p->inflight = 1;
-	p->last_completion_ns = NOW(40);
+	p->quiet_since_ns = NOW(40);
 	phase_request_stop(p, PHASE_STOP_DURATION, NOW(50));
 	assert_int_equal(phase_next_wake(p, NOW(60)), NOW(70));
 	assert_false(phase_stalled(p, NOW(69)));

@@ -180,6 +180,73 @@ describe("engine.session", function()
       assert.same({ 7, "", "" }, { r.code, r.out, r.err })
    end)
 
+   it("stops waiting for subscribers when it is interrupted", function()
+      if not drive.read "/proc/self/status" then return pending "needs /proc" end
+      local dir = drive.tempdir()
+      drive.write(dir .. "/waits.lua", ([[
+         local engine = require "perigee_engine"
+         local session = engine.session { name = "waits", events = { address = "ipc://%s/events" },
+            subscribers = 1, subscribers_timeout = 600 }
+         session:phase { name = "p", client = { urls = { "http://127.0.0.1:1" } }, build = function() return "x" end,
+            requests = 1, strategy = function(p) p:issue() end }
+         local outcome = session:run()
+         print(outcome.outcome, outcome.signal, outcome.error, #session:report().phases)]]):format(dir))
+      -- It listens once the system says that it catches signal 15: bit 14 of SigCgt.
+      local r = drive.shell(([[
+         ${LUAJIT:-luajit} %s/waits.lua & pid=$!
+         until grep -q "^SigCgt:.*[4-7c-f]...$" /proc/$pid/status; do sleep 0.01; done
+         kill -TERM $pid
+         wait $pid]]):format(dir))
+      assert.same({ 0, "interrupted\t15\tnil\t0\n" }, { r.code, r.out }, r.err)
+   end)
+
+   it("ends as overloaded when more are in flight than it has room for", function()
+      local outcome, report = run({ requests = 10, strategy = function(p)
+         for _ = 1, 10 do p:issue() end
+      end }, { name = "full", max_inflight = 4 })
+      assert.same({ "failed", "ELIMIT", "overload", 4, 4 },
+         { outcome.outcome, outcome.code, report.end_reason, report.issued, report.completed })
+   end)
+
+   it("counts the same in handlers, in the phase, in the report and in the file", function()
+      local file = drive.tempdir() .. "/requests.jsonl"
+      local seen, counters = { issue = 0, ok = 0, error = 0, complete = 0 }, nil
+      local _, report = run({
+         requests = 200, max_inflight = 8, overload = "drop", schedule = function(i) return i % 20 == 0 and 0.002 or 0 end,
+         build = function(i)
+            return "x", i, i % 7 == 0 and "no slash" or nil, i % 5 == 0 and { "x-perigee-fault: status" } or nil
+         end,
+         on = {
+            issue = function(r)
+               seen.issue = seen.issue + 1
+               if r.index % 9 == 0 then r:cancel() end
+            end,
+            error = function() seen.error = seen.error + 1 end,
+            complete = function(r)
+               seen.complete = seen.complete + 1
+               if r.ok then seen.ok = seen.ok + 1 end
+            end,
+            phase_end = function(p) counters = { p.issued, p.completed, p.failed, p.inflight } end,
+         },
+      }, { name = "counts", requests_file = file })
+      local lost = report.failed + report.cancelled + report.abandoned
+      assert.same({ 200, report.completed, lost, 0 }, counters)
+      assert.same({ issue = 200, ok = report.completed, error = lost, complete = 200 }, seen)
+      assert.equal(0, report.inflight)
+      assert.equal(200, report.completed + lost)
+      local classes, ok = {}, 0
+      for _, line in ipairs(drive.jsonl(file)) do
+         if line.ok then ok = ok + 1 else
+            local class = line.error == "http" and "http_" .. line.http_status or line.error
+            classes[class] = (classes[class] or 0) + 1
+         end
+      end
+      assert.equal(report.completed, ok)
+      assert.same(report.errors, classes)
+      assert(report.errors.client and report.errors.cancelled and report.errors.http_500)
+      assert(report.dropped > 0)
+   end)
+
    it("shows a request that could not be sent as one without an answer", function()
       local seen = {}
       local outcome = run { requests = 2, keep_body = true, strategy = function(p)
