@@ -116,7 +116,7 @@ function phase.complete(fields, number, place)
    fields.dataset = fields.dataset and dataset.loaded(fields.dataset)
    fields.checks = checks.compile(fields.checks, at .. ".checks", place)
    fields.on = fields.on or {}
-   fields.deadline = fields.deadline or DEADLINE
+   fields.deadline = fields.deadline or fields.target.args.timeout or DEADLINE
    if fields.drain == nil or fields.drain == true then fields.drain = DRAIN end
    if not (fields.requests or fields.duration or fields.max_duration or ENDS_ITSELF[fields.load.kind]) then
       fields.requests = default_requests(fields)

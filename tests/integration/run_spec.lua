@@ -225,3 +225,19 @@ describe("the main job", function()
       end
    end)
 end)
+
+describe("a target's timeout", function()
+   it("is the deadline of a request whose phase sets none", function()
+      local r = drive.run [[
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:fault=hang=1", timeout = "100ms" },
+            dataset = { "x" },
+            phases = { { "a", requests = 1 }, { "b", requests = 1, deadline = "50ms" } },
+         }]]
+      assert.equal(1, r.code)
+      for i, deadline in ipairs { 0.1, 0.05 } do
+         assert.same({ timeout = 1 }, r.summary.phases[i].errors)
+         assert.equal(deadline, r.summary.config.phases[i].deadline_s)
+      end
+   end)
+end)

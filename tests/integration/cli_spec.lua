@@ -1,0 +1,288 @@
+--- The command line as a whole: what it prints and how it ends, and that all of it is documented.
+local drive = require "drive"
+
+local GOLDEN = "tests/integration/golden/"
+
+-- What differs from run to run and from machine to machine.
+local MASKS = {
+   { "127%.0%.0%.1:%d+", "HOST:PORT" },
+   { "%d[%d.]* [mun]?s%f[%A]", "TIME" },
+   { " +TIME", " TIME" },
+   { "\n TIME  ", "\n TIME " },
+   { '("id":) "[^"]*"', '%1 "ID"' },
+   { "\n(%l+)  +[^\n]*", "\n%1  VALUE" },
+   { "^perigee  +[^\n]*", "perigee  VALUE" },
+   { "^perigee %S+\n$", "perigee VERSION\n" },
+}
+
+local function mask(text, which)
+   for _, i in ipairs(which) do text = text:gsub(MASKS[i][1], MASKS[i][2]) end
+   return text
+end
+
+--- Compare with the file of that name. PERIGEE_GOLDEN=write replaces the files, to be read before they are committed.
+local function is_golden(name, text)
+   local path = GOLDEN .. name .. ".txt"
+   if os.getenv "PERIGEE_GOLDEN" == "write" then drive.write(path, text) end
+   assert.equal(assert(drive.read(path), path .. " is not there"), text)
+end
+
+local COMMANDS = { "run", "once", "explain", "check", "report", "mock", "events", "info" }
+
+describe("the command line", function()
+   it("shows its commands", function()
+      local r = drive.perigee "--help"
+      assert.same({ 0, "" }, { r.code, r.err })
+      is_golden("help", r.out)
+      local listed = {}
+      for name in r.out:gmatch "\n  (%l+) " do listed[#listed + 1] = name end
+      assert.same(COMMANDS, listed)
+      assert.same({ 2, "", r.out }, { drive.perigee().code, drive.perigee().out, drive.perigee().err })
+   end)
+
+   it("shows its version", function()
+      local r = drive.perigee "--version"
+      assert.same({ 0, "perigee VERSION\n", "" }, { r.code, mask(r.out, { 8 }), r.err })
+   end)
+
+   for _, command in ipairs(COMMANDS) do
+      it("shows the help of " .. command, function()
+         local r = drive.perigee(command, "--help")
+         assert.same({ 0, "" }, { r.code, r.err })
+         is_golden("help-" .. command, r.out)
+      end)
+   end
+
+   it("shows a scenario's own options", function()
+      local r = drive.perigee("run", "examples/quickstart.lua", "--help")
+      assert.same({ 0, "" }, { r.code, r.err })
+      is_golden("help-run-quickstart", r.out)
+   end)
+
+   it("refuses what it does not know, and names what is near", function()
+      local hint = " (a scenario's own options stand after its file)"
+      for _, row in ipairs {
+         { "perigee: unknown command 'onec', did you mean 'once'?\n", "onec" },
+         { "perigee: unknown command 'frobnicate'; see perigee --help\n", "frobnicate" },
+         { "perigee run: unknown option --otu, did you mean --out?" .. hint .. "\n", "run", "--otu", "x" },
+         { "perigee once: unknown option --indx, did you mean --index?\n", "once", "examples/quickstart.lua", "--indx", "1" },
+         { "perigee explain: unknown option --rat, did you mean --rate?\n", "explain", "examples/quickstart.lua", "--rat", "1" },
+         { "perigee check: unknown option --zzzz\n", "check", "examples/quickstart.lua", "--zzzz" },
+      } do
+         local r = drive.perigee(unpack(row, 2))
+         assert.same({ 2, "", row[1] }, { r.code, r.out, r.err })
+      end
+      for _, row in ipairs { { "mock", "--prt" }, { "events", "--conect" }, { "info", "--verbose" } } do
+         local r = drive.perigee(row[1], row[2])
+         assert.same({ 2, "" }, { r.code, r.out })
+         assert.truthy(r.err:find(row[2], 1, true), r.err)
+      end
+   end)
+
+   it("explains a plan", function()
+      local r = drive.perigee("explain", "examples/quickstart.lua", "--rate", "5", "--seed", "1")
+      assert.same({ 0, "" }, { r.code, r.err })
+      is_golden("explain", r.out)
+   end)
+
+   it("checks a scenario", function()
+      local r = drive.perigee("check", "examples/quickstart.lua")
+      assert.same({ 0, "examples/quickstart.lua: scenario 'quickstart', 3 phases\n", "" }, { r.code, r.out, r.err })
+   end)
+
+   it("sends one request and shows all of it", function()
+      local r = drive.perigee("once", "examples/quickstart.lua", "--index", "2")
+      assert.same({ 0, "" }, { r.code, r.err })
+      is_golden("once", mask(r.out, { 1, 2, 3 }))
+   end)
+
+   it("shows the machine", function()
+      local r = drive.perigee "info"
+      assert.same({ 0, "" }, { r.code, r.err })
+      assert.equal("perigee  VALUE\nluajit  VALUE\nlibrary  VALUE\nhost  VALUE\n", mask(r.out, { 6, 7 }))
+   end)
+end)
+
+-- ---- everything that has a name is in docs/reference.md ----
+
+local REFERENCE = drive.read "docs/reference.md"
+
+--- Are all of the names written as code in the reference? `before` stands between the backtick and the name.
+local function documented(what, names, before)
+   assert.is_true(#names > 0, what .. ": no names were found")
+   local missing = {}
+   for _, name in ipairs(names) do
+      local code = "`" .. (before or ""):gsub("%p", "%%%0") .. name:gsub("%p", "%%%0") .. "%f[^%w_]"
+      if not REFERENCE:find(code) then missing[#missing + 1] = name end
+   end
+   assert.same({}, missing, what .. " without a word in docs/reference.md")
+end
+
+--- The names in parentheses at the end of "unknown field 'zzz' (a, b, c)".
+local function offered(fn, ...)
+   local ok, message = pcall(fn, ...)
+   assert.is_false(ok)
+   local names = {}
+   for name in assert(message:match "%(([^()]*)%)%s*$", message):gmatch "[^, ]+" do names[#names + 1] = name end
+   return names
+end
+
+local function source(path, pattern)
+   local names = {}
+   for name in drive.read(path):gmatch(pattern) do names[#names + 1] = name end
+   return names
+end
+
+describe("docs/reference.md", function()
+   local perigee = require "perigee"
+
+   local function keys(t)
+      local names = {}
+      for name in pairs(t) do names[#names + 1] = name end
+      return names
+   end
+
+   it("has the library", function()
+      documented("the library", keys(perigee), "perigee.")
+      documented("random numbers", source("engine/lua/l_rng.c", '{ "(%l+)", l_%l+ }'), ":")
+   end)
+
+   it("has every field of scenarios and phases", function()
+      documented("scenario", offered(perigee.scenario, { zzzzzz = 1 }))
+      documented("phase", offered(perigee.phase, { "p", zzzzzz = 1 }))
+      documented("on", offered(perigee.phase, { "p", on = { zzzzzz = 1 } }), "on.")
+   end)
+
+   it("has every load, order, dataset and target", function()
+      for _, family in ipairs { "load", "order", "dataset", "target" } do
+         documented(family, offered(function() return perigee[family].zzzzzz end), family .. ".")
+      end
+   end)
+
+   it("has every field of targets and loads", function()
+      for _, kind in ipairs { "openai_chat", "openai_completions", "http" } do
+         documented("target." .. kind, offered(perigee.target[kind], { url = "x", zzzzzz = 1 }))
+      end
+      documented("load options", { "max_inflight", "overload" })
+      assert.same({ "max_inflight", "n", "overload" }, offered(perigee.load.concurrency, 1, { zzzzzz = 1 }))
+   end)
+
+   it("has what a request hook may return", function()
+      local build = perigee.target.http { url = "x" }:build({}).build(function() return { zzzzzz = 1 } end)
+      documented("request hook", offered(build, {}, 1))
+   end)
+
+   it("has every field of results, phases and sessions", function()
+      documented("result", source("engine/lua/l_result.c", 'X%([%u_]+, "([%l_]+)"%)'))
+      documented("result methods", source("engine/lua/l_result.c", '{ "(%l+)", [%l_]+ },'), "r:")
+      documented("phase methods", source("engine/lua/l_phase.c", '{ "(%l+)", l_%l+ }'), "p:")
+      documented("phase fields", source("engine/lua/l_phase.c", 'strcmp%(key, "([%l_]+)"%)'), "p.")
+      documented("session methods", source("engine/lua/l_session.c", '{ "(%l+)", l_%l+ }'), "session:")
+   end)
+
+   it("has every metric that a check can name", function()
+      local function check(text)
+         return function() return perigee.phase { "p", checks = { text } } end
+      end
+      local names = {}
+      for _, name in ipairs(source("lua/perigee/checks.lua", '"([%l_]+)"')) do
+         local ok = pcall(check(name .. ".p99 < 1s")) or pcall(check(name .. " < 1"))
+         if ok then names[#names + 1] = name end
+      end
+      for _, name in ipairs { "latency", "issued", "error_rate" } do
+         assert.is_true(pcall(check(name .. (name == "latency" and ".p50 < 1s" or " < 1"))))
+      end
+      assert.is_true(#names >= 10, table.concat(names, " "))
+      documented("checks", names)
+      documented("metrics", source("engine/metrics/fold.h", 'X%([%u_]+, "([%l_]+)", "'))
+   end)
+
+   it("has every failure with its meaning, and every end of a phase", function()
+      local header, section = drive.read "engine/base/failure.h", REFERENCE:match "\n### Failures\n(.-)\n#"
+      local count = 0
+      for name, text in header:gmatch 'X%([%u_]+, "([%l_]+)", "([^"]+)"%)' do
+         if name ~= "none" then
+            local row = section:match("\n| `" .. name .. "` | ([^\n]*) |\n")
+            assert.equal(text, row and row:sub(1, #text), name)
+            count = count + 1
+         end
+      end
+      assert.is_true(count > 10, count)
+      documented("end_reason", source("engine/session/phase.h", '\n%s*X%([%u_]+, "([%l_]+)"%)'))
+   end)
+
+   it("has every option of every command", function()
+      for _, command in ipairs(COMMANDS) do
+         local section
+         for title, text in (REFERENCE .. "\n### "):gmatch "(perigee [^\n]*)\n(.-)\n%f[#]##" do
+            if title:find("perigee " .. command, 1, true) then section = text end
+         end
+         assert.truthy(section, command)
+         local count = 0
+         for name in drive.perigee(command, "--help").out:gmatch "\n  (%-%-[%w-]+)" do
+            assert.truthy(section:find("`" .. name:gsub("%-", "%%-") .. "%f[^%w-]"), command .. " " .. name)
+            count = count + 1
+         end
+         assert.is_true(count > 0 or command == "info", command)
+      end
+   end)
+
+   it("has every key of the files", function()
+      local r = drive.run [[
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:fault=status=0.2" }, dataset = { "a b", "c d" },
+            load = perigee.load.concurrency(2), requests = 20, checks = { "issued > 1" },
+            duration = "20s", max_duration = "30s", min_requests = 1, min_duration = 0.001, stall = "10s", drain = "10s",
+            deadline = "10s", record_text = true, chunk_events = true, request = function(s) return s.prompt end,
+         }]]
+      assert.equal(0, r.code, r.err)
+      local opaque, names = { errors = true, finish_reasons = true, target = true, load = true, order = true, options = true }, {}
+      local function walk(t)
+         for key, value in pairs(t) do
+            if type(key) == "string" then names[key] = true end
+            if type(value) == "table" and not opaque[key] then walk(value) end
+         end
+      end
+      walk(r.summary)
+      assert.is_true(names.ttft_ms and names["p99.9"] and names.sha256 and names.passed and names.stall_s)
+      documented("summary.json", keys(names))
+      documented("requests.jsonl", source("engine/metrics/recorder.c", 'put_%l+%(b, "([%l_]+)"'))
+   end)
+
+   it("has every exit status", function()
+      for name, status in pairs(require("perigee.verdict").EXIT) do
+         assert.truthy(REFERENCE:find(("\n| %d | "):format(status), 1, true), name)
+      end
+   end)
+end)
+
+describe("the other pages", function()
+   it("have every key and topic of events, and every fault and option of the built-in endpoint", function()
+      local events, mock = drive.read "docs/events.md", drive.read "docs/mock.md"
+      for _, key in ipairs(source("engine/events/event_keys.h", 'X%("([%l_]+)",')) do
+         assert.truthy(events:find("`" .. key .. "`", 1, true), key)
+      end
+      for _, topic in ipairs(source("engine/events/event.h", 'X%([%u_]+, "(%l+%.[%l_]+)"%)')) do
+         assert.truthy(events:find("`" .. topic .. "`", 1, true), topic)
+      end
+      local faults = source("engine/mock/mock.h", 'X%([%u_]+, "([%l_]+)"%)')
+      assert.is_true(#faults >= 11)
+      for _, fault in ipairs(faults) do assert.truthy(mock:find("\n| `" .. fault .. "` |", 1, true), fault) end
+      for page, command in pairs { [events] = "events", [mock] = "mock" } do
+         for name in drive.perigee(command, "--help").out:gmatch "\n  (%-%-[%w-]+)" do
+            assert.truthy(name == "--help" or page:find("`" .. name, 1, true), command .. " " .. name)
+         end
+      end
+   end)
+
+   it("tell what perigee makes of every fault", function()
+      for fault, reported in drive.read("docs/mock.md"):gmatch "\n| `([%l_]+)` | [^|\n]+ | `([%w_]+)`" do
+         local r = drive.run(([[
+            return perigee.scenario {
+               target = perigee.target.openai_chat { url = "mock:fault=%s=1", first_byte_timeout = "300ms", timeout = "500ms" },
+               dataset = { "one two three four" }, requests = 1,
+            }]]):format(fault))
+         assert.same({ [reported] = 1 }, r.summary.phases[1].errors, fault)
+      end
+   end)
+end)
