@@ -304,6 +304,11 @@ static void push_problems(lua_State *L, const struct session_result *r)
 	if (r->events_dropped)
 		push_problem(L, &n, "%.0f events were dropped: the subscribers were too slow",
 		             (double)r->events_dropped);
+	if (r->subscribers_lost)
+		push_problem(L, &n,
+		             "%.0f of the event subscriptions that were awaited were gone before "
+		             "the end",
+		             r->subscribers_lost);
 	if (r->records_lost)
 		push_problem(L, &n, "%.0f lines of requests.jsonl were lost",
 		             (double)r->records_lost);
@@ -403,18 +408,23 @@ static int l_emit(lua_State *L)
 	return 1;
 }
 
-/* session:close([timeout]) -> event records that were not delivered */
+/* session:close([timeout]) -> event records that were not delivered, and the signal that
+ * ended the waiting for them */
 static int l_close(lua_State *L)
 {
 	struct script_session *ss = check(L);
-	double timeout = luaL_optnumber(L, 2, CLOSE_TIMEOUT_S);
+	uint64_t deadline = clock_now() + clock_from_seconds(luaL_optnumber(L, 2, CLOSE_TIMEOUT_S));
 	void **box = lua_touserdata(L, 1);
 	uint64_t undelivered;
 	*box = NULL;
 	ss->L = L;
-	release(ss, clock_now() + clock_from_seconds(timeout), &undelivered);
+	int signum = session_linger(ss->session, deadline);
+	release(ss, signum ? clock_now() : deadline, &undelivered);
 	lua_pushnumber(L, (double)undelivered);
-	return 1;
+	if (!signum)
+		return 1;
+	lua_pushinteger(L, signum);
+	return 2;
 }
 
 static int l_gc(lua_State *L)

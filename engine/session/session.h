@@ -33,7 +33,7 @@ struct session_config {
 	uint64_t tick_ns;           /* 0: no ticks */
 	void (*on_tick)(void *ctx); /* about every tick_ns while running */
 	void *ctx;
-	bool handle_signals;   /* SIGINT and SIGTERM stop the session */
+	bool handle_signals;   /* SIGINT and SIGTERM stop the session, until it is freed */
 	uint64_t max_inflight; /* of all phases together; 0: 1 Mi */
 };
 
@@ -51,6 +51,7 @@ struct session_result {
 	uint64_t abandoned; /* of phases that drain */
 	uint64_t events_dropped;
 	uint64_t records_lost;
+	unsigned subscribers_lost; /* of those awaited, gone before the end */
 };
 
 /* Opens publisher and recorder. The loop is borrowed. Returns 0 or a status with e filled. */
@@ -90,6 +91,10 @@ uint64_t session_now(const struct session *s);      /* of this turn */
 uint64_t session_inflight(const struct session *s); /* of all phases, asked for included */
 const struct fold *session_fold(const struct session *s);
 const struct publisher *session_publisher(const struct session *s); /* NULL: none */
+
+/* Wait until the subscribers' events have left or deadline_ns; a signal ends it, and is
+ * returned. 0: none came. After session_run(). */
+int session_linger(struct session *s, uint64_t deadline_ns);
 
 /* Close the publisher (flush, wait until deadline_ns), free all.
  * *undelivered (may be NULL): event records that did not leave. NULL is fine. */

@@ -113,7 +113,9 @@ local function play(session, plan, options, targets, view)
    local outcome = session:run()
    view:clear()
    local report = session:report()
-   return { outcome = outcome, report = report, undelivered = session:close(options.close_timeout) }
+   local undelivered, signal = session:close(options.close_timeout)
+   if signal and outcome.outcome ~= "script_error" then outcome.outcome, outcome.signal = "interrupted", outcome.signal or signal end
+   return { outcome = outcome, report = report, undelivered = undelivered }
 end
 
 local function run_session(plan, options, endpoints)
