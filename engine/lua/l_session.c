@@ -408,23 +408,32 @@ static int l_emit(lua_State *L)
 	return 1;
 }
 
-/* session:close([timeout]) -> event records that were not delivered, and the signal that
- * ended the waiting for them */
+/* session:linger([timeout]) -> the signal that ended it, or nil: wait until the events have left */
+static int l_linger(lua_State *L)
+{
+	struct script_session *ss = check(L);
+	double timeout = luaL_optnumber(L, 2, CLOSE_TIMEOUT_S);
+	ss->L = L;
+	int signum = session_linger(ss->session, clock_now() + clock_from_seconds(timeout));
+	if (signum)
+		lua_pushinteger(L, signum);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
+/* session:close([timeout]) -> event records that were not delivered */
 static int l_close(lua_State *L)
 {
 	struct script_session *ss = check(L);
-	uint64_t deadline = clock_now() + clock_from_seconds(luaL_optnumber(L, 2, CLOSE_TIMEOUT_S));
+	double timeout = luaL_optnumber(L, 2, CLOSE_TIMEOUT_S);
 	void **box = lua_touserdata(L, 1);
 	uint64_t undelivered;
 	*box = NULL;
 	ss->L = L;
-	int signum = session_linger(ss->session, deadline);
-	release(ss, signum ? clock_now() : deadline, &undelivered);
+	release(ss, clock_now() + clock_from_seconds(timeout), &undelivered);
 	lua_pushnumber(L, (double)undelivered);
-	if (!signum)
-		return 1;
-	lua_pushinteger(L, signum);
-	return 2;
+	return 1;
 }
 
 static int l_gc(lua_State *L)
@@ -441,7 +450,8 @@ void binding_session(lua_State *L)
 	static const luaL_Reg methods[] = {
 		{ "phase", l_phase },   { "run", l_run },     { "stop", l_stop },
 		{ "report", l_report }, { "stats", l_stats }, { "address", l_address },
-		{ "emit", l_emit },     { "close", l_close }, { NULL, NULL },
+		{ "emit", l_emit },     { "close", l_close }, { "linger", l_linger },
+		{ NULL, NULL },
 	};
 	binding_class(L, SESSION_CLASS, methods, l_gc);
 	script_phase_class(L);

@@ -881,14 +881,14 @@ void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered
 	for (int i = 0; i < s->client_count; i++)
 		client_free(s->clients[i]);
 	publisher_close(s->publisher, deadline_ns, undelivered);
-	if (s->holds_signals)
-		loop_on_signal(s->loop, NULL, NULL);
 	recorder_close(s->recorder, NULL);
 	for (int i = 0; i < s->phase_count; i++)
 		phase_free(s->phases[i]);
 	pool_free(s->requests, fini_request);
 	fold_free(s->fold);
 	buffer_free(&s->scratch);
+	if (s->holds_signals)
+		loop_on_signal(s->loop, NULL, NULL);
 	free(s->name);
 	free(s);
 }

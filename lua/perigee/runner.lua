@@ -13,6 +13,8 @@ local where = require "perigee.where"
 
 local runner = {}
 
+local CLOSE_TIMEOUT = 60 -- seconds for the events to leave
+
 -- Call fn; on an error its message with the user's part of the traceback.
 local function guarded(fn, ...)
    local args, n = { ... }, select("#", ...)
@@ -113,7 +115,10 @@ local function play(session, plan, options, targets, view)
    local outcome = session:run()
    view:clear()
    local report = session:report()
-   local undelivered, signal = session:close(options.close_timeout)
+   local deadline = engine.clock() + (options.close_timeout or CLOSE_TIMEOUT)
+   local signal = session:linger(deadline - engine.clock())
+   engine.hold_signals(true) -- soon nobody handles them, and the report is not written
+   local undelivered = session:close(signal and 0 or math.max(0, deadline - engine.clock()))
    if signal and outcome.outcome ~= "script_error" then outcome.outcome, outcome.signal = "interrupted", outcome.signal or signal end
    return { outcome = outcome, report = report, undelivered = undelivered }
 end
@@ -173,6 +178,7 @@ function runner.run(plan, options)
       return type(e) == "table" and e or tostring(e)
    end, plan, options, endpoints)
    local result = ok and conclude(plan, options, run) or runner.failure(run)
+   engine.hold_signals(false)
    endpoints:stop()
 
    ok, message = hook(plan, "teardown", handle, result.summary)
