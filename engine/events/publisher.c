@@ -649,10 +649,10 @@ static uint64_t left_until(uint64_t deadline_ns)
 	return now < deadline_ns ? deadline_ns - now : 0;
 }
 
-/* Wait until ZeroMQ has released every frame, which it does once the operating
- * system has the bytes. Returns the records that it did not. */
-static uint64_t drain(struct publisher *p, uint64_t deadline_ns)
+/* ZeroMQ releases a frame once the operating system has its bytes. */
+uint64_t publisher_drain(struct publisher *p, uint64_t deadline_ns)
 {
+	publisher_flush(p);
 	struct pollfd pfd = { .events = POLLIN };
 	size_t size = sizeof(pfd.fd);
 	zmq_getsockopt(p->socket, ZMQ_FD, &pfd.fd, &size);
@@ -672,8 +672,7 @@ int publisher_close(struct publisher *p, uint64_t deadline_ns, uint64_t *undeliv
 		*undelivered = 0;
 	if (!p)
 		return STATUS_OK;
-	publisher_flush(p);
-	uint64_t records = drain(p, deadline_ns);
+	uint64_t records = publisher_drain(p, deadline_ns);
 	if (undelivered)
 		*undelivered = records;
 	uint64_t left_ms = left_until(deadline_ns) / NS_PER_MS;

@@ -72,6 +72,10 @@ int publisher_flush(struct publisher *p);
 
 void publisher_stats(const struct publisher *p, struct publisher_stats *out);
 
+/* Flush and wait until the operating system has taken everything for every peer or
+ * deadline_ns. Does not turn the loop. Returns the records that are left. */
+uint64_t publisher_drain(struct publisher *p, uint64_t deadline_ns);
+
 /* Flush, wait until the operating system has taken everything for every peer or
  * deadline_ns, free. Does not turn the loop, blocks at most until the deadline.
  * *undelivered (may be NULL): records still queued by us or by ZeroMQ at the

@@ -325,6 +325,11 @@ static void push_problems(lua_State *L, const struct session_result *r)
 	if (r->events_dropped)
 		push_problem(L, &n, "%.0f events were dropped: the subscribers were too slow",
 		             (double)r->events_dropped);
+	if (r->subscribers_lost)
+		push_problem(L, &n,
+		             "%.0f of the event subscriptions that were awaited were gone before "
+		             "the end",
+		             r->subscribers_lost);
 	if (r->records_lost)
 		push_problem(L, &n, "%.0f lines of requests.jsonl were lost",
 		             (double)r->records_lost);
@@ -451,6 +456,20 @@ static int l_close_log(lua_State *L)
 	return 1;
 }
 
+/* session:linger([timeout]) -> the signal that ended it, or nil: wait until the events have left */
+static int l_linger(lua_State *L)
+{
+	struct script_session *ss = check(L);
+	double timeout = luaL_optnumber(L, 2, CLOSE_TIMEOUT_S);
+	ss->L = L;
+	int signum = session_linger(ss->session, clock_now() + clock_from_seconds(timeout));
+	if (signum)
+		lua_pushinteger(L, signum);
+	else
+		lua_pushnil(L);
+	return 1;
+}
+
 /* session:close([timeout]) -> event records that were not delivered */
 static int l_close(lua_State *L)
 {
@@ -488,6 +507,7 @@ void binding_session(lua_State *L)
 		{ "stats", l_stats },
 		{ "address", l_address },
 		{ "emit", l_emit },
+		{ "linger", l_linger },
 		{ "close_events", l_close_events },
 		{ "close_log", l_close_log },
 		{ "close", l_close },

@@ -105,6 +105,17 @@ static int l_default_interrupt(lua_State *L)
 	return 0;
 }
 
+/* hold_signals(hold): SIGINT and SIGTERM wait until they are let through again */
+static int l_hold_signals(lua_State *L)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	pthread_sigmask(lua_toboolean(L, 1) ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+	return 0;
+}
+
 /* ---- child processes ---- */
 
 /* spawn{argv...} -> process | nil, message, code */
@@ -166,6 +177,7 @@ void binding_system(lua_State *L)
 		{ "host", l_host },
 		{ "spawn", l_spawn },
 		{ "default_interrupt", l_default_interrupt },
+		{ "hold_signals", l_hold_signals },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg process_methods[] = {

@@ -51,8 +51,11 @@ struct session {
 	bool loadgen_stopped;        /* nothing will be issued any more, and that was told */
 	uint64_t straggler_deadline; /* past the last phase: when to give up; 0: not there yet */
 	bool ended;
-	int signal;
-	bool running; /* between its first and its last event */
+	int signal;         /* the first one, which stopped the session */
+	int latest_signal;  /* cleared by who waits for the next one */
+	bool holds_signals; /* until it is freed: a signal may come while events leave */
+	bool running;       /* between its first and its last event */
+	unsigned subscribers_lost;
 	struct error error;
 	struct buffer scratch; /* text of chunk events */
 };
@@ -213,6 +216,7 @@ static void abandon(struct session *s, const struct phase *p)
 static void on_signal(void *data, int signum)
 {
 	struct session *s = data;
+	s->latest_signal = signum;
 	if (s->signal) {
 		abandon(s, NULL);
 		loop_poke(s->loop);
@@ -695,11 +699,13 @@ static void tell_result(struct session *s, struct session_result *r)
 	r->error = s->error;
 	r->abandoned = abandoned(s);
 	r->events_dropped = s->events_dropped + fold_lost(s->fold);
+	r->subscribers_lost = s->subscribers_lost;
 	if (s->error.status == STATUS_ESCRIPT)
 		r->outcome = SESSION_SCRIPT_ERROR;
 	else if (s->signal)
 		r->outcome = SESSION_INTERRUPTED;
-	else if (s->error.status || r->abandoned || r->events_dropped || r->records_lost)
+	else if (s->error.status || r->abandoned || r->events_dropped || r->records_lost ||
+	         r->subscribers_lost)
 		r->outcome = SESSION_FAILED;
 	else
 		r->outcome = SESSION_OK;
@@ -725,6 +731,18 @@ static int await_subscribers(struct session *s)
 	return err;
 }
 
+/* Those that were awaited should have stayed: before session.ended none has a reason to leave. */
+static void count_subscribers(struct session *s)
+{
+	struct publisher_stats stats;
+	if (!s->config.subscribers)
+		return;
+	publisher_flush(s->publisher);
+	publisher_stats(s->publisher, &stats);
+	if (stats.subscriptions < s->config.subscribers)
+		s->subscribers_lost = s->config.subscribers - (unsigned)stats.subscriptions;
+}
+
 static int run_loop(struct session *s)
 {
 	loop_hook_add(s->loop, &s->hook);
@@ -742,7 +760,8 @@ static int run_loop(struct session *s)
 void session_run(struct session *s, struct session_result *result)
 {
 	*result = (struct session_result){ 0 };
-	if (s->config.handle_signals)
+	s->holds_signals = s->config.handle_signals;
+	if (s->holds_signals)
 		loop_on_signal(s->loop, on_signal, s);
 	if (!await_subscribers(s) && !s->signal) {
 		s->started_ns = loop_refresh(s->loop);
@@ -753,13 +772,12 @@ void session_run(struct session *s, struct session_result *result)
 		if (err && !s->error.status)
 			error_set(&s->error, err, "event loop: %s", status_text(err));
 		loop_refresh(s->loop);
+		count_subscribers(s);
 		emit_ended(s);
 		s->running = false;
 	}
 	if (s->publisher)
 		publisher_flush(s->publisher);
-	if (s->config.handle_signals)
-		loop_on_signal(s->loop, NULL, NULL);
 	tell_result(s, result);
 }
 
@@ -885,6 +903,19 @@ int session_close_log(struct session *s, struct error *e)
 	return status;
 }
 
+int session_linger(struct session *s, uint64_t deadline_ns)
+{
+	s->latest_signal = 0;
+	while (s->publisher && !s->latest_signal) {
+		uint64_t now = loop_refresh(s->loop), step = now + SIGNAL_GRAIN_NS;
+		if (now >= deadline_ns ||
+		    !publisher_drain(s->publisher, step < deadline_ns ? step : deadline_ns))
+			break;
+		loop_turn(s->loop, 0); /* signals come with a turn */
+	}
+	return s->latest_signal;
+}
+
 void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered)
 {
 	if (undelivered)
@@ -901,6 +932,8 @@ void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered
 	pool_free(s->requests, fini_request);
 	fold_free(s->fold);
 	buffer_free(&s->scratch);
+	if (s->holds_signals)
+		loop_on_signal(s->loop, NULL, NULL);
 	free(s->name);
 	free(s);
 }

@@ -36,7 +36,7 @@ struct session_config {
 	uint64_t tick_ns;           /* 0: no ticks */
 	void (*on_tick)(void *ctx); /* about every tick_ns while running */
 	void *ctx;
-	bool handle_signals;   /* SIGINT and SIGTERM stop the session */
+	bool handle_signals;   /* SIGINT and SIGTERM stop the session, until it is freed */
 	uint64_t max_inflight; /* of all phases together; 0: 1 Mi */
 };
 
@@ -53,7 +53,8 @@ struct session_result {
 	struct error error; /* text is "" when there is none */
 	uint64_t abandoned; /* of phases that drain */
 	uint64_t events_dropped;
-	uint64_t records_lost; /* of requests.jsonl */
+	uint64_t records_lost;     /* of requests.jsonl */
+	unsigned subscribers_lost; /* of those awaited, gone before the end */
 };
 
 /* Opens publisher and recorder. The loop is borrowed. Returns 0 or a status with e filled. */
@@ -94,6 +95,10 @@ uint64_t session_now(const struct session *s);      /* of this turn */
 uint64_t session_inflight(const struct session *s); /* of all phases, asked for included */
 const struct fold *session_fold(const struct session *s);
 const struct publisher *session_publisher(const struct session *s); /* NULL: none */
+
+/* Wait until the subscribers' events have left or deadline_ns; a signal ends it, and is
+ * returned. 0: none came. After session_run(). */
+int session_linger(struct session *s, uint64_t deadline_ns);
 
 /* Close the publisher: flush, wait until deadline_ns. *undelivered (may be NULL):
  * event records that did not leave. What is told afterwards reaches the log alone. */

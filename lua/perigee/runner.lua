@@ -14,6 +14,8 @@ local where = require "perigee.where"
 local json = engine.json
 local runner = {}
 
+local CLOSE_TIMEOUT = 60 -- seconds for the events to leave
+
 -- Call fn; on an error its message with the user's part of the traceback.
 local function guarded(fn, ...)
    local args, n = { ... }, select("#", ...)
@@ -123,7 +125,12 @@ local function play(session, plan, options, targets, view)
    if options.on_ready then options.on_ready(session:address()) end
    local outcome = session:run()
    view:clear()
-   return { outcome = outcome, report = session:report(), undelivered = session:close_events(options.close_timeout) }
+   local deadline = engine.clock() + (options.close_timeout or CLOSE_TIMEOUT)
+   local signal = session:linger(deadline - engine.clock())
+   engine.hold_signals(true) -- soon nobody handles them, and the report is not written
+   local undelivered = session:close_events(signal and 0 or math.max(0, deadline - engine.clock()))
+   if signal and outcome.outcome ~= "script_error" then outcome.outcome, outcome.signal = "interrupted", outcome.signal or signal end
+   return { outcome = outcome, report = session:report(), undelivered = undelivered }
 end
 
 local function run_session(plan, options, endpoints)
@@ -184,6 +191,7 @@ function runner.run(plan, options)
       return type(e) == "table" and e or tostring(e)
    end, plan, options, endpoints)
    if not ok then result = runner.failure(result) end
+   engine.hold_signals(false)
    endpoints:stop()
 
    ok, message = hook(plan, "teardown", handle, result.summary)

@@ -1,6 +1,7 @@
 --- Interrupts, stops and deadlines: what is in flight is drained or abandoned, the report is written.
 local account = require "account"
 local drive = require "drive"
+local engine = require "perigee_engine"
 
 -- signal(n) sends this process a signal; fields of the scenario follow in line 12.
 local TEXT = [[
@@ -45,6 +46,20 @@ describe("a signal", function()
       local phase = ends(r, 130, "interrupted")
       assert.same({ 4, 4, 0 }, { phase.issued, phase.abandoned, phase.completed })
       assert.same({ abandoned = 4 }, phase.errors)
+   end)
+
+   it("may come again and again, and the report is written", function()
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, TEXT:format(([[requests = 400, on = { first = function()
+         if at(6) then io.open("%s/started", "w"):close() end end }]]):format(dir)))
+      local r = drive.shell(([[
+         DIR=%s
+         %s & run=$!
+         for _ in $(seq 500); do [ -e $DIR/started ] && break; sleep 0.02; done
+         while kill -INT $run 2>/dev/null; do :; done
+         wait $run]]):format(dir, drive.command("run", file, "--out", dir .. "/out", "--progress", "none")))
+      r.dir, r.summary = dir .. "/out", engine.json.decode(drive.read(dir .. "/out/summary.json") or "")
+      ends(r, 130, "interrupted")
    end)
 
    it("comes between two requests of a slow schedule", function()
