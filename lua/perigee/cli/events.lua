@@ -88,6 +88,9 @@ local function parse(args)
    if not opts.connect and not opts.help then
       return nil, "--connect ADDR is missing"
    end
+   if opts.sqlite and opts.sqlite == opts.jsonl then
+      return nil, opts.sqlite .. ": one file cannot hold JSON lines and a database"
+   end
    return opts
 end
 
