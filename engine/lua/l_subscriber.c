@@ -317,9 +317,9 @@ static int l_subscribe(lua_State *L)
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	buffer_init(&f.json, JSON_LIMIT);
 
-	int err = open_output(&f, path);
-	if (!err && database)
-		err = sqlite_open(&f.db, database, BUSY_MS, &f.error);
+	int err = database ? sqlite_open(&f.db, database, BUSY_MS, &f.error) : STATUS_OK;
+	if (!err)
+		err = open_output(&f, path); /* which empties the file */
 	if (!err)
 		err = start(&f, address, topics);
 	if (!err && loop_run(f.loop))

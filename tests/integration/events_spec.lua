@@ -147,6 +147,8 @@ describe("perigee events", function()
          "--connect ipc:///a --idle 5x",      -- no unit
          "--connect ipc:///a --what",         -- unknown
          "--connect ipc:///a more",           -- no option
+         "--connect ipc:///a --sqlite",       -- no file
+         "--connect ipc:///a --sqlite f --jsonl f", -- one file for both
       } do
          local status, text = perigee_events(args)
          assert.equal(2, status, args)
