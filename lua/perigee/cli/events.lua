@@ -71,6 +71,9 @@ end
 function events.run(args)
    local values, done = command.values(events, args)
    if not values then return done end
+   if values.sqlite and values.sqlite == values.jsonl then
+      return command.refuse(events, "--sqlite and --jsonl name the same file")
+   end
    if values.from then return export(values) end
    if not values.connect then return command.refuse(events, "option --connect is missing") end
    local r, message, code = engine.subscribe {
