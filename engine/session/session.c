@@ -93,6 +93,16 @@ static void emit_started(struct session *s)
 	emit(s, &e);
 }
 
+/* What ends a phase, as far as it is known before. */
+static void set_goals(struct event *e, const struct phase_config *c)
+{
+	uint64_t duration_ns = c->duration_ns ? c->duration_ns : c->max_duration_ns;
+	if (c->requests)
+		e->goal_requests = (int64_t)c->requests;
+	if (duration_ns)
+		e->goal_duration_ns = (int64_t)duration_ns;
+}
+
 static void emit_phase(struct session *s, enum event_type type, const struct phase *p)
 {
 	struct event e;
@@ -102,6 +112,7 @@ static void emit_phase(struct session *s, enum event_type type, const struct pha
 	e.kind = slice_of(phase_kind_name(p->config.kind));
 	if (type == EVENT_PHASE_START) {
 		e.open_load = p->pacer != NULL;
+		set_goals(&e, &p->config);
 	} else {
 		e.end_reason = slice_of(phase_stop_name(p->stop));
 		e.dropped = (int64_t)p->dropped;
@@ -657,13 +668,19 @@ static void tell_result(struct session *s, struct session_result *r)
 		r->outcome = SESSION_OK;
 }
 
+int session_await(struct session *s, unsigned count, uint64_t timeout_ns)
+{
+	if (!s->publisher)
+		return STATUS_EINVAL;
+	return publisher_await(s->publisher, count, loop_refresh(s->loop) + timeout_ns);
+}
+
 /* Ready means: subscribed. */
 static int await_subscribers(struct session *s)
 {
 	if (!s->config.subscribers)
 		return STATUS_OK;
-	uint64_t deadline = loop_refresh(s->loop) + s->config.subscribers_timeout_ns;
-	int err = publisher_await(s->publisher, s->config.subscribers, deadline);
+	int err = session_await(s, s->config.subscribers, s->config.subscribers_timeout_ns);
 	if (err)
 		error_set(&s->error, err,
 		          "%u event subscriber(s) were expected at %s and did not come",
