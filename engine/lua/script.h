@@ -47,7 +47,8 @@ struct script_phase {
 	struct driver driver;
 	int schedule, build; /* references to functions; LUA_NOREF: absent */
 	int sample;          /* likewise: index -> sample */
-	int thread;          /* reference to the strategy's coroutine */
+	int knobs;  /* reference to the load's table { rate = { get, set } }; LUA_NOREF: absent */
+	int thread; /* reference to the strategy's coroutine */
 	lua_State *co;
 	int hooks[HOOK_COUNT];
 	int self;    /* reference to the phase's userdata */

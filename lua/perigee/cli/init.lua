@@ -11,6 +11,9 @@ local COMMANDS = {
    { "check", "load a scenario and resolve its options, without traffic" },
    { "mock", "run the built-in inference endpoint" },
    { "events", "subscribe to the events of a run" },
+   { "metrics", "aggregate the events of a run, publish snapshots" },
+   { "top", "watch a run from its snapshots" },
+   { "control", "send a command to a run: stop, status, rate, concurrency" },
    { "info", "show versions and the machine" },
 }
 
