@@ -63,6 +63,8 @@ static void *ask_raw(void *arg)
 		zmq_send(socket, a->parts[i], size, a->parts[i + 1] ? ZMQ_SNDMORE : 0);
 	}
 	int n = zmq_recv(socket, a->reply, sizeof(a->reply) - 1, 0);
+	if (n >= (int)sizeof(a->reply)) /* it tells the size of what it cut */
+		n = sizeof(a->reply) - 1;
 	a->reply[n > 0 ? n : 0] = '\0';
 	zmq_close(socket);
 	zmq_ctx_term(context);
