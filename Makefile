@@ -68,6 +68,12 @@ $(B)/tests/%: tests/c/%.c $(B)/libperigee.a Makefile
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/c $(PKG_CFLAGS) $(shell pkg-config --cflags $(TEST_PKGS)) -MMD -MP -o $@ $< \
 	      $(B)/libperigee.a $(LDFLAGS) $(MODULE_LIBS) $(shell pkg-config --libs $(TEST_PKGS))
 
+# Programs that measure one part: make build/cc/bench/bench_metrics
+$(B)/bench/%: tests/bench/%.c $(B)/libperigee.a Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -o $@ $< $(B)/libperigee.a $(LDFLAGS) $(MODULE_LIBS)
+
 c-tests: $(C_TESTS)
 
 $(B)/bench/%: tests/bench/%.c $(B)/libperigee.a Makefile

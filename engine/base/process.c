@@ -14,16 +14,27 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <uv.h>
 
 extern char **environ;
 
 #define LINE_MAX_BYTES 4096
 #define DROPS_PER_LOOK 16 /* times LINE_MAX_BYTES: what a pipe holds */
 
+struct process_watch {
+	uv_poll_t poll; /* its close callback frees all */
+	struct process *process;
+	void (*fn)(void *ctx, struct process *p);
+	void *ctx;
+};
+
 struct process {
 	pid_t pid;
-	int in;  /* its standard input; closed by process_stop() */
-	int out; /* its standard output, non-blocking */
+	bool reaped;                 /* it has ended, as status says */
+	int status;                  /* of waitpid() */
+	struct process_watch *watch; /* NULL: nobody asked */
+	int in;                      /* its standard input; closed by process_stop() */
+	int out;                     /* its standard output, non-blocking */
 	size_t len;
 	bool cut; /* the last line was longer than that: its rest is to be dropped */
 	char buffered[LINE_MAX_BYTES]; /* output read and not yet handed out */
@@ -96,6 +107,11 @@ int process_spawn(struct process **out, const char *const *argv, struct error *e
 	return STATUS_OK;
 }
 
+long process_pid(const struct process *p)
+{
+	return (long)p->pid;
+}
+
 /* Hand out the first len bytes of the buffer and drop them and `skip` more. */
 static int take_line(struct process *p, char *line, size_t size, size_t len, size_t skip)
 {
@@ -148,6 +164,8 @@ int process_read_line(struct process *p, char *line, size_t size, uint64_t deadl
 				return STATUS_ETIMEDOUT; /* a line without end */
 			continue;
 		}
+		if (n == 0 && p->watch)
+			uv_poll_stop(&p->watch->poll);
 		if (n == 0)
 			return p->len ? take_line(p, line, size, p->len, 0) : STATUS_ECLOSED;
 		if (errno != EAGAIN && errno != EINTR)
@@ -166,38 +184,83 @@ static void drop_output(struct process *p)
 			return;
 }
 
+/* ---- the end ---- */
+
 /* Reap until the deadline; false when it still runs. */
-static bool reap(struct process *p, int *status, uint64_t deadline_ns)
+static bool reap(struct process *p, uint64_t deadline_ns)
 {
-	for (;;) {
-		pid_t done = waitpid(p->pid, status, WNOHANG);
-		if (done == p->pid)
-			return true;
-		if (done < 0 && errno != EINTR) {
-			*status = 0;
-			return true;
-		}
-		if (clock_now() >= deadline_ns)
-			return false;
+	while (!p->reaped) {
+		pid_t done = waitpid(p->pid, &p->status, WNOHANG);
+		if (done < 0 && errno != EINTR)
+			p->status = 0;
+		p->reaped = done == p->pid || (done < 0 && errno != EINTR);
+		if (p->reaped || clock_now() >= deadline_ns)
+			break;
 		drop_output(p);
 		nanosleep(&(struct timespec){ .tv_nsec = (long)NS_PER_MS }, NULL);
 	}
+	return p->reaped;
+}
+
+static int exit_status(const struct process *p)
+{
+	return WIFSIGNALED(p->status) ? 128 + WTERMSIG(p->status) : WEXITSTATUS(p->status);
+}
+
+int process_wait(struct process *p, int *status, uint64_t deadline_ns)
+{
+	if (!reap(p, deadline_ns))
+		return STATUS_ETIMEDOUT;
+	*status = exit_status(p);
+	return STATUS_OK;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	free(h->data);
 }
 
 int process_stop(struct process *p, uint64_t deadline_ns)
 {
 	if (!p)
 		return 0;
-	int status = 0;
 	close(p->in);
-	if (!reap(p, &status, deadline_ns)) {
+	if (p->watch)
+		uv_close((uv_handle_t *)&p->watch->poll, on_closed);
+	if (!reap(p, deadline_ns)) {
 		kill(p->pid, SIGTERM);
-		if (!reap(p, &status, clock_now() + NS_PER_S)) {
+		if (!reap(p, clock_now() + NS_PER_S)) {
 			kill(p->pid, SIGKILL);
-			waitpid(p->pid, &status, 0);
+			waitpid(p->pid, &p->status, 0);
 		}
 	}
+	int status = exit_status(p);
 	close(p->out);
 	free(p);
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return status;
+}
+
+/* ---- watch ---- */
+
+static void on_output(uv_poll_t *h, int status, int events)
+{
+	struct process_watch *w = h->data;
+	(void)status, (void)events;
+	w->fn(w->ctx, w->process);
+}
+
+int process_watch(struct process *p, struct loop *loop, void (*fn)(void *ctx, struct process *p),
+                  void *ctx)
+{
+	struct process_watch *w = calloc(1, sizeof(*w));
+	if (!w)
+		return STATUS_ENOMEM;
+	*w = (struct process_watch){ .process = p, .fn = fn, .ctx = ctx };
+	if (uv_poll_init(loop_uv(loop), &w->poll, p->out)) {
+		free(w);
+		return STATUS_EIO;
+	}
+	w->poll.data = w;
+	p->watch = w;
+	return uv_poll_start(&w->poll, UV_READABLE, on_output) ? STATUS_EIO : STATUS_OK;
 }

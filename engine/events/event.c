@@ -31,6 +31,8 @@ void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns)
 		.tokens_out = EVENT_NONE,
 		.dropped = EVENT_NONE,
 		.open_load = EVENT_NONE,
+		.goal_requests = EVENT_NONE,
+		.goal_duration_ns = EVENT_NONE,
 	};
 }
 

@@ -49,6 +49,8 @@
 	X("end_reason", TEXT, end_reason)                                                          \
 	X("dropped", NUMBER, dropped)                                                              \
 	X("open_load", NUMBER, open_load)                                                          \
+	X("goal_requests", NUMBER, goal_requests)                                                  \
+	X("goal_duration_ns", NUMBER, goal_duration_ns)                                            \
 	X("left_out", TIME, left_out)                                                              \
 	X("body", TEXT, body)                                                                      \
 	X("path", TEXT, path)                                                                      \

@@ -2,18 +2,17 @@
 
 #include "events/msgpack.h"
 #include "events/seq_window.h"
+#include "events/zsocket.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 #include <zmq.h>
 
-#define BATCH_TOPIC     "batch" /* of the mlcommons framing */
-#define CHUNK_ROOM      16384   /* gaps kept of one record */
-#define TOPICS_MAX      256     /* whose frame numbers are followed */
-#define FRAMES_PER_TURN 256     /* then the loop's others have their turn */
-#define RECONNECT_MS    20
+#define BATCH_TOPIC  "batch" /* of the mlcommons framing */
+#define CHUNK_ROOM   16384   /* gaps kept of one record */
+#define TOPICS_MAX   256     /* whose frame numbers are followed */
+#define RECONNECT_MS 20
 
 struct topic_state {
 	char topic[EVENT_TOPIC_SIZE];
@@ -21,15 +20,12 @@ struct topic_state {
 };
 
 struct subscriber {
-	struct loop *loop;
 	void (*fn)(void *ctx, const struct event *e);
 	void *ctx;
 
 	void *context, *socket;
-	uv_poll_t *poll; /* freed by its close callback */
-	struct loop_hook hook;
-	bool hooked;
-	bool more; /* the last drain ended before the socket was empty */
+	struct zsocket_watch *watch;
+	bool in_parts; /* a message in several parts has begun */
 
 	char **prefixes; /* NULL-terminated; NULL: everything */
 	struct subscriber_stats stats;
@@ -166,54 +162,29 @@ static void take_frame(struct subscriber *s, const char *data, size_t size)
 /* ---- the socket ---- */
 
 /* A part of a message in several parts is no frame of ours. */
-static void take_message(struct subscriber *s, zmq_msg_t *msg, bool *in_parts)
+static void take_message(struct subscriber *s, zmq_msg_t *msg)
 {
-	bool part = *in_parts || zmq_msg_more(msg);
-	*in_parts = zmq_msg_more(msg);
+	bool part = s->in_parts || zmq_msg_more(msg);
+	s->in_parts = zmq_msg_more(msg);
 	if (!part) {
 		take_frame(s, zmq_msg_data(msg), zmq_msg_size(msg));
-	} else if (!*in_parts) {
+	} else if (!s->in_parts) {
 		s->stats.frames++;
 		s->stats.corrupt++;
 	}
 }
 
-/* Until the socket is empty: only then its descriptor tells of what comes next. */
-static void drain(struct subscriber *s)
+static bool take(void *ctx)
 {
+	struct subscriber *s = ctx;
 	zmq_msg_t msg;
-	bool in_parts = false;
-	unsigned taken = 0;
 	zmq_msg_init(&msg);
-	s->more = false;
-	for (;;) {
-		if (zmq_msg_recv(&msg, s->socket, ZMQ_DONTWAIT) < 0) {
-			if (errno == EINTR)
-				continue;
-			break;
-		}
-		take_message(s, &msg, &in_parts);
-		if (++taken >= FRAMES_PER_TURN && !in_parts) {
-			s->more = true;
-			loop_poke(s->loop);
-			break;
-		}
-	}
+	int rc = zmq_msg_recv(&msg, s->socket, ZMQ_DONTWAIT);
+	bool again = rc >= 0 || errno == EINTR;
+	if (rc >= 0)
+		take_message(s, &msg);
 	zmq_msg_close(&msg);
-}
-
-static void on_readable(uv_poll_t *h, int status, int events)
-{
-	(void)status, (void)events;
-	drain(h->data);
-}
-
-static void on_turn(struct loop_hook *h, uint64_t now_ns)
-{
-	struct subscriber *s = h->data;
-	(void)now_ns;
-	if (s->more)
-		drain(s);
+	return again;
 }
 
 /* ---- life ---- */
@@ -245,12 +216,6 @@ static int subscribe(struct subscriber *s)
 	return zmq_setsockopt(s->socket, ZMQ_SUBSCRIBE, BATCH_TOPIC, sizeof(BATCH_TOPIC));
 }
 
-static int zmq_failure(const char *address, struct error *e)
-{
-	int status = errno == EPROTONOSUPPORT ? STATUS_EINVAL : status_from_errno(errno);
-	return error_set(e, status, "%s: %s", address, zmq_strerror(errno));
-}
-
 static int connect_socket(struct subscriber *s, const char *address, struct error *e)
 {
 	int linger = 0, reconnect = RECONNECT_MS;
@@ -259,32 +224,7 @@ static int connect_socket(struct subscriber *s, const char *address, struct erro
 	if (!s->socket || zmq_setsockopt(s->socket, ZMQ_LINGER, &linger, sizeof(linger)) ||
 	    zmq_setsockopt(s->socket, ZMQ_RECONNECT_IVL, &reconnect, sizeof(reconnect)) ||
 	    subscribe(s) || zmq_connect(s->socket, address))
-		return zmq_failure(address, e);
-	return STATUS_OK;
-}
-
-static int watch_socket(struct subscriber *s, struct error *e)
-{
-	int fd;
-	size_t size = sizeof(fd);
-	if (zmq_getsockopt(s->socket, ZMQ_FD, &fd, &size))
-		return error_set(e, STATUS_EIO, "%s", zmq_strerror(errno));
-	s->poll = malloc(sizeof(*s->poll));
-	if (!s->poll)
-		return error_set(e, STATUS_ENOMEM, "out of memory");
-	if (uv_poll_init(loop_uv(s->loop), s->poll, fd)) {
-		free(s->poll);
-		s->poll = NULL;
-		return error_set(e, STATUS_EIO, "cannot watch the socket's descriptor");
-	}
-	s->poll->data = s;
-	if (uv_poll_start(s->poll, UV_READABLE, on_readable))
-		return error_set(e, STATUS_EIO, "cannot watch the socket's descriptor");
-	loop_hook_add(s->loop, &s->hook);
-	s->hooked = true;
-	/* What the descriptor told before it was watched is read in the first turn. */
-	s->more = true;
-	loop_poke(s->loop);
+		return zsocket_failure(address, e);
 	return STATUS_OK;
 }
 
@@ -297,17 +237,15 @@ int subscriber_open(struct subscriber **out, struct loop *loop, const char *addr
 	struct subscriber *s = calloc(1, sizeof(*s));
 	if (!s)
 		return error_set(e, STATUS_ENOMEM, "out of memory");
-	s->loop = loop;
 	s->fn = fn;
 	s->ctx = ctx;
-	s->hook = (struct loop_hook){ .fn = on_turn, .data = s };
 	int err = copy_prefixes(s, topics);
 	if (err)
 		error_set(e, err, "out of memory");
 	if (!err)
 		err = connect_socket(s, address, e);
 	if (!err)
-		err = watch_socket(s, e);
+		err = zsocket_watch_open(&s->watch, loop, s->socket, take, s, e);
 	if (err) {
 		subscriber_close(s);
 		return err;
@@ -323,23 +261,12 @@ void subscriber_stats(const struct subscriber *s, struct subscriber_stats *out)
 	out->duplicate = s->old_duplicate + s->seen.duplicate;
 }
 
-static void free_poll(uv_handle_t *h)
-{
-	free(h);
-}
-
 void subscriber_close(struct subscriber *s)
 {
 	if (!s)
 		return;
-	if (s->hooked)
-		loop_hook_remove(s->loop, &s->hook);
-	if (s->poll)
-		uv_close((uv_handle_t *)s->poll, free_poll);
-	if (s->socket)
-		zmq_close(s->socket);
-	while (s->context && zmq_ctx_term(s->context) && errno == EINTR)
-		;
+	zsocket_watch_close(s->watch);
+	zsocket_close(s->context, s->socket);
 	for (char **prefix = s->prefixes; prefix && *prefix; prefix++)
 		free(*prefix);
 	free(s->prefixes);

@@ -19,6 +19,9 @@ void binding_json(lua_State *L);
 void binding_session(lua_State *L);
 void binding_system(lua_State *L);
 void binding_subscriber(lua_State *L);
+void binding_aggregate(lua_State *L);
+void binding_beacon(lua_State *L);
+void binding_control(lua_State *L);
 void binding_mock(lua_State *L);
 
 /* The Lua function json.decode(text). */

@@ -1,14 +1,10 @@
 /* l_mock.c - perigee_engine.mock: run the built-in endpoint in this process. */
+#include "base/input.h"
 #include "mock/mock.h"
 
 #include "lua/binding.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <uv.h>
 
 #define MAX_COUNT 0x1p48
 
@@ -85,59 +81,6 @@ static struct mock_config read_config(lua_State *L, int t)
 	return c;
 }
 
-/* ---- the end of standard input ---- */
-
-struct watch {
-	uv_poll_t poll;
-	struct loop *loop;
-};
-
-static void on_watch_closed(uv_handle_t *h)
-{
-	free(h->data);
-}
-
-static void on_input(uv_poll_t *h, int status, int events)
-{
-	struct watch *w = h->data;
-	char ignored[4096];
-	(void)events;
-	ssize_t n = status < 0 ? 0 : read(STDIN_FILENO, ignored, sizeof(ignored));
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-		uv_poll_stop(h);
-		loop_stop(w->loop);
-	}
-}
-
-/* Stop the loop at the end of standard input. *out stays NULL when it is a file
- * or closed, which have their end at once. Returns 0 or STATUS_ENOMEM. */
-static int watch_input(struct loop *loop, struct watch **out)
-{
-	int flags = fcntl(STDIN_FILENO, F_GETFL);
-	if (flags < 0)
-		return STATUS_OK;
-	struct watch *w = calloc(1, sizeof(*w));
-	if (!w)
-		return STATUS_ENOMEM;
-	w->loop = loop;
-	w->poll.data = w;
-	if (uv_poll_init(loop_uv(loop), &w->poll, STDIN_FILENO)) {
-		free(w);
-		return STATUS_OK;
-	}
-	/* libuv made it non-blocking, which others who share it would see. */
-	fcntl(STDIN_FILENO, F_SETFL, flags);
-	uv_poll_start(&w->poll, UV_READABLE, on_input);
-	*out = w;
-	return STATUS_OK;
-}
-
-static void unwatch_input(struct watch *w)
-{
-	if (w)
-		uv_close((uv_handle_t *)&w->poll, on_watch_closed);
-}
-
 /* ---- run ---- */
 
 static void on_signal(void *data, int signum)
@@ -177,14 +120,19 @@ static int tell_listening(lua_State *L, int t, const struct mock *m, struct erro
 	return binding_call(L, 1, 0, e);
 }
 
+static void on_input_end(void *ctx)
+{
+	loop_stop(ctx);
+}
+
 /* Run until a signal, or until the end of standard input. */
 static int run(struct loop *loop, bool until_eof, struct error *e)
 {
-	struct watch *w = NULL;
-	int err = until_eof ? watch_input(loop, &w) : STATUS_OK;
+	struct input_watch *w = NULL;
+	int err = until_eof ? input_watch_open(&w, loop, on_input_end, loop) : STATUS_OK;
 	if (!err && (!until_eof || w))
 		err = loop_run(loop);
-	unwatch_input(w);
+	input_watch_close(w);
 	return err ? error_set(e, err, "cannot run the event loop: %s", status_text(err)) : err;
 }
 

@@ -436,6 +436,11 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 		lua_newtable(L);
 		sp->results = luaL_ref(L, LUA_REGISTRYINDEX);
 	}
+	lua_getfield(L, t, "knobs");
+	if (lua_istable(L, -1))
+		sp->knobs = luaL_ref(L, LUA_REGISTRYINDEX);
+	else
+		lua_pop(L, 1);
 	read_hooks(L, sp, t);
 	fill_driver(sp);
 }
@@ -443,7 +448,8 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 void script_phase_free(struct script_phase *sp)
 {
 	lua_State *L = sp->script->L;
-	int refs[] = { sp->schedule, sp->build, sp->sample, sp->thread, sp->self, sp->results };
+	int refs[] = { sp->schedule, sp->build,   sp->sample, sp->thread,
+		       sp->self,     sp->results, sp->knobs };
 	for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++)
 		luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
 	for (int i = 0; i < HOOK_COUNT; i++)
@@ -529,6 +535,84 @@ static int l_stop(lua_State *L)
 	return 0;
 }
 
+/* ---- what can be turned while it runs ---- */
+
+/* Push the load's knobs[name][what], or nil. */
+static void push_knob(lua_State *L, const struct script_phase *sp, const char *name,
+                      const char *what)
+{
+	int top = lua_gettop(L);
+	if (sp->knobs != LUA_NOREF) {
+		push_ref(L, sp->knobs);
+		lua_getfield(L, -1, name);
+		if (lua_istable(L, -1))
+			lua_getfield(L, -1, what);
+		lua_replace(L, top + 1);
+	} else {
+		lua_pushnil(L);
+	}
+	lua_settop(L, top + 1);
+}
+
+static double elapsed_s(const struct script_phase *sp)
+{
+	const struct phase *p = sp->phase;
+	return p->started_ns ? (double)(session_now(sp->script->session) - p->started_ns) / 1e9 : 0;
+}
+
+/* Forget what is scheduled and not yet due: it is asked for anew. */
+static void replan(struct script_phase *sp)
+{
+	uint64_t last;
+	if (!sp->phase->pacer)
+		return;
+	sp->arrivals -= pacer_replan(sp->phase->pacer, session_now(sp->script->session), &last);
+	sp->at_s = (double)last / 1e9;
+}
+
+/* p:set_<name>(n) -> true | nil, message, code (the phase is over) */
+static int set_knob(lua_State *L, const char *name)
+{
+	struct script_phase *sp = check(L);
+	luaL_checknumber(L, 2);
+	lua_settop(L, 2);
+	if (sp->phase->state != PHASE_RUNNING)
+		return binding_failure(L, STATUS_ECLOSED, "the phase issues no more");
+	push_knob(L, sp, name, "set");
+	if (lua_isnil(L, -1))
+		return luaL_error(L, "the load of phase '%s' has no %s", sp->phase->name, name);
+	lua_pushvalue(L, 2);
+	lua_pushnumber(L, elapsed_s(sp));
+	lua_call(L, 2, 2); /* true, or nil and what was expected */
+	if (lua_isnil(L, -2))
+		return luaL_argerror(L, 2, lua_tostring(L, -1));
+	replan(sp);
+	sp->phase->strategy_event = true; /* a closed load looks again */
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int l_set_rate(lua_State *L)
+{
+	return set_knob(L, "rate");
+}
+
+static int l_set_concurrency(lua_State *L)
+{
+	return set_knob(L, "concurrency");
+}
+
+/* p.rate, p.concurrency; nil when the load has no such thing. */
+static bool push_knob_value(lua_State *L, const struct script_phase *sp, const char *key)
+{
+	if (strcmp(key, "rate") != 0 && strcmp(key, "concurrency") != 0)
+		return false;
+	push_knob(L, sp, key, "get");
+	if (!lua_isnil(L, -1))
+		lua_call(L, 0, 1);
+	return true;
+}
+
 /* Numbers that change: p.inflight and the like. nil: no such one. */
 static bool push_counter(lua_State *L, const struct script_phase *sp, const char *key)
 {
@@ -544,10 +628,7 @@ static bool push_counter(lua_State *L, const struct script_phase *sp, const char
 	else if (!strcmp(key, "failed"))
 		lua_pushnumber(L, (double)p->failed);
 	else if (!strcmp(key, "elapsed"))
-		lua_pushnumber(L, p->started_ns ? (double)(session_now(sp->script->session) -
-		                                           p->started_ns) /
-		                                          1e9
-		                                : 0);
+		lua_pushnumber(L, elapsed_s(sp));
 	else
 		return false;
 	return true;
@@ -559,7 +640,7 @@ static int l_index(lua_State *L)
 	const char *key = luaL_checkstring(L, 2);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, lua_upvalueindex(1));
-	if (!lua_isnil(L, -1) || push_counter(L, sp, key))
+	if (!lua_isnil(L, -1) || push_counter(L, sp, key) || push_knob_value(L, sp, key))
 		return 1;
 	if (!strcmp(key, "name"))
 		lua_pushstring(L, sp->phase->name);
@@ -582,8 +663,14 @@ static int l_gc(lua_State *L)
 void script_phase_class(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-		{ "issue", l_issue },     { "sleep", l_sleep },     { "wait", l_wait },
-		{ "results", l_results }, { "running", l_running }, { "stop", l_stop },
+		{ "issue", l_issue },
+		{ "sleep", l_sleep },
+		{ "wait", l_wait },
+		{ "results", l_results },
+		{ "running", l_running },
+		{ "stop", l_stop },
+		{ "set_rate", l_set_rate },
+		{ "set_concurrency", l_set_concurrency },
 		{ NULL, NULL },
 	};
 	binding_class(L, PHASE_CLASS, methods, l_gc);

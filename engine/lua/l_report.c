@@ -108,6 +108,8 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	set_bool(L, "open", m->open_load);
 	set_bool(L, "ended", m->ended);
 	set_string(L, "end_reason", m->end_reason);
+	binding_set_number(L, "goal_requests", (double)m->goal_requests);
+	binding_set_number(L, "goal_duration_ns", (double)m->goal_duration_ns);
 	set_counts(L, m);
 	set_times(L, m);
 	for (int i = 0; i < METRIC_COUNT; i++) {

@@ -265,6 +265,7 @@ static struct script_phase *new_script_phase(struct script_session *ss)
 		return NULL;
 	sp->script = ss;
 	sp->schedule = sp->build = sp->sample = sp->thread = sp->self = sp->results = LUA_NOREF;
+	sp->knobs = LUA_NOREF;
 	for (int i = 0; i < HOOK_COUNT; i++)
 		sp->hooks[i] = LUA_NOREF;
 	ss->phases[ss->phase_count++] = sp; /* from here on the session frees it */
@@ -413,6 +414,21 @@ static int l_stats(lua_State *L)
 	return 1;
 }
 
+/* session:await(count, timeout) -> true | nil, message, code: so many subscriptions */
+static int l_await(lua_State *L)
+{
+	struct script_session *ss = check(L);
+	double count = luaL_checknumber(L, 2);
+	luaL_argcheck(L, count >= 0 && count <= 1e6, 2, "a count expected");
+	uint64_t timeout = clock_from_seconds(luaL_checknumber(L, 3));
+	ss->L = L;
+	int err = session_await(ss->session, (unsigned)count, timeout);
+	if (err)
+		return binding_failure(L, err, NULL);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
 /* session:emit(name [, text]) -> true | nil, message, code: a custom.<name> event */
 static int l_emit(lua_State *L)
 {
@@ -501,6 +517,7 @@ void binding_session(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
 		{ "phase", l_phase },
+		{ "await", l_await },
 		{ "run", l_run },
 		{ "stop", l_stop },
 		{ "report", l_report },

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -128,10 +129,17 @@ static int l_spawn(lua_State *L)
 	lua_setfield(L, 2, "argv");
 	size_t n = binding_opt_strings(L, 2, "argv", &argv);
 	luaL_argcheck(L, n > 0, 1, "a program expected");
+	binding_loop(L); /* made before it, and so freed after it */
 	void **box = binding_box(L, PROCESS_CLASS);
 	struct error e;
 	int err = process_spawn((struct process **)box, argv, &e);
 	return err ? binding_failure(L, err, e.text) : 1;
+}
+
+static int l_pid(lua_State *L)
+{
+	lua_pushnumber(L, (lua_Number)process_pid(binding_check(L, 1, PROCESS_CLASS)));
+	return 1;
 }
 
 /* process:read_line(timeout) -> line | nil, message, code */
@@ -147,6 +155,52 @@ static int l_read_line(lua_State *L)
 	return 1;
 }
 
+/* The handlers of watched processes are in the registry, by their process. */
+static void set_handler(lua_State *L, struct process *p, int index)
+{
+	lua_pushvalue(L, index);
+	lua_pushlightuserdata(L, p);
+	lua_insert(L, -2);
+	lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+static void on_output(void *ctx, struct process *p)
+{
+	lua_State *L = ctx;
+	struct error e;
+	lua_pushlightuserdata(L, p);
+	lua_rawget(L, LUA_REGISTRYINDEX);
+	if (binding_call(L, 0, 0, &e))
+		fprintf(stderr, "perigee: the watch of a process: %s\n", e.text);
+}
+
+/* process:watch(fn): fn() whenever output has come or ended, from the loop, until
+ * read_line() has told the end. Stop the process before forgetting it. */
+static int l_watch(lua_State *L)
+{
+	struct process *p = binding_check(L, 1, PROCESS_CLASS);
+	luaL_checktype(L, 2, LUA_TFUNCTION);
+	set_handler(L, p, 2);
+	int err = process_watch(p, binding_loop(L), on_output, L);
+	if (err)
+		return binding_failure(L, err, NULL);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* process:wait(timeout) -> exit status | nil, message, code. Does not ask it to end. */
+static int l_wait(lua_State *L)
+{
+	struct process *p = binding_check(L, 1, PROCESS_CLASS);
+	uint64_t deadline = clock_now() + clock_from_seconds(luaL_checknumber(L, 2));
+	int status;
+	int err = process_wait(p, &status, deadline);
+	if (err)
+		return binding_failure(L, err, NULL);
+	lua_pushinteger(L, status);
+	return 1;
+}
+
 /* process:stop([timeout]) -> exit status; closed afterwards */
 static int l_stop(lua_State *L)
 {
@@ -155,6 +209,8 @@ static int l_stop(lua_State *L)
 	struct process **box = lua_touserdata(L, 1);
 	struct process *p = *box;
 	*box = NULL;
+	lua_pushnil(L);
+	set_handler(L, p, -1);
 	lua_pushinteger(L, process_stop(p, clock_now() + clock_from_seconds(timeout)));
 	return 1;
 }
@@ -181,9 +237,8 @@ void binding_system(lua_State *L)
 		{ NULL, NULL },
 	};
 	static const luaL_Reg process_methods[] = {
-		{ "read_line", l_read_line },
-		{ "stop", l_stop },
-		{ NULL, NULL },
+		{ "pid", l_pid },   { "read_line", l_read_line }, { "watch", l_watch },
+		{ "wait", l_wait }, { "stop", l_stop },           { NULL, NULL },
 	};
 	binding_class(L, PROCESS_CLASS, process_methods, process_gc);
 	luaL_register(L, NULL, functions);

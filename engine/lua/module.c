@@ -13,6 +13,9 @@ int luaopen_perigee_engine(lua_State *L)
 	binding_json(L);
 	binding_session(L);
 	binding_subscriber(L);
+	binding_aggregate(L);
+	binding_beacon(L);
+	binding_control(L);
 	binding_system(L);
 	binding_mock(L);
 	return 1;

@@ -52,7 +52,8 @@ struct script_phase {
 	int schedule, build; /* references to functions; LUA_NOREF: absent */
 	int sample;          /* likewise: index -> sample */
 	double samples;      /* how many there are: p:issue() takes 1 to this */
-	int thread;          /* reference to the strategy's coroutine */
+	int knobs;  /* reference to the load's table { rate = { get, set } }; LUA_NOREF: absent */
+	int thread; /* reference to the strategy's coroutine */
 	lua_State *co;
 	int hooks[HOOK_COUNT];
 	int self;    /* reference to the phase's userdata */

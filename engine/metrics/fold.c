@@ -211,6 +211,8 @@ static void put_phase_start(struct phase_metrics *m, const struct event *e)
 	m->started = true;
 	m->started_ns = e->timestamp_ns;
 	m->open_load = e->open_load == 1;
+	m->goal_requests = e->goal_requests > 0 ? e->goal_requests : 0;
+	m->goal_duration_ns = e->goal_duration_ns > 0 ? e->goal_duration_ns : 0;
 	copy_text(m->name, sizeof(m->name), e->name);
 	copy_text(m->kind, sizeof(m->kind), e->kind);
 }

@@ -46,6 +46,7 @@ struct phase_metrics {
 	bool started, ended;
 	bool open_load; /* it has a schedule of its own, so a rate was asked */
 	uint64_t started_ns, ended_ns;
+	int64_t goal_requests, goal_duration_ns; /* what ends it; 0: no such rule, or not told */
 
 	uint64_t issued;
 	uint64_t completed; /* successes */

@@ -14,6 +14,7 @@ struct pacer {
 	uint64_t start_ns;
 	uint64_t last_ns; /* latest due time handed out: times never decrease */
 	int at, count;    /* of the batch */
+	uint64_t latest;  /* of the batches before this one: the last time, from the start */
 	bool ended;       /* the last batch is here */
 	int end;          /* what to tell after it: 0 or the status of the pull */
 	uint64_t due[BATCH];
@@ -44,6 +45,8 @@ static int refill(struct pacer *p)
 {
 	if (p->ended)
 		return p->end;
+	if (p->count)
+		p->latest = p->due[p->count - 1];
 	int n = p->pull(p->ctx, p->due, BATCH);
 	p->ended = n < BATCH;
 	if (n <= 0)
@@ -70,4 +73,20 @@ void pacer_pop(struct pacer *p)
 	uint64_t due = p->start_ns + p->due[p->at++];
 	if (due > p->last_ns)
 		p->last_ns = due;
+}
+
+int pacer_replan(struct pacer *p, uint64_t now_ns, uint64_t *last)
+{
+	int keep = p->at;
+	while (keep < p->count && p->start_ns + p->due[keep] <= now_ns)
+		keep++;
+	int forgotten = p->count - keep;
+	p->count = keep;
+	if (forgotten && p->end >= 0)
+		p->ended = false;
+	if (keep)
+		p->latest = p->due[keep - 1];
+	if (last)
+		*last = p->latest;
+	return forgotten;
 }

@@ -29,4 +29,10 @@ int pacer_peek(struct pacer *p, uint64_t *due_ns);
 /* The one that pacer_peek() told is dealt with. */
 void pacer_pop(struct pacer *p);
 
+/* Forget what is planned after now_ns: the next look pulls anew, also when the
+ * schedule had ended there. What is due by now stays. Not from inside a pull.
+ * Returns how many arrivals were forgotten; *last (may be NULL) is the time of the
+ * last one that stays or has passed, in ns from the phase's start, 0 before any. */
+int pacer_replan(struct pacer *p, uint64_t now_ns, uint64_t *last);
+
 #endif

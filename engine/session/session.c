@@ -122,6 +122,16 @@ static void emit_description(struct session *s)
 			(struct slice){ s->config.description, s->config.description_len });
 }
 
+/* What ends a phase, as far as it is known before. */
+static void set_goals(struct event *e, const struct phase_config *c)
+{
+	uint64_t duration_ns = c->duration_ns ? c->duration_ns : c->max_duration_ns;
+	if (c->requests)
+		e->goal_requests = (int64_t)c->requests;
+	if (duration_ns)
+		e->goal_duration_ns = (int64_t)duration_ns;
+}
+
 static void emit_phase(struct session *s, enum event_type type, const struct phase *p)
 {
 	struct event e;
@@ -131,6 +141,7 @@ static void emit_phase(struct session *s, enum event_type type, const struct pha
 	e.kind = slice_of(phase_kind_name(p->config.kind));
 	if (type == EVENT_PHASE_START) {
 		e.open_load = p->pacer != NULL;
+		set_goals(&e, &p->config);
 	} else {
 		e.end_reason = slice_of(phase_stop_name(p->stop));
 		e.dropped = (int64_t)p->dropped;
@@ -711,19 +722,27 @@ static void tell_result(struct session *s, struct session_result *r)
 		r->outcome = SESSION_OK;
 }
 
-/* Ready means: subscribed. A signal ends the waiting. */
+/* In steps: a signal ends the waiting. */
+int session_await(struct session *s, unsigned count, uint64_t timeout_ns)
+{
+	if (!s->publisher)
+		return STATUS_EINVAL;
+	uint64_t now = loop_refresh(s->loop), deadline = now + timeout_ns;
+	int err;
+	do {
+		uint64_t step = now + SIGNAL_GRAIN_NS;
+		err = publisher_await(s->publisher, count, step < deadline ? step : deadline);
+		now = loop_now(s->loop);
+	} while (err == STATUS_ETIMEDOUT && now < deadline && !s->signal);
+	return err;
+}
+
+/* Ready means: subscribed. */
 static int await_subscribers(struct session *s)
 {
 	if (!s->config.subscribers)
 		return STATUS_OK;
-	uint64_t now = loop_refresh(s->loop), deadline = now + s->config.subscribers_timeout_ns;
-	int err;
-	do {
-		uint64_t step = now + SIGNAL_GRAIN_NS;
-		err = publisher_await(s->publisher, s->config.subscribers,
-		                      step < deadline ? step : deadline);
-		now = loop_now(s->loop);
-	} while (err == STATUS_ETIMEDOUT && now < deadline && !s->signal);
+	int err = session_await(s, s->config.subscribers, s->config.subscribers_timeout_ns);
 	if (err && !s->signal)
 		error_set(&s->error, err,
 		          "%u event subscriber(s) were expected at %s and did not come",

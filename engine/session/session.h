@@ -69,6 +69,10 @@ int session_add_client(struct session *s, const struct client_config *config, st
 int session_add_phase(struct session *s, const struct phase_config *config, struct client *client,
                       const struct driver *driver, void *ctx, struct phase **out, struct error *e);
 
+/* Turn the loop until there are so many subscriptions to the events; before the run.
+ * Returns as publisher_await(), or STATUS_EINVAL when events are off. */
+int session_await(struct session *s, unsigned count, uint64_t timeout_ns);
+
 /* Run all phases. Once per session. */
 void session_run(struct session *s, struct session_result *result);
 

@@ -43,7 +43,7 @@ function assemble.phase(p, seed, target)
    return {
       name = p.name, kind = p.kind, client = target.client,
       samples = #samples, sample = function(index) return samples[index] end,
-      schedule = built.schedule, strategy = built.strategy,
+      schedule = built.schedule, strategy = built.strategy, knobs = built.knobs,
       build = built.content or builder(samples, following, target.build(p.request), p.record_text),
       max_inflight = p.load.args.max_inflight, overload = p.load.args.overload,
       requests = p.requests, duration = p.duration,

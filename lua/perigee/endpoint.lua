@@ -24,6 +24,9 @@ local function launcher()
    return "perigee"
 end
 
+--- The program that starts perigee's own commands.
+endpoint.launcher = launcher
+
 --- The arguments of `perigee mock` for "mock:mode=timed,ttft=uniform:10ms,90ms": an item
 --- without a name belongs to the value before it.
 ---@param url string

@@ -2,6 +2,7 @@
 local assemble = require "perigee.assemble"
 local checks = require "perigee.checks"
 local config = require "perigee.report.config"
+local control = require "perigee.control"
 local endpoint = require "perigee.endpoint"
 local engine = require "perigee.engine"
 local files = require "perigee.report.files"
@@ -19,7 +20,9 @@ local CLOSE_TIMEOUT = 60 -- seconds for the events to leave
 -- Call fn; on an error its message with the user's part of the traceback.
 local function guarded(fn, ...)
    local args, n = { ... }, select("#", ...)
-   return xpcall(function() return fn(unpack(args, 1, n)) end, where.with_traceback)
+   return xpcall(function() return fn(unpack(args, 1, n)) end, function(e)
+      return type(e) == "table" and e or where.with_traceback(e) -- { message, code }: not the script's
+   end)
 end
 
 --- The targets of a plan, each built once: phases that share one share its connections.
@@ -35,26 +38,26 @@ function runner.build_targets(plan, endpoints)
    return by_spec
 end
 
--- The user's handlers, with the progress view told of the phase's begin and end.
-local function with_progress(planned, view)
+-- The user's handlers, with those who watch (progress, control) told of the phase's begin and end.
+local function with_watchers(planned, watchers)
    local on = {}
    for name, fn in pairs(planned.on) do on[name] = fn end
    local user_start, user_end = on.phase_start, on.phase_end
    on.phase_start = function(p)
-      view:start(p, planned)
+      for _, watcher in ipairs(watchers) do watcher:start(p, planned) end
       if user_start then user_start(p) end
    end
    on.phase_end = function(p, report)
-      view:finish()
+      for _, watcher in ipairs(watchers) do watcher:finish() end
       if user_end then user_end(p, report) end
    end
    return on
 end
 
-local function add_phases(session, plan, targets, view)
+local function add_phases(session, plan, targets, watchers)
    for _, planned in ipairs(plan.phases) do
       local arguments = assemble.phase(planned, plan.seed, targets[planned.target])
-      arguments.on = with_progress(planned, view)
+      arguments.on = with_watchers(planned, watchers)
       local phase, message = session:phase(arguments)
       if not phase then error(("phase '%s': %s"):format(planned.name, message), 0) end
    end
@@ -119,18 +122,54 @@ local function conclude(session, plan, options, run)
    return result
 end
 
+-- Open the control socket, when one is asked for.
+local function open_control(session, plan, address)
+   local commands = control.new(plan.name)
+   commands.session = session
+   if not address then return commands, nil end
+   local socket, message, code = engine.control {
+      address = address, on_request = function(text) return commands:answer(text) end,
+   }
+   if not socket then error({ message = message, code = code }, 0) end
+   return commands, socket
+end
+
+-- Start the services and wait until they have subscribed.
+local function start_services(session, options)
+   local services = options.services
+   if not services then return end
+   local ok, message = services:start(session:address())
+   if ok then ok, message = services:await(session, options.subscribers or 0, options.subscribers_timeout or 30) end
+   if not ok then error({ message = message, code = "EIO" }, 0) end
+end
+
+-- Let the events leave, then see the services off: one deadline for both. A signal ends the waiting.
+local function leave(session, options, run)
+   local services, outcome = options.services, run.outcome
+   local deadline = engine.clock() + (options.close_timeout or CLOSE_TIMEOUT)
+   local function left() return math.max(0, deadline - engine.clock()) end
+   local signal = session:linger(left())
+   engine.hold_signals(true) -- soon nobody handles them, and the report is not written
+   run.undelivered = session:close_events(signal and 0 or left())
+   if signal and outcome.outcome ~= "script_error" then outcome.outcome, outcome.signal = "interrupted", outcome.signal or signal end
+   if not services then return end
+   if run.report.session_id == "" then return services:stop() end -- it never began, and they wait for its end
+   services:finish(math.max(1, left()))
+   for _, problem in ipairs(services.problems) do table.insert(outcome.problems, problem) end
+end
+
 -- Run a session that is open: the outcome, the report and what was lost.
 local function play(session, plan, options, targets, view)
-   add_phases(session, plan, targets, view)
-   if options.on_ready then options.on_ready(session:address()) end
-   local outcome = session:run()
+   local commands, socket = open_control(session, plan, options.control)
+   add_phases(session, plan, targets, socket and { view, commands } or { view })
+   if options.on_ready then options.on_ready(session:address(), socket and socket:address()) end
+   start_services(session, options)
+   local run = { outcome = session:run() }
    view:clear()
-   local deadline = engine.clock() + (options.close_timeout or CLOSE_TIMEOUT)
-   local signal = session:linger(deadline - engine.clock())
-   engine.hold_signals(true) -- soon nobody handles them, and the report is not written
-   local undelivered = session:close_events(signal and 0 or math.max(0, deadline - engine.clock()))
-   if signal and outcome.outcome ~= "script_error" then outcome.outcome, outcome.signal = "interrupted", outcome.signal or signal end
-   return { outcome = outcome, report = session:report(), undelivered = undelivered }
+   if socket then socket:close() end
+   run.report = session:report()
+   leave(session, options, run)
+   return run
 end
 
 local function run_session(plan, options, endpoints)
@@ -143,6 +182,7 @@ local function run_session(plan, options, endpoints)
       run.facts = facts
       return conclude(session, plan, options, run)
    end)
+   if not ok and options.services then options.services:stop() end
    session:close(0)
    if not ok then error(result, 0) end
    return result
@@ -176,7 +216,8 @@ end
 
 --- Play a plan.
 --- options: out (folder, exists), log (path of the event log), events, subscribers, subscribers_timeout, progress,
---- description (for config.json), on_ready(address), close_timeout.
+--- description (for config.json), on_ready(address, control_address), close_timeout,
+--- services (perigee.service, not begun; close_timeout is theirs too), control (an address).
 ---@param plan table
 ---@param options table
 ---@return { exit_code: integer, summary: table?, text: string?, error: string?, problems: string[] }

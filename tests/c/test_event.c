@@ -42,6 +42,8 @@ static struct event full(enum event_type type)
 		e.end_reason = text("duration");
 		e.dropped = 0;
 		e.open_load = 1;
+		e.goal_requests = 1000;
+		e.goal_duration_ns = 60000000000;
 		return e;
 	case EVENT_CUSTOM:
 		e.custom = text("cache_hit");
@@ -134,6 +136,8 @@ static void assert_event(const struct event *a, const struct event *b)
 	assert_slice(a->end_reason, b->end_reason);
 	assert_true(a->dropped == b->dropped);
 	assert_true(a->open_load == b->open_load);
+	assert_true(a->goal_requests == b->goal_requests);
+	assert_true(a->goal_duration_ns == b->goal_duration_ns);
 	assert_true(a->left_out == b->left_out);
 }
 

@@ -132,6 +132,108 @@ static void an_error_comes_after_the_last_good_time(void **state)
 	pacer_free(p);
 }
 
+/* ---- replan ---- */
+
+/* Arrivals `gap` apart, from `next` on; `gap` may change. */
+struct plan {
+	uint64_t next, gap;
+	int left; /* arrivals until the schedule ends; negative: without end */
+	int pulls;
+};
+
+static int pull_plan(void *ctx, uint64_t *due, int n)
+{
+	struct plan *s = ctx;
+	int k = 0;
+	s->pulls++;
+	for (; k < n && s->left != 0; k++) {
+		due[k] = s->next;
+		s->next += s->gap;
+		if (s->left > 0)
+			s->left--;
+	}
+	return k;
+}
+
+static uint64_t take(struct pacer *p)
+{
+	uint64_t due;
+	assert_int_equal(pacer_peek(p, &due), 1);
+	pacer_pop(p);
+	return due - START;
+}
+
+static void replan_forgets_what_is_not_yet_due(void **state)
+{
+	(void)state;
+	struct plan s = { .gap = 10, .left = -1 };
+	struct pacer *p = start(pull_plan, &s);
+	uint64_t last;
+	for (uint64_t i = 0; i < 5; i++)
+		assert_int_equal(take(p), i * 10);
+	/* 256 were pulled, 5 have passed; those at 50 and 60 are due, and stay. */
+	assert_int_equal(pacer_replan(p, START + 60, &last), 256 - 7);
+	assert_int_equal(last, 60);
+	s = (struct plan){ .next = 61, .gap = 1, .left = -1 };
+	assert_int_equal(take(p), 50);
+	assert_int_equal(take(p), 60);
+	assert_int_equal(s.pulls, 0);
+	for (uint64_t i = 0; i < 600; i++)
+		assert_int_equal(take(p), 61 + i);
+	pacer_free(p);
+}
+
+static void replan_tells_the_last_time_across_batches(void **state)
+{
+	(void)state;
+	struct plan s = { .gap = 10, .left = -1 };
+	struct pacer *p = start(pull_plan, &s);
+	uint64_t last = 1, due;
+	assert_int_equal(pacer_replan(p, START, &last), 0); /* nothing is planned yet */
+	assert_int_equal(last, 0);
+	for (int i = 0; i < 256; i++)
+		take(p);
+	assert_int_equal(pacer_replan(p, START + 5000, &last), 0); /* all of it has passed */
+	assert_int_equal(last, 2550);
+	assert_int_equal(pacer_peek(p, &due), 1); /* the next batch begins at 2560 */
+	assert_int_equal(pacer_replan(p, START + 2555, &last), 256);
+	assert_int_equal(last, 2550);
+	assert_int_equal(pacer_replan(p, START + 2555, NULL), 0); /* twice is fine */
+	pacer_free(p);
+}
+
+static void replan_takes_back_the_end_of_a_schedule(void **state)
+{
+	(void)state;
+	struct plan s = { .gap = 10, .left = 3 };
+	struct pacer *p = start(pull_plan, &s);
+	uint64_t due;
+	assert_int_equal(take(p), 0);
+	assert_int_equal(pacer_replan(p, START + 5, NULL), 2);
+	s = (struct plan){ .next = 7, .gap = 1, .left = 2 };
+	assert_int_equal(take(p), 7);
+	assert_int_equal(take(p), 8);
+	assert_int_equal(pacer_peek(p, &due), 0);
+	/* Past the end there is nothing to plan anew. */
+	assert_int_equal(pacer_replan(p, START + 100, NULL), 0);
+	assert_int_equal(pacer_peek(p, &due), 0);
+	pacer_free(p);
+}
+
+static void replan_keeps_an_error(void **state)
+{
+	(void)state;
+	struct schedule s = { .total = 256, .gap = 10, .end = STATUS_ESCRIPT };
+	struct pacer *p = start(pull, &s);
+	uint64_t due;
+	for (int i = 0; i < 256; i++)
+		take(p);
+	assert_int_equal(pacer_peek(p, &due), STATUS_ESCRIPT);
+	assert_int_equal(pacer_replan(p, START, NULL), 0);
+	assert_int_equal(pacer_peek(p, &due), STATUS_ESCRIPT);
+	pacer_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +242,10 @@ int main(void)
 		cmocka_unit_test(times_never_decrease),
 		cmocka_unit_test(a_time_beyond_all_time_does_not_go_back),
 		cmocka_unit_test(an_error_comes_after_the_last_good_time),
+		cmocka_unit_test(replan_forgets_what_is_not_yet_due),
+		cmocka_unit_test(replan_tells_the_last_time_across_batches),
+		cmocka_unit_test(replan_takes_back_the_end_of_a_schedule),
+		cmocka_unit_test(replan_keeps_an_error),
 	};
 	return cmocka_run_group_tests_name("pacer", tests, NULL, NULL);
 }

@@ -253,6 +253,77 @@ static void the_child_has_a_process_group_of_its_own(void **state)
 	assert_int_equal(process_stop(p, soon()), 0);
 }
 
+/* ---- watch and wait ---- */
+
+struct log {
+	char text[256];
+	int ends, calls;
+};
+
+/* As a supervisor does: all lines that are there, and the end. */
+static void note(void *ctx, struct process *p)
+{
+	struct log *log = ctx;
+	char line[64];
+	int n;
+	log->calls++;
+	while ((n = process_read_line(p, line, sizeof(line), 0)) >= 0) {
+		strcat(log->text, line);
+		strcat(log->text, ";");
+	}
+	if (n == STATUS_ECLOSED)
+		log->ends++;
+}
+
+static void a_watched_child_is_heard_and_its_end_is_told_once(void **state)
+{
+	(void)state;
+	struct loop *loop;
+	struct log log = { 0 };
+	assert_ok(loop_new(&loop));
+	struct process *p = shell("echo one; read line; echo two; kill -9 $$");
+	assert_ok(process_watch(p, loop, note, &log));
+	while (strcmp(log.text, "one;") != 0)
+		assert_ok(loop_turn(loop, 20 * NS_PER_S));
+	assert_int_equal(log.ends, 0);
+	int status;
+	assert_int_equal(process_wait(p, &status, clock_now()), STATUS_ETIMEDOUT);
+	struct process *other = shell("exit 3"); /* its end is not the first one's */
+	assert_ok(process_wait(other, &status, soon()));
+	assert_int_equal(status, 3);
+	assert_ok(process_wait(other, &status, soon())); /* asked again */
+	assert_int_equal(status, 3);
+	assert_int_equal(process_stop(other, soon()), 3);
+	assert_int_equal(log.ends, 0);
+	assert_int_equal(process_stop(p, soon()), 128 + SIGKILL);
+	loop_turn(loop, 0);
+	loop_free(loop);
+}
+
+static void the_end_of_a_watched_child_is_not_told_again(void **state)
+{
+	(void)state;
+	struct loop *loop;
+	struct log log = { 0 };
+	int status;
+	assert_ok(loop_new(&loop));
+	struct process *p = shell("echo last; kill -9 $$");
+	assert_ok(process_watch(p, loop, note, &log));
+	while (!log.ends)
+		assert_ok(loop_turn(loop, 20 * NS_PER_S));
+	assert_string_equal(log.text, "last;");
+	int calls = log.calls;
+	for (int i = 0; i < 20; i++)
+		loop_turn(loop, 0);
+	assert_int_equal(log.calls, calls);
+	assert_int_equal(log.ends, 1);
+	assert_ok(process_wait(p, &status, soon()));
+	assert_int_equal(status, 128 + SIGKILL);
+	assert_int_equal(process_stop(p, soon()), 128 + SIGKILL);
+	loop_turn(loop, 0);
+	loop_free(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +345,8 @@ int main(void)
 		cmocka_unit_test(a_program_that_is_not_there_is_named),
 		cmocka_unit_test(no_descriptor_is_left_open),
 		cmocka_unit_test(the_child_has_a_process_group_of_its_own),
+		cmocka_unit_test(a_watched_child_is_heard_and_its_end_is_told_once),
+		cmocka_unit_test(the_end_of_a_watched_child_is_not_told_again),
 	};
 	return cmocka_run_group_tests_name("process", tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ local function is_golden(name, text)
    assert.equal(assert(drive.read(path), path .. " is not there"), text)
 end
 
-local COMMANDS = { "run", "once", "explain", "check", "report", "mock", "events", "info" }
+local COMMANDS = { "run", "once", "explain", "check", "report", "mock", "events", "metrics", "top", "control", "info" }
 
 describe("the command line", function()
    it("shows its commands", function()
@@ -215,7 +215,7 @@ describe("docs/reference.md", function()
       for _, command in ipairs(COMMANDS) do
          local section
          for title, text in (REFERENCE .. "\n### "):gmatch "(perigee [^\n]*)\n(.-)\n%f[#]##" do
-            if title:find("perigee " .. command, 1, true) then section = text end
+            if (title .. " "):find("perigee " .. command .. "%f[%A]") then section = text end
          end
          assert.truthy(section, command)
          local count = 0

@@ -56,6 +56,50 @@ describe("perigee.load.poisson", function()
    end)
 end)
 
+-- The next `n` times after the knob `rate` was turned at `now`, when arrival i was at t.
+local function turned(built, rate, now, i, t, n)
+   assert(built.knobs.rate.set(rate, now))
+   local list = {}
+   for k = 1, n do
+      t = t + built.schedule(i, t)
+      i, list[k] = i + 1, t
+   end
+   return list
+end
+
+describe("the rate of an open load", function()
+   it("is told and turned", function()
+      for _, spec in ipairs { load.constant(10), load.poisson(10) } do
+         local rate = spec:build({ seed = 1, number = 1 }).knobs.rate
+         assert.equal(10, rate.get())
+         for _, bad in ipairs { 0, -1, 0 / 0, 1 / 0 } do
+            local ok, message = rate.set(bad, 0)
+            assert.is_nil(ok)
+            support.contains("above 0", message)
+         end
+         assert.is_true(rate.set(3, 0))
+         assert.equal(3, rate.get())
+      end
+   end)
+
+   it("of a constant load counts from its last arrival, never in the past", function()
+      local function built() return load.constant(10):build({}) end
+      assert.same({ 3, 3.5, 4 }, turned(built(), 2, 2.6, 26, 2.5, 3)) -- one new distance after 2.5
+      assert.same({ 2.6, 2.6 + 1 / 128, 2.6 + 2 / 128 }, turned(built(), 128, 2.6, 26, 2.5, 3)) -- that was due before now
+      assert.same({ 0.25, 0.75 }, turned(built(), 2, 0.25, 0, 0, 2)) -- nothing was sent yet
+   end)
+
+   it("of a Poisson load begins anew when it is turned", function()
+      local sum = 0
+      for seed = 1, 400 do
+         local list = turned(load.poisson(0.001):build({ seed = seed, number = 1 }), 100, 50, 3, 2, 2)
+         assert.is_true(list[1] >= 50)
+         sum = sum + list[1] - 50
+      end
+      assert.near(0.01, sum / 400, 0.002)
+   end)
+end)
+
 describe("perigee.load.burst", function()
    it("is n arrivals at 0", function()
       assert.same({ 0, 0, 0 }, times(load.burst(3), 10))

@@ -35,22 +35,19 @@ local function help(self, loaded)
    return nil, 0
 end
 
---- The values of a command that takes options and at most one thing more, as values[1];
---- nil and the exit code when it is already done.
----@param self table
+--- The values and the words of a command without a scenario; nil and the exit code when it is already done.
+---@param self table    its words: fewest and most (default 0), and missing, what is said when there are too few
 ---@param args string[]
----@param thing? string  what the command needs beside its options, in words
 ---@return table? values
----@return integer? exit_code
-function command.values(self, args, thing)
-   local values, positional = options.parse(args, self.definitions)
-   if not values then return nil, command.refuse(self, positional) end
+---@return string[]|integer words
+function command.values(self, args)
+   local values, words = options.parse(args, self.definitions)
+   if not values then return nil, command.refuse(self, words) end
    if values.help then return help(self) end
-   local extra = positional[thing and 2 or 1]
+   local extra = words[(self.most or 0) + 1]
    if extra then return nil, command.refuse(self, ("unexpected argument '%s'"):format(extra)) end
-   if thing and not positional[1] then return nil, command.refuse(self, thing .. " is missing") end
-   values[1] = positional[1]
-   return values
+   if #words < (self.fewest or 0) then return nil, command.refuse(self, self.missing or "arguments are missing\n" .. self.usage) end
+   return values, words
 end
 
 --- The scenario of a command, as load.command() gives it; nil and the exit code when it is already done.

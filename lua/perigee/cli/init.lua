@@ -12,6 +12,9 @@ local COMMANDS = {
    { "report", "rebuild the report of a run from its event log" },
    { "mock", "run the built-in inference endpoint" },
    { "events", "subscribe to the events of a run" },
+   { "metrics", "aggregate the events of a run, publish snapshots" },
+   { "top", "watch a run from its snapshots" },
+   { "control", "send a command to a run: stop, status, rate, concurrency" },
    { "info", "show versions and the machine" },
 }
 

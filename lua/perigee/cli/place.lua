@@ -39,21 +39,35 @@ local function private_folder()
    return path ~= "" and path or nil
 end
 
---- The address for events beside the results, or in a private folder when the path
---- is too long for a socket.
----@param out string
+--- The address of a socket in a folder that only this user can enter.
+---@param name string  of the socket's file
 ---@return string? address
 ---@return string|fun() clean_up or message
-function place.events_address(out)
-   local socket = place.absolute(out) .. "/events.ipc"
-   if #socket < MAX_SOCKET_PATH then return "ipc://" .. socket, function() os.remove(socket) end end
+function place.private_address(name)
    local folder = private_folder()
-   if not folder then return nil, "no temporary folder for the event socket could be made (TMPDIR)" end
-   socket = folder .. "/events.ipc"
+   if not folder then return nil, ("no temporary folder for %s could be made (TMPDIR)"):format(name) end
+   local socket = folder .. "/" .. name
    return "ipc://" .. socket, function()
       os.remove(socket)
       os.remove(folder)
    end
+end
+
+--- The address of a socket beside the results, or in a private folder when the path
+--- is too long for a socket.
+---@param out string
+---@param name string  of the socket's file
+---@return string? address
+---@return string|fun() clean_up or message
+function place.address(out, name)
+   local socket = place.absolute(out) .. "/" .. name
+   if #socket < MAX_SOCKET_PATH then return "ipc://" .. socket, function() os.remove(socket) end end
+   return place.private_address(name)
+end
+
+--- The address for events.
+function place.events_address(out)
+   return place.address(out, "events.ipc")
 end
 
 --- Make the folder of the results. Returns true, or nil and a message.

@@ -8,6 +8,7 @@ local report_table = require "perigee.report.table"
 local report = {
    name = "report",
    usage = "usage: perigee report LOG [--out DIR] [--json]",
+   fewest = 1, most = 1, missing = "the path of an event log is missing",
    definitions = {
       { name = "out", value = "DIR", help = "write summary.json, summary.txt and config.json there" },
       { name = "json", help = "print summary.json instead of the table" },
@@ -23,9 +24,9 @@ local function write(out, summary, text)
 end
 
 function report.run(args)
-   local values, done = command.values(report, args, "the path of an event log")
-   if not values then return done end
-   local summary, problems, code = from_log.summary(values[1])
+   local values, words = command.values(report, args)
+   if not values then return words end
+   local summary, problems, code = from_log.summary(words[1])
    if not summary then return command.refuse(report, problems, code == "ENOENT" and 2 or 1) end
    local text = report_table.render(summary)
    if values.out then

@@ -3,6 +3,7 @@ local command = require "perigee.cli.command"
 local place = require "perigee.cli.place"
 local progress = require "perigee.progress"
 local runner = require "perigee.runner"
+local service = require "perigee.service"
 
 local run = {
    name = "run",
@@ -14,6 +15,10 @@ local run = {
       { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },
       { name = "subscribers", value = "N", type = "count", default = 0, help = "subscriptions to wait for before the first request" },
       { name = "subscribers-timeout", value = "S", type = "duration", default = "30s", help = "how long to wait for them" },
+      { name = "service", value = "WHAT", repeatable = true,
+         help = "start beside the run: metrics, events or a program, with its arguments; may be repeated" },
+      { name = "service-timeout", value = "S", type = "duration", default = "60s", help = "how long services may take at the end" },
+      { name = "control", value = "ADDR", help = "take commands there (perigee control); auto is a socket in a private folder" },
       { name = "log", value = "FILE", help = "event log (default DIR/events.plog); off writes none" },
       { name = "progress", value = "MODE", choices = progress.MODES, default = "auto", help = table.concat(progress.MODES, ", ") },
       { name = "quiet", help = "no progress and no summary on the terminal" },
@@ -27,11 +32,39 @@ local function say(...)
 end
 
 local function announce(values, out)
-   return function(address)
+   return function(address, control)
       if values.quiet then return end
       say("results: ", out)
       if address then say("events:  ", address) end
+      if control then say("control: perigee control ", control, " status") end
    end
+end
+
+-- The services that the options name, not begun; nil when there are none. Then what cleans up after them.
+local function make_services(values, out)
+   if not values.service then return nil, function() end end
+   local list = {}
+   for i, text in ipairs(values.service) do
+      local parsed, message = service.parse(text)
+      if not parsed then return nil, message, 2 end
+      list[i] = parsed
+   end
+   local snapshots, clean_up = place.address(out, "snapshots.ipc")
+   if not snapshots then return nil, clean_up, 1 end
+   return service.new(list, {
+      out = out, snapshots = snapshots,
+      on_problem = function(text) say("\nperigee run: ", text) end,
+      on_line = function(_, line)
+         local address = line:match "^snapshots: (%S+)"
+         if address and not values.quiet then say("top:     perigee top ", address) end
+      end,
+   }), clean_up
+end
+
+-- The address of the control socket, nil when none is asked for. Then what cleans up after it.
+local function control_address(values)
+   if values.control ~= "auto" then return values.control, function() end end
+   return place.private_address "control.ipc"
 end
 
 -- Nothing is told twice: what failed stands in the summary as well, as its first line.
@@ -53,7 +86,7 @@ local function show(result, values)
    for _, text in ipairs(result.summary.failures) do tell(text) end
 end
 
-local function play(loaded, out, address)
+local function play_on(loaded, out, address, services, control)
    local values = loaded.values
    local result = runner.run(loaded.plan, {
       out = out,
@@ -61,11 +94,27 @@ local function play(loaded, out, address)
       events = { address = address, framing = values.framing },
       subscribers = values.subscribers, subscribers_timeout = values.subscribers_timeout,
       progress = values.quiet and "none" or values.progress,
-      description = { file = loaded.file, out = out, events = address, framing = values.framing },
+      description = {
+         file = loaded.file, out = out, events = address, framing = values.framing,
+         services = values.service, control = control,
+      },
       on_ready = announce(values, out),
+      services = services, close_timeout = services and values.service_timeout, control = control,
    })
    show(result, values)
    return result.exit_code
+end
+
+local function play(loaded, out, address)
+   local values = loaded.values
+   local services, remove_snapshots, code = make_services(values, out)
+   if code then return command.refuse(run, remove_snapshots, code) end
+   local control, remove_control = control_address(values)
+   if type(remove_control) == "string" then return command.refuse(run, remove_control, 1) end
+   code = play_on(loaded, out, address, services, control)
+   remove_control()
+   remove_snapshots()
+   return code
 end
 
 function run.run(args)

@@ -1,5 +1,6 @@
 --- Closed loads: the next request depends on what came back.
 local define = require "perigee.load.define"
+local knob = require "perigee.load.knob"
 local schema = require "perigee.schema"
 
 local closed = {}
@@ -8,12 +9,13 @@ local closed = {}
 ---@param n integer
 ---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
 closed.concurrency = define("concurrency", { "n" }, { n = schema.required(schema.count) }, function(args)
-   local n = args.n
+   local target = knob.concurrency(args.n)
    return {
+      knobs = target.knobs,
       -- Of the whole session: requests that an undrained phase left behind count too.
       strategy = function(p)
          while p:running() do
-            while p:running() and p.total_inflight < n and p:issue() do end
+            while p:running() and p.total_inflight < target.value and p:issue() do end
             p:wait()
          end
       end,

@@ -3,6 +3,7 @@
 --- first) and returns the seconds to the next one; nil ends the phase.
 local define = require "perigee.load.define"
 local engine = require "perigee.engine"
+local knob = require "perigee.load.knob"
 local schema = require "perigee.schema"
 local stream = require "perigee.stream"
 local where = require "perigee.where"
@@ -17,19 +18,30 @@ end
 ---@param rate number
 ---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
 open.constant = define("constant", { "rate" }, { rate = schema.required(schema.positive) }, function(args)
-   local rate = args.rate
-   return {
+   local rate = knob.rate(args.rate)
+   local base_i, base_t = 0, 0 -- arrival base_i + 1 is at base_t
+   local function schedule(i, t)
+      local since = rate:changed()
+      if since then -- one distance after the last arrival, but not in the past
+         base_i, base_t = i, i == 0 and since or math.max(since, t + 1 / rate.value)
+      end
       -- From the arrival's number, so that no rounding adds up.
-      schedule = function(i, t) return math.max(0, i / rate - t) end,
-   }
+      return math.max(0, base_t + (i - base_i) / rate.value - t)
+   end
+   return { schedule = schedule, knobs = rate.knobs }
 end)
 
 --- `rate` requests per second on average at random, independent distances.
 ---@param rate number
 ---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
 open.poisson = define("poisson", { "rate" }, { rate = schema.required(schema.positive) }, function(args, context)
-   local mean, random = 1 / args.rate, rng(context)
-   return { schedule = function() return random:exponential(mean) end }
+   local rate, random = knob.rate(args.rate), rng(context)
+   local function schedule(_, t)
+      local since = rate:changed()
+      -- The distances have no memory: a new rate begins when it was set.
+      return (since and math.max(0, since - t) or 0) + random:exponential(1 / rate.value)
+   end
+   return { schedule = schedule, knobs = rate.knobs }
 end)
 
 --- n requests at once.
