@@ -36,7 +36,7 @@ MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 LUA_SRC  := $(shell find lua scripts examples tests -name '*.lua' 2>/dev/null)
 
-.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench fuzz install clean c-tests
+.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-publisher fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -108,8 +108,16 @@ lint:
 format:
 	clang-format -i engine/*/*.[ch] $(wildcard tests/c/*.[ch] tests/fuzz/*.c tests/bench/*.c)
 
-bench: all
+bench: all bench-publisher
 	@tests/bench/run
+
+$(B)/bench/%: tests/bench/%.c $(B)/libperigee.a Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -o $@ $< $(B)/libperigee.a $(LDFLAGS) $(MODULE_LIBS)
+
+bench-publisher: $(B)/bench/bench_publisher
+	@tests/bench/publisher $(RECORDS)
 
 # Each target for FUZZ_SECONDS; a crash stops it and leaves its input behind.
 FUZZ_SECONDS ?= 30

@@ -40,12 +40,19 @@ static uint64_t opt_count(lua_State *L, int t, const char *key)
 static void read_events(lua_State *L, int t, struct publisher_config *c)
 {
 	static const char *const framings[] = { "topic", "mlcommons", NULL };
+	static const char *const overflows[] = { "spill", "drop", "block", NULL };
 	*c = (struct publisher_config){
 		.address = binding_opt_string(L, t, "address"),
 		.framing = (enum framing)choice(L, t, "framing", framings, FRAMING_TOPIC),
 		.send_threshold = (uint32_t)opt_count(L, t, "send_threshold"),
 		.max_age_ns = binding_opt_ns(L, t, "max_age", 0),
+		.batch_bytes = (size_t)opt_count(L, t, "batch_bytes"),
 		.max_bytes = (size_t)opt_count(L, t, "max_bytes"),
+		.overflow = (enum overflow)choice(L, t, "overflow", overflows, OVERFLOW_SPILL),
+		.queue_bytes = (size_t)opt_count(L, t, "queue_bytes"),
+		.block_ns = binding_opt_ns(L, t, "block_timeout", 0),
+		.spill_dir = binding_opt_string(L, t, "spill_dir"),
+		.spill_limit = opt_count(L, t, "spill_limit"),
 	};
 	if (!c->address)
 		luaL_error(L, "events.address: a string expected, got nil");
@@ -297,12 +304,20 @@ static void push_problem(lua_State *L, int *n, const char *fmt, double count)
 	lua_rawseti(L, -2, ++*n);
 }
 
-static void push_problems(lua_State *L, const struct session_result *r)
+static void push_problems(lua_State *L, const struct session *s, const struct session_result *r)
 {
+	const struct publisher *p = session_publisher(s);
+	struct publisher_stats stats = { 0 };
 	int n = 0;
+	if (p)
+		publisher_stats(p, &stats);
 	lua_newtable(L);
 	if (r->events_dropped)
-		push_problem(L, &n, "%.0f events were dropped: the subscribers were too slow",
+		push_problem(L, &n,
+		             stats.spill_error
+		                     ? "%.0f events were dropped: the subscribers were too slow, "
+		                       "and the spill file failed or was full"
+		                     : "%.0f events were dropped: the subscribers were too slow",
 		             (double)r->events_dropped);
 	if (r->records_lost)
 		push_problem(L, &n, "%.0f lines of requests.jsonl were lost",
@@ -330,7 +345,7 @@ static int l_run(lua_State *L)
 		lua_pushstring(L, status_name(r.error.status));
 		lua_setfield(L, -2, "code");
 	}
-	push_problems(L, &r);
+	push_problems(L, ss->session, &r);
 	lua_setfield(L, -2, "problems");
 	return 1;
 }
@@ -357,6 +372,18 @@ static int l_address(lua_State *L)
 	return 1;
 }
 
+/* session:flush() -> true | nil, message, code: send the events that are buffered */
+static int l_flush(lua_State *L)
+{
+	struct publisher *p = session_publisher(check(L)->session);
+	int err = p ? publisher_flush(p) : STATUS_OK;
+	if (err)
+		return binding_failure(L, err, "events were dropped");
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* session:stats() -> what became of the events so far; nil without a publisher */
 static int l_stats(lua_State *L)
 {
 	const struct publisher *p = session_publisher(check(L)->session);
@@ -378,6 +405,10 @@ static int l_stats(lua_State *L)
 		{ "bytes", s.bytes },
 		{ "buffered", s.buffered },
 		{ "pending", s.pending },
+		{ "held", s.held },
+		{ "spilled", s.spilled },
+		{ "spill_bytes", s.spill_bytes },
+		{ "blocked_ns", s.blocked_ns },
 		{ "subscriptions", s.subscriptions },
 	};
 	lua_newtable(L);
@@ -431,7 +462,8 @@ void binding_session(lua_State *L)
 	static const luaL_Reg methods[] = {
 		{ "phase", l_phase },   { "run", l_run },     { "stop", l_stop },
 		{ "report", l_report }, { "stats", l_stats }, { "address", l_address },
-		{ "emit", l_emit },     { "close", l_close }, { NULL, NULL },
+		{ "emit", l_emit },     { "flush", l_flush }, { "close", l_close },
+		{ NULL, NULL },
 	};
 	binding_class(L, SESSION_CLASS, methods, l_gc);
 	script_phase_class(L);

@@ -16,12 +16,17 @@ local DEFINITIONS = {
    { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
    { name = "events", value = "ADDR", help = "address of the event publisher (default a socket in DIR)" },
    { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },
+   { name = "overflow", value = "RULE", choices = { "spill", "drop", "block" }, default = "spill",
+      help = "of events when subscribers are slow: spill, drop or block" },
+   { name = "events-memory", value = "MIB", type = "count", default = 256, help = "bound on events that are not delivered yet" },
    { name = "subscribers", value = "N", type = "count", default = 0, help = "subscriptions to wait for before the first request" },
    { name = "subscribers-timeout", value = "S", type = "duration", default = 30, help = "how long to wait for them" },
    { name = "progress", value = "MODE", choices = progress.MODES, default = "auto", help = table.concat(progress.MODES, ", ") },
    { name = "quiet", help = "no progress and no summary on the terminal" },
    { name = "help", help = "show this text and the scenario's options" },
 }
+
+local MIB = 2 ^ 20
 
 local function say(...)
    io.stderr:write(...)
@@ -50,10 +55,14 @@ local function play(command, out, address)
    local values = command.values
    local result = runner.run(command.plan, {
       out = out,
-      events = { address = address, framing = values.framing },
+      events = {
+         address = address, framing = values.framing, overflow = values.overflow, spill_dir = out,
+         max_bytes = values.events_memory * MIB,
+      },
       subscribers = values.subscribers, subscribers_timeout = values.subscribers_timeout,
       progress = values.quiet and "none" or values.progress,
-      description = { file = command.file, out = out, events = address, framing = values.framing },
+      description = { file = command.file, out = out, events = address, framing = values.framing,
+         overflow = values.overflow },
       on_ready = announce(values, out),
    })
    show(result, values)
