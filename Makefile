@@ -36,7 +36,7 @@ MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 LUA_SRC  := $(shell find lua scripts examples tests -name '*.lua' 2>/dev/null)
 
-.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-events fuzz run-fuzz install clean c-tests
+.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-events bench-publisher fuzz run-fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -119,12 +119,16 @@ lint:
 format:
 	clang-format -i engine/*/*.[ch] $(wildcard tests/c/*.[ch] tests/fuzz/*.c tests/bench/*.c)
 
-bench: all
+bench: all bench-publisher
 	@tests/bench/run
 
 # What `perigee events` and its publisher cost per record.
 bench-events: all $(B)/bench/bench_events
 	@tests/bench/events
+
+# The publisher alone, and its memory with a stopped subscriber.
+bench-publisher: $(B)/bench/bench_publisher
+	@tests/bench/publisher $(RECORDS)
 
 # Each target for FUZZ_SECONDS; a crash stops it and leaves its input behind.
 FUZZ_SECONDS ?= 30

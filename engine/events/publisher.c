@@ -2,37 +2,18 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "events/address.h"
 #include "events/msgpack.h"
+#include "events/outlet.h"
+#include "events/publisher_test.h"
 
-#include <errno.h>
 #include <limits.h>
-#include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
-#include <zmq.h>
 
-#define CUSTOM_TOPICS  64 /* names of custom events with a buffer of their own */
-#define CONTROL_ROOM   (64 * (size_t)1024)
-#define RETRY_NS       (5 * NS_PER_MS)
-#define SPARE_BLOCKS   32 /* with the next: at most 16 MiB of memory kept for reuse */
-#define SPARE_MAX_SIZE ((size_t)512 * 1024)
-#define ADDRESS_SIZE   512
+#define CUSTOM_TOPICS 64 /* names of custom events with a buffer of their own */
+#define CONTROL_ROOM  (64 * (size_t)1024)
 
-/* A block is the memory of one frame: this head, then the bytes of the frame. It
- * begins as the contents of a batch's buffer, and the head is valid from the
- * moment it is made a frame of. */
-struct block {
-	struct block *next; /* among the spare ones */
-	struct publisher *owner;
-	size_t cap;       /* of the whole block */
-	uint32_t size;    /* of the frame */
-	uint32_t records; /* in it */
-};
-
-/* Offsets into a batch's buffer. */
+/* Offsets into a batch's buffer, whose memory is to be the block of its frame. */
 #define FRAME_AT   sizeof(struct block)
 #define PAYLOAD_AT (FRAME_AT + EVENT_TOPIC_SIZE)
 #define ARRAY_AT   (PAYLOAD_AT + MSGPACK_HEAD_MAX) /* array32, filled in by the flush */
@@ -46,210 +27,30 @@ struct batch {
 	char topic[EVENT_TOPIC_SIZE];
 };
 
-/* A frame that the socket did not take yet. */
-struct frame {
-	struct frame *next;
-	zmq_msg_t msg;
-	uint32_t records;
-	uint32_t size;
-};
-
 struct publisher {
 	struct loop *loop;
 	struct publisher_config config; /* with the defaults filled in */
 	size_t control_room;            /* of max_bytes, for control events */
-	char address[ADDRESS_SIZE];
-	struct socket_file file;
-
-	void *context, *socket;
-	uv_poll_t *poll; /* freed by its close callback */
-	struct loop_timer age, retry;
+	struct outlet *outlet;
+	struct loop_timer age;
 
 	/* One per type, then one per name of a custom event. The mlcommons framing
 	 * uses the first alone. */
 	struct batch batches[EVENT_CUSTOM + CUSTOM_TOPICS];
 	unsigned batch_count;
 	struct batch loose; /* a custom event whose name found no place */
-	size_t buffered;    /* bytes of records in batches */
+	size_t buffered;    /* bytes of frames in the making, FRAME_OVERHEAD for each */
 
-	struct frame *queue, **queue_end;
-	struct publisher_stats stats;
-	uint64_t told_left_out; /* as of the last record that carried it */
-
-	/* Written by ZeroMQ's thread when it releases a block. */
-	_Atomic(size_t) out_bytes; /* of frames that are queued or inside ZeroMQ */
-	_Atomic(uint64_t) out_records;
-	_Atomic(struct block *) spare;
-	_Atomic(int) spares;
+	struct publisher_stats stats; /* what the outlet counts is left 0 */
+	uint64_t told_left_out;       /* as of the last record that carried it */
 };
 
 static size_t held_bytes(const struct publisher *p)
 {
-	return p->buffered + atomic_load_explicit(&p->out_bytes, memory_order_relaxed);
-}
-
-/* ---- blocks ---- */
-
-/* ZeroMQ calls this from its own thread when no peer needs the frame any more. */
-static void release_block(void *data, void *hint)
-{
-	struct block *b = hint;
-	struct publisher *p = b->owner;
-	(void)data;
-	atomic_fetch_sub(&p->out_records, b->records);
-	atomic_fetch_sub(&p->out_bytes, b->size);
-	if (b->cap > SPARE_MAX_SIZE || atomic_fetch_add(&p->spares, 1) >= SPARE_BLOCKS) {
-		if (b->cap <= SPARE_MAX_SIZE)
-			atomic_fetch_sub(&p->spares, 1);
-		free(b);
-		return;
-	}
-	b->next = atomic_load(&p->spare);
-	while (!atomic_compare_exchange_weak(&p->spare, &b->next, b))
-		;
-}
-
-/* Only the session's thread takes, and others only add: the head that it sees
- * cannot be taken away and come back in between. */
-static struct block *take_spare(struct publisher *p)
-{
-	struct block *b = atomic_load(&p->spare);
-	while (b && !atomic_compare_exchange_weak(&p->spare, &b, b->next))
-		;
-	if (b)
-		atomic_fetch_sub(&p->spares, 1);
-	return b;
-}
-
-static void free_spares(struct publisher *p)
-{
-	struct block *b;
-	while ((b = take_spare(p)))
-		free(b);
-}
-
-/* ---- the socket ---- */
-
-static void count_subscription(struct publisher *p, const char *data, size_t size)
-{
-	if (size && data[0] == 1)
-		p->stats.subscriptions++;
-	else if (size && data[0] == 0 && p->stats.subscriptions)
-		p->stats.subscriptions--;
-}
-
-static void receive_subscriptions(struct publisher *p)
-{
-	zmq_msg_t msg;
-	zmq_msg_init(&msg);
-	for (;;) {
-		if (zmq_msg_recv(&msg, p->socket, ZMQ_DONTWAIT) >= 0)
-			count_subscription(p, zmq_msg_data(&msg), zmq_msg_size(&msg));
-		else if (errno != EINTR)
-			break;
-	}
-	zmq_msg_close(&msg);
-}
-
-/* Returns 0 and then the message is ZeroMQ's, STATUS_EAGAIN, or STATUS_EIO. */
-static int send_message(struct publisher *p, zmq_msg_t *msg, uint32_t records, uint32_t size)
-{
-	while (zmq_msg_send(msg, p->socket, ZMQ_DONTWAIT) < 0) {
-		if (errno == EAGAIN)
-			return STATUS_EAGAIN;
-		if (errno != EINTR)
-			return STATUS_EIO;
-	}
-	p->stats.sent += records;
-	p->stats.batches++;
-	p->stats.bytes += size;
-	return STATUS_OK;
-}
-
-static void send_queue(struct publisher *p)
-{
-	while (p->queue) {
-		struct frame *f = p->queue;
-		int err = send_message(p, &f->msg, f->records, f->size);
-		if (err == STATUS_EAGAIN)
-			return;
-		if (err)
-			p->stats.dropped += f->records;
-		p->stats.pending -= f->records;
-		p->queue = f->next;
-		zmq_msg_close(&f->msg);
-		free(f);
-	}
-	p->queue_end = &p->queue;
-}
-
-/* The descriptor only tells that something happened since ZMQ_EVENTS was read
- * last, and a send may have read it for us: always leave with it read. */
-static void service(struct publisher *p)
-{
-	int events;
-	size_t size = sizeof(events);
-	do {
-		receive_subscriptions(p);
-		send_queue(p);
-		if (zmq_getsockopt(p->socket, ZMQ_EVENTS, &events, &size))
-			return;
-	} while (events & ZMQ_POLLIN);
-	if (p->queue && !p->retry.slot)
-		loop_timer_start(p->loop, &p->retry, loop_now(p->loop) + RETRY_NS);
-}
-
-static void on_readable(uv_poll_t *h, int status, int events)
-{
-	(void)status, (void)events;
-	service(h->data);
-}
-
-/* XPUB does not say when a pipe has room again in a way that cannot be missed. */
-static void on_retry(struct loop_timer *t, uint64_t now_ns)
-{
-	(void)now_ns;
-	service(t->data);
+	return p->buffered + outlet_held(p->outlet);
 }
 
 /* ---- frames ---- */
-
-static int queue_message(struct publisher *p, zmq_msg_t *msg, uint32_t records, uint32_t size)
-{
-	struct frame *f = malloc(sizeof(*f));
-	if (!f)
-		return STATUS_ENOMEM;
-	zmq_msg_init(&f->msg);
-	zmq_msg_move(&f->msg, msg);
-	f->records = records;
-	f->size = size;
-	f->next = NULL;
-	*p->queue_end = f;
-	p->queue_end = &f->next;
-	p->stats.pending += records;
-	return STATUS_OK;
-}
-
-/* Send or queue the frame of size bytes at b + 1; takes b. */
-static int emit_block(struct publisher *p, struct block *b)
-{
-	zmq_msg_t msg;
-	uint32_t records = b->records, size = b->size; /* b is gone after the send */
-	atomic_fetch_add(&p->out_bytes, size);
-	atomic_fetch_add(&p->out_records, records);
-	if (zmq_msg_init_data(&msg, b + 1, size, release_block, b)) {
-		release_block(NULL, b);
-		p->stats.dropped += records;
-		return STATUS_ENOMEM;
-	}
-	int err = p->queue ? STATUS_EAGAIN : send_message(p, &msg, records, size);
-	if (err == STATUS_EAGAIN)
-		err = queue_message(p, &msg, records, size);
-	if (err)
-		p->stats.dropped += records;
-	zmq_msg_close(&msg); /* empty unless it was dropped */
-	return err;
-}
 
 /* Is it sent as the record itself, without an array around it? */
 static bool is_bare(const struct publisher *p, const struct batch *b)
@@ -272,23 +73,11 @@ static size_t unwrap_single(struct batch *b)
 	return PAYLOAD_AT + size;
 }
 
-/* A frame that will wait must not hold much more memory than it is counted with. */
-static void shrink_buffer(struct buffer *b, size_t len)
-{
-	if (b->cap / 2 < len)
-		return;
-	char *data = realloc(b->data, len);
-	if (!data)
-		return; /* the larger one is as good */
-	b->data = data;
-	b->cap = len;
-}
-
 /* Make a frame of the batch, which is empty afterwards. */
 static int emit_batch(struct publisher *p, struct batch *b)
 {
 	size_t len = b->data.len;
-	p->buffered -= len - FRAME_AT;
+	p->buffered -= len - FRAME_AT + FRAME_OVERHEAD;
 	p->stats.buffered -= b->records;
 	if (is_bare(p, b))
 		len = unwrap_single(b);
@@ -296,31 +85,26 @@ static int emit_batch(struct publisher *p, struct batch *b)
 		msgpack_put_array32(b->data.data + PAYLOAD_AT,
 		                    b->records + (p->config.framing == FRAMING_TOPIC));
 
-	if (p->queue)
-		shrink_buffer(&b->data, len);
 	struct block *block = (struct block *)(void *)b->data.data;
-	*block = (struct block){ .owner = p,
-		                 .cap = b->data.cap,
-		                 .size = (uint32_t)(len - FRAME_AT),
-		                 .records = b->records };
+	block->cap = b->data.cap;
+	block->size = (uint32_t)(len - FRAME_AT);
+	block->records = b->records;
 	b->data = (struct buffer){ .limit = b->data.limit };
 	b->records = 0;
 	b->next_frame++;
-	return emit_block(p, block);
+	return outlet_put(p->outlet, block);
 }
 
 int publisher_flush(struct publisher *p)
 {
 	int err = STATUS_OK;
 	loop_timer_stop(p->loop, &p->age);
-	if (!p->stats.buffered && !p->queue)
-		return STATUS_OK;
 	for (unsigned i = 0; i <= p->batch_count; i++) {
 		struct batch *b = i < p->batch_count ? &p->batches[i] : &p->loose;
 		int rc = b->records ? emit_batch(p, b) : STATUS_OK;
 		err = err ? err : rc;
 	}
-	service(p);
+	outlet_service(p->outlet);
 	return err;
 }
 
@@ -334,7 +118,7 @@ static void on_age(struct loop_timer *t, uint64_t now_ns)
 
 static int begin_batch(struct publisher *p, struct batch *b)
 {
-	struct block *spare = b->data.data ? NULL : take_spare(p);
+	struct block *spare = b->data.data ? NULL : outlet_spare(p->outlet);
 	if (spare) {
 		b->data.cap = spare->cap;
 		b->data.data = (char *)spare;
@@ -357,13 +141,13 @@ static int append_record(struct publisher *p, struct batch *b, const struct even
 	int err = b->records ? STATUS_OK : begin_batch(p, b);
 	if (err)
 		return err;
-	size_t at = b->data.len, counted = b->records ? at : FRAME_AT;
+	size_t at = b->data.len, overhead = b->records ? 0 : at - FRAME_AT + FRAME_OVERHEAD;
 	err = buffer_reserve(&b->data, MSGPACK_HEAD_MAX);
 	if (err)
 		return err;
 	b->data.len += MSGPACK_HEAD_MAX;
 	err = event_encode(e, &b->data);
-	size_t size = b->data.len - at - MSGPACK_HEAD_MAX, added = b->data.len - counted;
+	size_t size = b->data.len - at - MSGPACK_HEAD_MAX, added = b->data.len - at + overhead;
 	if (!err && held_bytes(p) + added > limit)
 		err = STATUS_ELIMIT;
 	if (err) {
@@ -429,18 +213,43 @@ static bool is_full(const struct publisher *p)
 	       p->buffered >= p->config.batch_bytes;
 }
 
+/* Append, waiting for the socket while there is no room and it may still come. */
+static int append_blocking(struct publisher *p, struct batch *b, const struct event *e,
+                           size_t limit)
+{
+	uint64_t from = clock_now(), now = from;
+	int err = append_record(p, b, e, limit);
+	while (err == STATUS_ELIMIT && held_bytes(p) && now - from < p->config.block_ns) {
+		outlet_wait(p->outlet);
+		outlet_service(p->outlet);
+		err = append_record(p, b, e, limit);
+		now = clock_now();
+	}
+	p->stats.blocked_ns += clock_now() - from;
+	return err;
+}
+
+/* There was no room for e. What is in batches moves on first: to the socket, or to disk. */
+static int overflow(struct publisher *p, struct batch *b, const struct event *e, size_t limit)
+{
+	if (p->config.overflow == OVERFLOW_DROP)
+		return STATUS_ELIMIT;
+	publisher_flush(p);
+	return p->config.overflow == OVERFLOW_BLOCK ? append_blocking(p, b, e, limit)
+	                                            : append_record(p, b, e, limit);
+}
+
 static int put_record(struct publisher *p, const struct event *e)
 {
 	size_t limit = p->config.max_bytes - (event_is_control(e->type) ? 0 : p->control_room);
-	if (held_bytes(p) >= limit) {
-		p->stats.dropped++;
-		return STATUS_ELIMIT;
-	}
 	struct batch *b = batch_of(p, e);
 	bool alone = is_alone(p, b, e->type);
 	if (alone)
 		publisher_flush(p);
-	int err = append_record(p, b, e, limit);
+	/* A full house is told before the work of encoding. */
+	int err = held_bytes(p) < limit ? append_record(p, b, e, limit) : STATUS_ELIMIT;
+	if (err == STATUS_ELIMIT)
+		err = overflow(p, b, e, limit);
 	if (err) {
 		p->stats.dropped++;
 		return err;
@@ -500,85 +309,38 @@ static void set_defaults(struct publisher *p)
 	c->max_age_ns = c->max_age_ns ? c->max_age_ns : 100 * NS_PER_MS;
 	c->max_bytes = c->max_bytes ? c->max_bytes : 256 * (size_t)1024 * 1024;
 	c->hwm = c->hwm ? c->hwm : 1000;
-	p->control_room = c->max_bytes / 8 < CONTROL_ROOM ? c->max_bytes / 8 : CONTROL_ROOM;
+	c->queue_bytes = c->queue_bytes ? c->queue_bytes : 64 * (size_t)1024 * 1024;
+	c->spill_limit = c->spill_limit ? c->spill_limit : (uint64_t)8 << 30;
+	c->block_ns = c->block_ns ? c->block_ns : NS_PER_S;
+	size_t eighth = c->max_bytes / 8;
+	p->control_room = eighth < CONTROL_ROOM ? eighth : CONTROL_ROOM;
+	c->batch_bytes = eighth < c->batch_bytes ? eighth : c->batch_bytes;
 }
 
-static int zmq_failure(const char *address, struct error *e)
+/* When frames can spill, max_bytes is shared out so that each of its users has room
+ * whatever the others do: half inside ZeroMQ, a quarter queued, the rest in batches
+ * and for control events. */
+static int open_outlet(struct publisher *p, const char *address, struct error *e)
 {
-	int status = errno == ENOTSUP || errno == EPROTONOSUPPORT || errno == ENODEV
-	                     ? STATUS_EINVAL
-	                     : status_from_errno(errno);
-	return error_set(e, status, "%s: %s", address, zmq_strerror(errno));
+	const struct publisher_config *c = &p->config;
+	size_t quarter = c->max_bytes / 4;
+	struct outlet_config config = {
+		.address = address,
+		.hwm = c->hwm,
+		.spill = c->overflow == OVERFLOW_SPILL,
+		.queue_bytes = c->queue_bytes < quarter ? c->queue_bytes : quarter,
+		.window_bytes = 2 * quarter,
+		.spill_dir = c->spill_dir,
+		.spill_limit = c->spill_limit,
+	};
+	return outlet_open(&p->outlet, p->loop, &config, e);
 }
 
-static int bind_socket(struct publisher *p, const char *address, struct error *e)
-{
-	int on = 1;
-	size_t size = sizeof(p->address);
-	p->context = zmq_ctx_new();
-	p->socket = p->context ? zmq_socket(p->context, ZMQ_XPUB) : NULL;
-	if (!p->socket || zmq_setsockopt(p->socket, ZMQ_XPUB_NODROP, &on, sizeof(on)) ||
-	    zmq_setsockopt(p->socket, ZMQ_XPUB_VERBOSER, &on, sizeof(on)) ||
-	    zmq_setsockopt(p->socket, ZMQ_SNDHWM, &p->config.hwm, sizeof(p->config.hwm)) ||
-	    zmq_bind(p->socket, address) ||
-	    zmq_getsockopt(p->socket, ZMQ_LAST_ENDPOINT, p->address, &size))
-		return zmq_failure(address, e);
-	socket_file_note(&p->file, p->address);
-	return STATUS_OK;
-}
-
-static int watch_socket(struct publisher *p, struct error *e)
-{
-	int fd;
-	size_t size = sizeof(fd);
-	if (zmq_getsockopt(p->socket, ZMQ_FD, &fd, &size))
-		return zmq_failure(p->address, e);
-	p->poll = malloc(sizeof(*p->poll));
-	if (!p->poll)
-		return error_set(e, STATUS_ENOMEM, "out of memory");
-	if (uv_poll_init(loop_uv(p->loop), p->poll, fd)) {
-		free(p->poll);
-		p->poll = NULL;
-		return error_set(e, STATUS_EIO, "%s: cannot watch its descriptor", p->address);
-	}
-	p->poll->data = p;
-	if (uv_poll_start(p->poll, UV_READABLE, on_readable))
-		return error_set(e, STATUS_EIO, "%s: cannot watch its descriptor", p->address);
-	service(p);
-	return STATUS_OK;
-}
-
-static void free_poll(uv_handle_t *h)
-{
-	free(h);
-}
-
-static void free_queue(struct publisher *p)
-{
-	while (p->queue) {
-		struct frame *f = p->queue;
-		p->queue = f->next;
-		zmq_msg_close(&f->msg);
-		free(f);
-	}
-}
-
-/* Every block is back when the context has ended, at the latest after linger_ms. */
 static void destroy(struct publisher *p, int linger_ms)
 {
 	loop_timer_stop(p->loop, &p->age);
-	loop_timer_stop(p->loop, &p->retry);
-	if (p->poll)
-		uv_close((uv_handle_t *)p->poll, free_poll);
-	free_queue(p);
-	if (p->socket) {
-		zmq_setsockopt(p->socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
-		zmq_close(p->socket);
-	}
-	while (p->context && zmq_ctx_term(p->context) && errno == EINTR)
-		;
-	socket_file_remove(&p->file);
-	free_spares(p);
+	if (p->outlet)
+		outlet_close(p->outlet, linger_ms);
 	for (unsigned i = 0; i < p->batch_count; i++)
 		buffer_free(&p->batches[i].data);
 	buffer_free(&p->loose.data);
@@ -588,9 +350,6 @@ static void destroy(struct publisher *p, int linger_ms)
 int publisher_open(struct publisher **out, struct loop *loop, const struct publisher_config *config,
                    struct error *e)
 {
-	int err = address_prepare(config->address, e);
-	if (err)
-		return err;
 	if (config->hwm < 0)
 		return error_set(e, STATUS_EINVAL, "hwm must not be negative");
 	struct publisher *p = calloc(1, sizeof(*p));
@@ -598,15 +357,11 @@ int publisher_open(struct publisher **out, struct loop *loop, const struct publi
 		return error_set(e, STATUS_ENOMEM, "out of memory");
 	p->loop = loop;
 	p->config = *config;
-	p->config.address = NULL; /* the caller's; p->address has the bound one */
-	p->queue_end = &p->queue;
 	p->age = (struct loop_timer){ .fn = on_age, .data = p };
-	p->retry = (struct loop_timer){ .fn = on_retry, .data = p };
 	set_defaults(p);
 	init_batches(p);
-	err = bind_socket(p, config->address, e);
-	if (!err)
-		err = watch_socket(p, e);
+	int err = open_outlet(p, config->address, e);
+	p->config.address = p->config.spill_dir = NULL; /* the caller's */
 	if (err) {
 		destroy(p, 0);
 		return err;
@@ -617,15 +372,22 @@ int publisher_open(struct publisher **out, struct loop *loop, const struct publi
 
 const char *publisher_address(const struct publisher *p)
 {
-	return p->address;
+	return outlet_address(p->outlet);
+}
+
+void *publisher_test_context(const struct publisher *p)
+{
+	return outlet_test_context(p->outlet);
 }
 
 int publisher_await(struct publisher *p, unsigned count, uint64_t deadline_ns)
 {
 	const uint64_t step = 50 * NS_PER_MS; /* in case the descriptor missed something */
+	struct outlet_stats o;
 	for (;;) {
-		service(p);
-		if (p->stats.subscriptions >= count)
+		outlet_service(p->outlet);
+		outlet_stats(p->outlet, &o);
+		if (o.subscriptions >= count)
 			return STATUS_OK;
 		uint64_t now = loop_refresh(p->loop);
 		if (now >= deadline_ns)
@@ -639,7 +401,19 @@ int publisher_await(struct publisher *p, unsigned count, uint64_t deadline_ns)
 
 void publisher_stats(const struct publisher *p, struct publisher_stats *out)
 {
+	struct outlet_stats o;
+	outlet_stats(p->outlet, &o);
 	*out = p->stats;
+	out->put -= o.lost;
+	out->dropped += o.lost;
+	out->sent = o.sent;
+	out->batches = o.batches;
+	out->bytes = o.bytes;
+	out->pending = o.pending;
+	out->spilled = o.spilled;
+	out->spill_bytes = o.spill_bytes;
+	out->spill_error = o.spill_error;
+	out->subscriptions = o.subscriptions;
 	out->held = held_bytes(p);
 }
 
@@ -649,21 +423,23 @@ static uint64_t left_until(uint64_t deadline_ns)
 	return now < deadline_ns ? deadline_ns - now : 0;
 }
 
-/* ZeroMQ releases a frame once the operating system has its bytes. */
+static uint64_t lost(const struct publisher *p)
+{
+	struct outlet_stats o;
+	outlet_stats(p->outlet, &o);
+	return o.lost;
+}
+
+/* ZeroMQ releases a frame, one from the disk as well, once the operating system has its bytes. */
 uint64_t publisher_drain(struct publisher *p, uint64_t deadline_ns)
 {
+	uint64_t lost_before = lost(p), records;
 	publisher_flush(p);
-	struct pollfd pfd = { .events = POLLIN };
-	size_t size = sizeof(pfd.fd);
-	zmq_getsockopt(p->socket, ZMQ_FD, &pfd.fd, &size);
-	for (;;) {
-		service(p);
-		uint64_t records = atomic_load(&p->out_records), left = left_until(deadline_ns);
-		if (!records || !left)
-			return records;
-		/* A release is not announced: look again each millisecond. */
-		poll(&pfd, 1, 1);
+	while ((records = outlet_undelivered(p->outlet)) && left_until(deadline_ns)) {
+		outlet_wait(p->outlet);
+		outlet_service(p->outlet);
 	}
+	return records + lost(p) - lost_before;
 }
 
 int publisher_close(struct publisher *p, uint64_t deadline_ns, uint64_t *undelivered)

@@ -45,13 +45,21 @@ static uint64_t opt_count(lua_State *L, int t, const char *key)
 static void read_events(lua_State *L, int t, struct publisher_config *c)
 {
 	static const char *const framings[] = { "topic", "mlcommons", NULL };
+	static const char *const overflows[] = { "spill", "drop", "block", NULL };
 	*c = (struct publisher_config){
 		.address = binding_opt_string(L, t, "address"),
 		.framing =
 			(enum framing)binding_opt_choice(L, t, "framing", framings, FRAMING_TOPIC),
 		.send_threshold = (uint32_t)binding_opt_count(L, t, "send_threshold", UINT32_MAX),
 		.max_age_ns = binding_opt_ns(L, t, "max_age", 0),
+		.batch_bytes = (size_t)opt_count(L, t, "batch_bytes"),
 		.max_bytes = (size_t)opt_count(L, t, "max_bytes"),
+		.overflow = (enum overflow)binding_opt_choice(L, t, "overflow", overflows,
+		                                              OVERFLOW_SPILL),
+		.queue_bytes = (size_t)opt_count(L, t, "queue_bytes"),
+		.block_ns = binding_opt_ns(L, t, "block_timeout", 0),
+		.spill_dir = binding_opt_string(L, t, "spill_dir"),
+		.spill_limit = opt_count(L, t, "spill_limit"),
 	};
 	if (!c->address)
 		luaL_error(L, "events.address: a string expected, got nil");
@@ -319,12 +327,20 @@ static void push_problem(lua_State *L, int *n, const char *fmt, double count)
 	lua_rawseti(L, -2, ++*n);
 }
 
-static void push_problems(lua_State *L, const struct session_result *r)
+static void push_problems(lua_State *L, const struct session *s, const struct session_result *r)
 {
+	const struct publisher *p = session_publisher(s);
+	struct publisher_stats stats = { 0 };
 	int n = 0;
+	if (p)
+		publisher_stats(p, &stats);
 	lua_newtable(L);
 	if (r->events_dropped)
-		push_problem(L, &n, "%.0f events were dropped: the subscribers were too slow",
+		push_problem(L, &n,
+		             stats.spill_error
+		                     ? "%.0f events were dropped: the subscribers were too slow, "
+		                       "and the spill file failed or was full"
+		                     : "%.0f events were dropped: the subscribers were too slow",
 		             (double)r->events_dropped);
 	if (r->subscribers_lost)
 		push_problem(L, &n,
@@ -358,7 +374,7 @@ static int l_run(lua_State *L)
 		lua_pushstring(L, status_name(r.error.status));
 		lua_setfield(L, -2, "code");
 	}
-	push_problems(L, &r);
+	push_problems(L, ss->session, &r);
 	lua_setfield(L, -2, "problems");
 	return 1;
 }
@@ -385,6 +401,18 @@ static int l_address(lua_State *L)
 	return 1;
 }
 
+/* session:flush() -> true | nil, message, code: send the events that are buffered */
+static int l_flush(lua_State *L)
+{
+	struct publisher *p = session_publisher(check(L)->session);
+	int err = p ? publisher_flush(p) : STATUS_OK;
+	if (err)
+		return binding_failure(L, err, "events were dropped");
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* session:stats() -> what became of the events so far; nil without a publisher */
 static int l_stats(lua_State *L)
 {
 	const struct publisher *p = session_publisher(check(L)->session);
@@ -406,6 +434,10 @@ static int l_stats(lua_State *L)
 		{ "bytes", s.bytes },
 		{ "buffered", s.buffered },
 		{ "pending", s.pending },
+		{ "held", s.held },
+		{ "spilled", s.spilled },
+		{ "spill_bytes", s.spill_bytes },
+		{ "blocked_ns", s.blocked_ns },
 		{ "subscriptions", s.subscriptions },
 	};
 	lua_newtable(L);
@@ -524,6 +556,7 @@ void binding_session(lua_State *L)
 		{ "stats", l_stats },
 		{ "address", l_address },
 		{ "emit", l_emit },
+		{ "flush", l_flush },
 		{ "linger", l_linger },
 		{ "close_events", l_close_events },
 		{ "close_log", l_close_log },

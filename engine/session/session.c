@@ -41,7 +41,6 @@ struct session {
 	struct log_writer *log;
 	struct fold *fold;
 	uint64_t next_seq;
-	uint64_t events_dropped;
 	uint64_t started_ns;
 
 	struct loop_hook hook;
@@ -62,13 +61,21 @@ struct session {
 
 /* ---- events ---- */
 
+static uint64_t events_dropped(const struct session *s)
+{
+	struct publisher_stats stats = { 0 };
+	if (s->publisher)
+		publisher_stats(s->publisher, &stats);
+	return stats.dropped;
+}
+
 /* Every event passes here: it gets its number and goes to all who listen. */
 static void emit(struct session *s, struct event *e)
 {
 	e->seq = s->next_seq++;
 	fold_put(s->fold, e);
-	if (s->publisher && publisher_put(s->publisher, e))
-		s->events_dropped++;
+	if (s->publisher)
+		publisher_put(s->publisher, e); /* it counts what it drops */
 	if (s->log)
 		log_writer_put(s->log, e); /* what it loses it counts and tells at its close */
 	if (s->recorder && e->type == EVENT_SAMPLE_COMPLETE) /* it counts what it loses */
@@ -160,9 +167,9 @@ int session_custom_event(struct session *s, struct slice name, struct slice text
 	e.text = text;
 	if (s->current < s->phase_count && s->phases[s->current]->state != PHASE_IDLE)
 		e.phase = s->current;
-	uint64_t dropped = s->events_dropped;
+	uint64_t dropped = events_dropped(s);
 	emit(s, &e);
-	return s->events_dropped == dropped ? STATUS_OK : STATUS_ELIMIT;
+	return events_dropped(s) == dropped ? STATUS_OK : STATUS_ELIMIT;
 }
 
 /* ---- stops ---- */
@@ -709,7 +716,7 @@ static void tell_result(struct session *s, struct session_result *r)
 	r->signal = s->signal;
 	r->error = s->error;
 	r->abandoned = abandoned(s);
-	r->events_dropped = s->events_dropped + fold_lost(s->fold);
+	r->events_dropped = events_dropped(s) + fold_lost(s->fold);
 	r->subscribers_lost = s->subscribers_lost;
 	if (s->error.status == STATUS_ESCRIPT)
 		r->outcome = SESSION_SCRIPT_ERROR;
@@ -896,7 +903,7 @@ const struct fold *session_fold(const struct session *s)
 	return s->fold;
 }
 
-const struct publisher *session_publisher(const struct session *s)
+struct publisher *session_publisher(const struct session *s)
 {
 	return s->publisher;
 }

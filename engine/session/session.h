@@ -98,7 +98,7 @@ int session_custom_event(struct session *s, struct slice name, struct slice text
 uint64_t session_now(const struct session *s);      /* of this turn */
 uint64_t session_inflight(const struct session *s); /* of all phases, asked for included */
 const struct fold *session_fold(const struct session *s);
-const struct publisher *session_publisher(const struct session *s); /* NULL: none */
+struct publisher *session_publisher(const struct session *s); /* NULL: none */
 
 /* Wait until the subscribers' events have left or deadline_ns; a signal ends it, and is
  * returned. 0: none came. After session_run(). */

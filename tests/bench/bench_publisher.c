@@ -1,5 +1,7 @@
-/* ns of the session's thread per record, encode and send, at several batch sizes.
- * A subscriber in a process of its own takes the frames and throws them away. */
+/* What the publisher costs, as JSON lines. A subscriber in a process of its own
+ * takes the frames and throws them away.
+ *   bench_publisher            ns of the session's thread per record, at several batch sizes
+ *   bench_publisher RECORDS    memory and CPU under a subscriber that is stopped */
 #include "base/clock.h"
 #include "events/publisher.h"
 
@@ -7,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -61,47 +64,124 @@ static void bench_encode(enum event_type type)
 			exit(1);
 	}
 	double ns = (double)(clock_thread_cpu() - from) / RECORDS;
-	printf("encode %-16s %6.0f ns  %zu bytes\n", event_topic(type), ns, out.len);
+	printf("{\"bench\":\"encode\",\"type\":\"%s\",\"ns_per_record\":%.0f,\"bytes\":%zu}\n",
+	       event_topic(type), ns, out.len);
 	buffer_free(&out);
+}
+
+/* A publisher, and a subscriber to it in a process of its own. */
+struct pair {
+	struct loop *loop;
+	struct publisher *p;
+	pid_t subscriber;
+	char dir[64];
+};
+
+static void open_pair(struct pair *pair, struct publisher_config config)
+{
+	struct error e;
+	char address[128];
+	snprintf(pair->dir, sizeof(pair->dir), "/tmp/perigee-bench-XXXXXX");
+	if (!mkdtemp(pair->dir))
+		exit(1);
+	snprintf(address, sizeof(address), "ipc://%s/events", pair->dir);
+	config.address = address;
+	if (loop_new(&pair->loop) || publisher_open(&pair->p, pair->loop, &config, &e))
+		exit(1);
+	pair->subscriber = fork();
+	if (pair->subscriber == 0)
+		drain_forever(address);
+	if (publisher_await(pair->p, 1, clock_now() + 20 * NS_PER_S))
+		exit(1);
+}
+
+/* Returns the records that were not delivered. */
+static uint64_t close_pair(struct pair *pair)
+{
+	uint64_t undelivered;
+	publisher_close(pair->p, clock_now() + 300 * NS_PER_S, &undelivered);
+	kill(pair->subscriber, SIGKILL);
+	waitpid(pair->subscriber, NULL, 0);
+	loop_free(pair->loop);
+	rmdir(pair->dir);
+	return undelivered;
 }
 
 static void bench_send(uint32_t batch, enum framing framing)
 {
-	struct publisher_config config = { .address = "ipc:///tmp/perigee-bench-publisher",
-		                           .framing = framing,
-		                           .send_threshold = batch,
-		                           .batch_bytes = 1 << 20 };
-	struct publisher *p;
-	struct loop *loop;
-	struct error error;
+	struct pair pair;
+	struct publisher_stats st;
 	struct event e;
-	if (loop_new(&loop) || publisher_open(&p, loop, &config, &error))
-		exit(1);
-	pid_t pid = fork();
-	if (pid == 0)
-		drain_forever(publisher_address(p));
-	publisher_await(p, 1, clock_now() + 5 * NS_PER_S);
+	open_pair(&pair, (struct publisher_config){ .framing = framing,
+	                                            .send_threshold = batch,
+	                                            .batch_bytes = 1 << 20,
+	                                            /* so that nothing goes to disk */
+	                                            .max_bytes = (size_t)4 << 30,
+	                                            .queue_bytes = (size_t)1 << 30 });
 	uint64_t count = batch < 10 ? RECORDS / 10 : RECORDS, from = clock_thread_cpu();
 	for (uint64_t i = 0; i < count; i++) {
 		fill_event(&e, i & 1 ? EVENT_SAMPLE_COMPLETE : EVENT_SAMPLE_ISSUED, i);
-		publisher_put(p, &e);
+		publisher_put(pair.p, &e);
 	}
-	publisher_flush(p);
+	publisher_flush(pair.p);
 	double ns = (double)(clock_thread_cpu() - from) / (double)count;
-	struct publisher_stats st;
-	publisher_stats(p, &st);
-	printf("put and send %-9s batch %4u %6.0f ns  dropped %llu\n",
+	publisher_stats(pair.p, &st);
+	uint64_t undelivered = close_pair(&pair);
+	printf("{\"bench\":\"put_and_send\",\"framing\":\"%s\",\"batch\":%u,\"ns_per_record\":%.0f,"
+	       "\"records\":%llu,\"spilled\":%llu,\"dropped\":%llu,\"undelivered\":%llu}\n",
 	       framing == FRAMING_TOPIC ? "topic" : "mlcommons", batch, ns,
-	       (unsigned long long)st.dropped);
-	publisher_close(p, clock_now() + 5 * NS_PER_S, NULL);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	loop_free(loop);
+	       (unsigned long long)count, (unsigned long long)st.spilled,
+	       (unsigned long long)st.dropped, (unsigned long long)undelivered);
 }
 
-int main(void)
+static double cpu_s(const struct rusage *r)
+{
+	return (double)(r->ru_utime.tv_sec + r->ru_stime.tv_sec) +
+	       (double)(r->ru_utime.tv_usec + r->ru_stime.tv_usec) / 1e6;
+}
+
+/* Nobody reads while `count` records are put; then the subscriber goes on and gets all. */
+static void bench_stopped(uint64_t count)
+{
+	struct pair pair;
+	struct publisher_stats st;
+	struct rusage before, put, end;
+	struct event e;
+	open_pair(&pair, (struct publisher_config){ 0 });
+	kill(pair.subscriber, SIGSTOP);
+	getrusage(RUSAGE_SELF, &before);
+	uint64_t from = clock_now();
+	for (uint64_t i = 0; i < count; i++) {
+		fill_event(&e, EVENT_SAMPLE_ISSUED, i);
+		publisher_put(pair.p, &e);
+	}
+	publisher_flush(pair.p);
+	uint64_t wall = clock_now() - from;
+	getrusage(RUSAGE_SELF, &put);
+	publisher_stats(pair.p, &st);
+	kill(pair.subscriber, SIGCONT);
+	uint64_t undelivered = close_pair(&pair);
+	getrusage(RUSAGE_SELF, &end);
+	printf("{\"bench\":\"stopped_subscriber\",\"records\":%llu,\"cpu_ns_per_record\":%.0f,"
+	       "\"wall_s\":%.1f,"
+	       "\"rss_mib_before\":%.0f,\"peak_rss_mib\":%.0f,\"held_mib\":%.0f,\"spill_mib\":%.0f,"
+	       "\"spilled\":%llu,"
+	       "\"dropped\":%llu,\"cpu_ns_per_record_with_delivery\":%.0f,\"undelivered\":%llu}\n",
+	       (unsigned long long)count, (cpu_s(&put) - cpu_s(&before)) * 1e9 / (double)count,
+	       (double)wall / 1e9, (double)before.ru_maxrss / 1024, (double)end.ru_maxrss / 1024,
+	       (double)st.held / 1048576, (double)st.spill_bytes / 1048576,
+	       (unsigned long long)st.spilled, (unsigned long long)st.dropped,
+	       (cpu_s(&end) - cpu_s(&before)) * 1e9 / (double)count,
+	       (unsigned long long)undelivered);
+}
+
+int main(int argc, char **argv)
 {
 	static const uint32_t batches[] = { 1, 10, 100, 1000 };
+	if (argc > 1) {
+		bench_stopped(strtoull(argv[1], NULL, 10));
+		return 0;
+	}
 	bench_encode(EVENT_SAMPLE_ISSUED);
 	bench_encode(EVENT_SAMPLE_COMPLETE);
 	for (int framing = FRAMING_TOPIC; framing <= FRAMING_MLCOMMONS; framing++)

@@ -1,156 +1,10 @@
 /* The publisher and the subscriber against each other and against raw sockets. */
-#include "base/clock.h"
 #include "events/msgpack.h"
-#include "events/publisher.h"
-#include "events/subscriber.h"
 
-#include <errno.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
+#include "publisher_support.h"
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#include <zmq.h>
-/* after the standard headers, which it needs */
-#include <cmocka.h>
-
-#define PATIENCE (20 * NS_PER_S) /* of every wait; reached only when a test fails */
-#define SEEN_MAX 4096
-
-/* What a subscriber was told. */
-struct seen {
-	uint64_t count;
-	uint64_t seq[SEEN_MAX];
-	enum event_type type[SEEN_MAX];
-	bool ended;
-};
-
-static struct {
-	char dir[64];
-	char address[128]; /* ipc, in dir */
-	struct loop *loop;
-	struct publisher *p;
-	struct subscriber *s;
-	struct seen seen;
-	uint64_t seq; /* of the next event put */
-} t;
-
-static uint64_t soon(void)
-{
-	return clock_now() + PATIENCE;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	memset(&t, 0, sizeof(t));
-	snprintf(t.dir, sizeof(t.dir), "/tmp/perigee-test-XXXXXX");
-	if (!mkdtemp(t.dir) || loop_new(&t.loop))
-		return -1;
-	snprintf(t.address, sizeof(t.address), "ipc://%s/events", t.dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	subscriber_close(t.s);
-	publisher_close(t.p, clock_now(), NULL);
-	loop_free(t.loop);
-	return rmdir(t.dir); /* fails when a socket file was left behind */
-}
-
-static void open_publisher(struct publisher_config config)
-{
-	struct error e = { 0 };
-	if (!config.address)
-		config.address = t.address;
-	if (publisher_open(&t.p, t.loop, &config, &e))
-		fail_msg("%s", e.text);
-}
-
-static void on_event(void *ctx, const struct event *e)
-{
-	struct seen *seen = ctx;
-	if (seen->count < SEEN_MAX) {
-		seen->seq[seen->count] = e->seq;
-		seen->type[seen->count] = e->type;
-	}
-	seen->count++;
-	seen->ended |= e->type == EVENT_SESSION_ENDED;
-}
-
-static void open_subscriber(struct loop *loop, const char *const *topics, unsigned await)
-{
-	struct error e = { 0 };
-	if (subscriber_open(&t.s, loop, publisher_address(t.p), topics, on_event, &t.seen, &e))
-		fail_msg("%s", e.text);
-	assert_int_equal(publisher_await(t.p, await, soon()), STATUS_OK);
-}
-
-static int put(enum event_type type)
-{
-	struct event e;
-	event_init(&e, type, clock_now());
-	e.seq = t.seq++;
-	if (type >= EVENT_SAMPLE_ISSUED && type <= EVENT_SAMPLE_COMPLETE) {
-		e.uuid[1] = e.seq;
-		e.index = (int64_t)e.seq;
-	}
-	return publisher_put(t.p, &e);
-}
-
-static int put_custom(const char *name)
-{
-	struct event e;
-	event_init(&e, EVENT_CUSTOM, clock_now());
-	e.custom = (struct slice){ name, strlen(name) };
-	e.seq = t.seq++;
-	return publisher_put(t.p, &e);
-}
-
-static struct publisher_stats pub_stats(void)
-{
-	struct publisher_stats st;
-	publisher_stats(t.p, &st);
-	return st;
-}
-
-static struct subscriber_stats sub_stats(void)
-{
-	struct subscriber_stats st;
-	subscriber_stats(t.s, &st);
-	return st;
-}
-
-static void turn_until_seen(uint64_t count)
-{
-	uint64_t deadline = soon();
-	while (t.seen.count < count) {
-		if (clock_now() > deadline)
-			fail_msg("%llu of %llu events came", (unsigned long long)t.seen.count,
-			         (unsigned long long)count);
-		assert_int_equal(loop_turn(t.loop, 10 * NS_PER_MS), STATUS_OK);
-	}
-}
-
-static void assert_no_loss(void)
-{
-	struct subscriber_stats st = sub_stats();
-	assert_int_equal(st.corrupt, 0);
-	assert_int_equal(st.missing, 0);
-	assert_int_equal(st.duplicate, 0);
-	assert_int_equal(st.lost_frames, 0);
-}
 
 /* ---- raw sockets ---- */
 
@@ -486,8 +340,10 @@ static void test_without_a_subscriber_nothing_is_kept(void **state)
 /* Put until records are refused, while nobody reads. */
 static void fill(size_t max_bytes)
 {
-	open_publisher((struct publisher_config){
-		.send_threshold = 10, .max_bytes = max_bytes, .hwm = 4 });
+	open_publisher((struct publisher_config){ .send_threshold = 10,
+	                                          .max_bytes = max_bytes,
+	                                          .hwm = 4,
+	                                          .overflow = OVERFLOW_DROP });
 }
 
 static void put_until_refused(size_t max_bytes)
@@ -530,29 +386,6 @@ static void test_a_stopped_subscriber_costs_counted_records(void **state)
 	subscriber_close(t.s);
 	t.s = NULL;
 	loop_free(other);
-}
-
-/* A subscriber in a process of its own. */
-static pid_t spawn_subscriber(void)
-{
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test fails before its end */
-	void *context = zmq_ctx_new(), *socket = zmq_socket(context, ZMQ_SUB);
-	int one = 1;
-	zmq_setsockopt(socket, ZMQ_RCVHWM, &one, sizeof(one));
-	zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "", 0);
-	zmq_connect(socket, publisher_address(t.p));
-	for (;;)
-		pause();
-}
-
-static void end_child(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 static void test_close_gives_up_at_its_deadline_and_says_what_is_left(void **state)
@@ -658,7 +491,7 @@ static void test_a_record_beyond_the_limit_is_dropped_and_counted(void **state)
 	assert_int_equal(publisher_put(t.p, &e), STATUS_ELIMIT);
 	assert_int_equal(pub_stats().dropped, 2);
 	assert_int_equal(pub_stats().held, 0);
-	e.text.len = 14000;
+	e.text.len = 13500;
 	assert_int_equal(publisher_put(t.p, &e), STATUS_OK);
 	assert_int_equal(pub_stats().put, 1);
 }

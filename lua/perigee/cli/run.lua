@@ -13,6 +13,9 @@ local run = {
       { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
       { name = "events", value = "ADDR", help = "address of the event publisher (default a socket in DIR)" },
       { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },
+      { name = "overflow", value = "RULE", choices = { "spill", "drop", "block" }, default = "spill",
+         help = "of events when subscribers are slow: spill, drop or block" },
+      { name = "events-memory", value = "MIB", type = "count", default = 256, help = "bound on events that are not delivered yet" },
       { name = "subscribers", value = "N", type = "count", default = 0, help = "subscriptions to wait for before the first request" },
       { name = "subscribers-timeout", value = "S", type = "duration", default = "30s", help = "how long to wait for them" },
       { name = "service", value = "WHAT", repeatable = true,
@@ -25,6 +28,8 @@ local run = {
       { name = "help", help = "show this text and the scenario's options" },
    },
 }
+
+local MIB = 2 ^ 20
 
 local function say(...)
    io.stderr:write(...)
@@ -91,11 +96,14 @@ local function play_on(loaded, out, address, services, control)
    local result = runner.run(loaded.plan, {
       out = out,
       log = values.log ~= "off" and (values.log or out .. "/events.plog") or nil,
-      events = { address = address, framing = values.framing },
+      events = {
+         address = address, framing = values.framing, overflow = values.overflow, spill_dir = out,
+         max_bytes = values.events_memory * MIB,
+      },
       subscribers = values.subscribers, subscribers_timeout = values.subscribers_timeout,
       progress = values.quiet and "none" or values.progress,
       description = {
-         file = loaded.file, out = out, events = address, framing = values.framing,
+         file = loaded.file, out = out, events = address, framing = values.framing, overflow = values.overflow,
          services = values.service, control = control,
       },
       on_ready = announce(values, out),
