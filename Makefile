@@ -126,7 +126,8 @@ bench: all bench-publisher
 bench-events: all $(B)/bench/bench_events
 	@tests/bench/events
 
-# The publisher alone, and its memory with a stopped subscriber.
+# The publisher alone, and its memory with a stopped subscriber (10 million records spill 1.6 GB).
+RECORDS ?= 1000000
 bench-publisher: $(B)/bench/bench_publisher
 	@tests/bench/publisher $(RECORDS)
 

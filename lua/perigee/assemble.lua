@@ -25,6 +25,23 @@ local function builder(samples, following, make, record_text)
    end
 end
 
+-- The same for a load that brings its samples, one for each request: none is kept.
+local function recorded(sample_of, make, record_text)
+   return function(i)
+      local sample = sample_of(i)
+      if not sample then return false end
+      local body, path, headers, tag, method, prompt = make(sample, i)
+      if body == nil then return nil end
+      return body, i, path, headers, tag, method, record_text and (prompt or sample.prompt) or nil
+   end
+end
+
+local function content(p, built, samples, following, target)
+   if built.content then return built.content end
+   if built.sample and not p.dataset then return recorded(built.sample, target.build(p.request, true), p.record_text) end
+   return builder(samples, following, target.build(p.request), p.record_text)
+end
+
 -- Texts are kept only where a script can read them.
 local function wants_text(p)
    return p.load.kind == "strategy" or p.on.complete ~= nil or p.on.error ~= nil
@@ -37,14 +54,14 @@ end
 ---@return table
 function assemble.phase(p, seed, target)
    local samples = p.dataset or NO_SAMPLES
-   local built = p.load:build { seed = seed, number = p.number }
+   local built = p.load:build { seed = seed, number = p.number, duration = p.duration or p.max_duration }
    local following = order.iterator(p.order, #samples, engine.rng(seed, p.number, stream.order))
    local keep = wants_text(p)
    return {
       name = p.name, kind = p.kind, client = target.client,
       samples = #samples, sample = function(index) return samples[index] end,
       schedule = built.schedule, strategy = built.strategy, knobs = built.knobs,
-      build = built.content or builder(samples, following, target.build(p.request), p.record_text),
+      build = content(p, built, samples, following, target),
       max_inflight = p.load.args.max_inflight, overload = p.load.args.overload,
       requests = p.requests, duration = p.duration,
       min_requests = p.min_requests, min_duration = p.min_duration, max_duration = p.max_duration,

@@ -79,8 +79,11 @@ local function inherit(scenario, own)
    return fields
 end
 
+-- Loads that bring what is sent.
+local BRINGS_CONTENT = { replay = true, trace = true }
+
 local function needs_samples(fields)
-   return fields.target.kind ~= "http" and not fields.request and fields.load.kind ~= "replay"
+   return fields.target.kind ~= "http" and not fields.request and not BRINGS_CONTENT[fields.load.kind]
 end
 
 local function require_parts(at, fields, place)
@@ -102,7 +105,7 @@ function phase.effective(scenario, own, number, place)
 end
 
 -- Loads that end by themselves; the others go once through the dataset.
-local ENDS_ITSELF = { burst = true, gaps = true, replay = true, strategy = true }
+local ENDS_ITSELF = { burst = true, gaps = true, replay = true, steps = true, strategy = true, trace = true }
 
 local function default_requests(fields)
    if fields.order.kind == "list" then return #fields.order.args.indices end

@@ -38,6 +38,11 @@ function schema.positive(v)
    return false, "a finite number above 0"
 end
 
+function schema.not_negative(v)
+   if schema.number(v) and v >= 0 then return true, v end
+   return false, "a finite number of at least 0"
+end
+
 --- A whole number >= 1.
 function schema.count(v)
    if schema.number(v) and v >= 1 and v == math.floor(v) and v < 2 ^ 53 then return true, v end

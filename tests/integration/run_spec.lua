@@ -241,3 +241,30 @@ describe("a target's timeout", function()
       end
    end)
 end)
+
+describe("a trace", function()
+   for file, expected in pairs {
+      ["mooncake_synthetic_trace.jsonl"] = "to = '30s', max_input = 2000",
+      ["AzureLLMInferenceTrace_code.csv"] = "to = '60s', max_input = 2000",
+   } do
+      it("of other people is played against an endpoint: " .. file, function()
+         local path = drive.shared(file)
+         if not path then return pending "../shared/data is not here" end
+         local r = drive.run(([[
+            local most = 0
+            return perigee.scenario {
+               target = perigee.target.openai_chat { url = "mock:" },
+               load = perigee.load.trace("%s", { %s, speed = 40, max_output = 20 }),
+               on = { complete = function(r) most = math.max(most, r.tokens_in) end,
+                      phase_end = function() print("longest", most) end },
+            }]]):format(io.popen("realpath " .. path):read "*l", expected))
+         assert.equal(0, r.code, r.err)
+         local phase = r.summary.phases[1]
+         assert.is_true(phase.issued > 20)
+         assert.equal(phase.issued, phase.completed)
+         assert.equal("schedule", phase.end_reason)
+         local longest = tonumber(r.out:match "longest%s+(%d+)")
+         assert.is_true(longest <= 2000 and longest > 500, longest)
+      end)
+   end
+end)

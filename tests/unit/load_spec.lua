@@ -175,7 +175,8 @@ describe("perigee.load arguments", function()
    end)
 
    it("are refused for a load that does not exist", function()
-      support.contains("load: unknown name 'ramp' (burst, concurrency, constant, gaps, poisson, replay, strategy)",
-         support.refusal(function() return load.ramp end))
+      support.contains("load: unknown name 'surge' (burst, concurrency, constant, gamma, gaps, poisson, ramp, replay, " ..
+         "sine, steps, strategy, trace)",
+         support.refusal(function() return load.surge end))
    end)
 end)

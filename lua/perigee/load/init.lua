@@ -4,13 +4,20 @@ local closed = require "perigee.load.closed"
 local open = require "perigee.load.open"
 local replay = require "perigee.load.replay"
 local schema = require "perigee.schema"
+local trace = require "perigee.load.trace"
+local varying = require "perigee.load.varying"
 
 return schema.namespace("load", {
    concurrency = closed.concurrency,
    strategy = closed.strategy,
    constant = open.constant,
    poisson = open.poisson,
+   gamma = varying.gamma,
+   ramp = varying.ramp,
+   steps = varying.steps,
+   sine = varying.sine,
    burst = open.burst,
    gaps = open.gaps,
+   trace = trace,
    replay = replay,
 })

@@ -144,7 +144,11 @@ local function json_text(body, place)
 end
 
 -- encode(sample, text, index) -> body, where text is what the hook gave instead of the sample's own.
-local function builder(encode, request)
+-- passing: each sample is seen once, there is nothing to cache.
+local function builder(encode, request, passing)
+   if not request and passing then
+      return function(sample, index) return encode(sample, nil, index) end
+   end
    if not request then return cached(encode) end
    local place = where.of(request)
    return function(sample, index)
@@ -178,7 +182,7 @@ function define.target(def)
          local encode = def.encoder(args)
          return {
             client = client(args, def, context),
-            build = function(request) return builder(encode, request) end,
+            build = function(request, passing) return builder(encode, request, passing) end,
          }
       end,
    }

@@ -1,0 +1,128 @@
+--- Open loads whose rate changes with time, or whose gaps are more or less even than
+--- Poisson's. An arrival comes when the rate, summed up over time since the last one,
+--- reaches a goal: 1 for even arrivals, an exponential number of mean 1 for Poisson's
+--- (the inverse of the cumulative rate: Cinlar, Introduction to Stochastic Processes, 1975).
+local define = require "perigee.load.define"
+local engine = require "perigee.engine"
+local schema = require "perigee.schema"
+local stream = require "perigee.stream"
+
+local varying = {}
+
+local ARRIVALS = schema.default(schema.one_of { "poisson", "even" }, "poisson")
+
+-- The goals, one for each arrival.
+local function goals(args, context)
+   if args.arrivals == "even" then return function() return 1 end end
+   local random = engine.rng(context.seed or 0, context.number or 1, stream.schedule)
+   return function() return random:exponential(1) end
+end
+
+-- A schedule from following(t, goal) -> the time of the next arrival, nil at the end. The first even
+-- arrival is at 0, as of a constant rate.
+local function schedule(args, context, following)
+   local goal = goals(args, context)
+   return { schedule = function(i, t)
+      if i == 0 and args.arrivals == "even" then return 0 end
+      local at = following(t, goal())
+      return at and math.max(0, at - t)
+   end }
+end
+
+-- Straight pieces { t0, r0, t1, r1 } of a rate over time, one after the other; behind the last comes nothing.
+local function along(pieces)
+   local at = 1
+   return function(t, goal)
+      while at <= #pieces do
+         local p = pieces[at]
+         local slope = p.t1 < math.huge and (p.r1 - p.r0) / (p.t1 - p.t0) or 0
+         local from = math.max(t, p.t0)
+         local rate = p.r0 + slope * (from - p.t0)
+         local left = p.t1 < math.huge and (rate + p.r1) / 2 * (p.t1 - from) or math.huge
+         if goal <= left then
+            -- The root of rate * x + slope / 2 * x^2 = goal, in the form that loses no digits.
+            return from + 2 * goal / (rate + math.sqrt(math.max(0, rate * rate + 2 * slope * goal)))
+         end
+         goal, t, at = goal - left, p.t1, at + 1
+      end
+   end
+end
+
+--- From one rate to another in a straight line, then on at the second.
+---@param from number  requests per second at the beginning, 0 is allowed
+---@param to number
+---@param opts? { over?: number|string, arrivals?: "poisson"|"even", max_inflight?: integer, overload?: string }
+---over: how long it takes, else the phase's duration
+varying.ramp = define("ramp", { "from", "to" }, {
+   from = schema.required(schema.not_negative), to = schema.required(schema.positive),
+   over = schema.duration, arrivals = ARRIVALS,
+}, function(args, context)
+   local over = args.over or context.duration
+   if not over then error("load.ramp: it needs `over`, or a phase with a duration", 0) end
+   return schedule(args, context, along {
+      { t0 = 0, r0 = args.from, t1 = over, r1 = args.to }, { t0 = over, r0 = args.to, t1 = math.huge, r1 = args.to },
+   })
+end)
+
+local function steps(v)
+   local words = "a list of { rate, duration }, each above 0"
+   if type(v) ~= "table" or getmetatable(v) or #v == 0 then return false, words end
+   local list = {}
+   for i, step in ipairs(v) do
+      if type(step) ~= "table" then return false, words end
+      local good_rate, rate = schema.positive(step.rate or step[1])
+      local good_time, duration = schema.duration(step.duration or step[2])
+      if not (good_rate and good_time) then return false, words end
+      list[i] = { rate = rate, duration = duration }
+   end
+   return true, list
+end
+
+--- One rate after the other; the phase ends after the last.
+---@param steps { [1]: number, [2]: number|string }[]  rate and duration of each
+---@param opts? { arrivals?: "poisson"|"even", max_inflight?: integer, overload?: string }
+varying.steps = define("steps", { "steps" }, { steps = schema.required(steps), arrivals = ARRIVALS }, function(args, context)
+   local pieces, t = {}, 0
+   for i, step in ipairs(args.steps) do
+      pieces[i] = { t0 = t, r0 = step.rate, t1 = t + step.duration, r1 = step.rate }
+      t = t + step.duration
+   end
+   return schedule(args, context, along(pieces))
+end)
+
+--- A rate that swings around its mean: mean + amplitude * sin(2 pi t / period).
+---@param args { mean: number, amplitude: number, period: number|string, arrivals?: "poisson"|"even" }
+varying.sine = define("sine", {}, {
+   mean = schema.required(schema.positive), amplitude = schema.required(schema.positive),
+   period = schema.required(schema.duration), arrivals = ARRIVALS,
+}, function(args, context)
+   local mean, amplitude, period = args.mean, args.amplitude, args.period
+   if amplitude > mean then error("load.sine: the amplitude must not be above the mean: rates are not negative", 0) end
+   local w = 2 * math.pi / period
+   local function sum(t) return mean * t + amplitude / w * (1 - math.cos(w * t)) end
+   return schedule(args, context, function(t, goal)
+      local want = sum(t) + goal
+      local low, high = t, t + (math.ceil(goal / (mean * period)) + 1) * period -- a period adds mean * period
+      for _ = 1, 60 do
+         local middle = (low + high) / 2
+         if sum(middle) < want then low = middle else high = middle end
+      end
+      return high
+   end)
+end)
+
+--- Gaps of a gamma distribution: `rate` on average, burstier than Poisson below a
+--- burstiness of 1, more even above; 1 is Poisson. The shape is the burstiness.
+---@param rate number
+---@param burstiness number
+---@param opts? { max_inflight?: integer, overload?: string }
+varying.gamma = define("gamma", { "rate", "burstiness" }, {
+   rate = schema.required(schema.positive), burstiness = schema.required(schema.positive),
+}, function(args, context)
+   local shape = args.burstiness
+   local scale = 1 / (args.rate * shape)
+   local random = engine.rng(context.seed or 0, context.number or 1, stream.schedule)
+   return { schedule = function() return random:gamma(shape, scale) end }
+end)
+
+return varying
