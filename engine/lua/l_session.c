@@ -487,9 +487,7 @@ static uint64_t deadline_arg(lua_State *L)
 static int l_close_events(lua_State *L)
 {
 	struct script_session *ss = check(L);
-	uint64_t undelivered;
-	session_close_events(ss->session, deadline_arg(L), &undelivered);
-	lua_pushnumber(L, (double)undelivered);
+	lua_pushnumber(L, (double)session_close_events(ss->session, deadline_arg(L)));
 	return 1;
 }
 

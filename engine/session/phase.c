@@ -70,6 +70,36 @@ void phase_free(struct phase *p)
 	free(p);
 }
 
+static struct slice slice_of(const char *text)
+{
+	return (struct slice){ text, strlen(text) };
+}
+
+/* What ends a phase, as far as it is known before. */
+static void set_goals(struct event *e, const struct phase_config *c)
+{
+	uint64_t duration_ns = c->duration_ns ? c->duration_ns : c->max_duration_ns;
+	if (c->requests)
+		e->goal_requests = (int64_t)c->requests;
+	if (duration_ns)
+		e->goal_duration_ns = (int64_t)duration_ns;
+}
+
+void phase_event(const struct phase *p, struct event *e, enum event_type type, uint64_t now_ns)
+{
+	event_init(e, type, now_ns);
+	e->phase = p->index;
+	e->name = slice_of(p->name);
+	e->kind = slice_of(phase_kind_name(p->config.kind));
+	if (type == EVENT_PHASE_START) {
+		e->open_load = p->pacer != NULL;
+		set_goals(e, &p->config);
+	} else {
+		e->end_reason = slice_of(phase_stop_name(p->stop));
+		e->dropped = (int64_t)p->dropped;
+	}
+}
+
 void phase_enter(struct phase *p, enum phase_state next, uint64_t now_ns)
 {
 	assert(next == p->state + 1);

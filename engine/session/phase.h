@@ -7,6 +7,7 @@
 #define PERIGEE_SESSION_PHASE_H
 
 #include "base/failure.h"
+#include "events/event.h"
 #include "session/driver.h"
 #include "session/pacer.h"
 
@@ -129,6 +130,9 @@ struct phase {
 int phase_new(struct phase **out, const struct phase_config *config, const struct driver *driver,
               void *ctx);
 void phase_free(struct phase *p); /* NULL is fine */
+
+/* PHASE_START or PHASE_END of it, as it stands. */
+void phase_event(const struct phase *p, struct event *e, enum event_type type, uint64_t now_ns);
 
 /* The only writer of p->state. */
 void phase_enter(struct phase *p, enum phase_state next, uint64_t now_ns);

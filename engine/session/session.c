@@ -3,8 +3,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "base/rng.h"
-#include "events/log_writer.h"
-#include "metrics/recorder.h"
+#include "session/journal.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -36,11 +35,7 @@ struct session {
 	struct request *inflight; /* list of all that are with a client */
 	uint64_t next_id;
 
-	struct publisher *publisher;
-	struct recorder *recorder;
-	struct log_writer *log;
-	struct fold *fold;
-	uint64_t next_seq;
+	struct journal *journal;
 	uint64_t started_ns;
 
 	struct loop_hook hook;
@@ -61,25 +56,9 @@ struct session {
 
 /* ---- events ---- */
 
-static uint64_t events_dropped(const struct session *s)
-{
-	struct publisher_stats stats = { 0 };
-	if (s->publisher)
-		publisher_stats(s->publisher, &stats);
-	return stats.dropped;
-}
-
-/* Every event passes here: it gets its number and goes to all who listen. */
 static void emit(struct session *s, struct event *e)
 {
-	e->seq = s->next_seq++;
-	fold_put(s->fold, e);
-	if (s->publisher)
-		publisher_put(s->publisher, e); /* it counts what it drops */
-	if (s->log)
-		log_writer_put(s->log, e); /* what it loses it counts and tells at its close */
-	if (s->recorder && e->type == EVENT_SAMPLE_COMPLETE) /* it counts what it loses */
-		recorder_put(s->recorder, e, s->phases[e->phase]->name, s->started_ns);
+	journal_put(s->journal, e);
 }
 
 static void emit_plain(struct session *s, enum event_type type, int32_t phase)
@@ -129,37 +108,18 @@ static void emit_description(struct session *s)
 			(struct slice){ s->config.description, s->config.description_len });
 }
 
-/* What ends a phase, as far as it is known before. */
-static void set_goals(struct event *e, const struct phase_config *c)
-{
-	uint64_t duration_ns = c->duration_ns ? c->duration_ns : c->max_duration_ns;
-	if (c->requests)
-		e->goal_requests = (int64_t)c->requests;
-	if (duration_ns)
-		e->goal_duration_ns = (int64_t)duration_ns;
-}
-
 static void emit_phase(struct session *s, enum event_type type, const struct phase *p)
 {
 	struct event e;
-	event_init(&e, type, loop_now(s->loop));
-	e.phase = p->index;
-	e.name = slice_of(p->name);
-	e.kind = slice_of(phase_kind_name(p->config.kind));
-	if (type == EVENT_PHASE_START) {
-		e.open_load = p->pacer != NULL;
-		set_goals(&e, &p->config);
-	} else {
-		e.end_reason = slice_of(phase_stop_name(p->stop));
-		e.dropped = (int64_t)p->dropped;
-	}
+	phase_event(p, &e, type, loop_now(s->loop));
 	emit_named(s, &e);
 }
 
 int session_custom_event(struct session *s, struct slice name, struct slice text)
 {
 	struct event e;
-	bool to_log_alone = s->log && !s->publisher && s->started_ns;
+	bool to_log_alone =
+		journal_has_log(s->journal) && !journal_publisher(s->journal) && s->started_ns;
 	if (!s->running && !to_log_alone)
 		return STATUS_ECLOSED;
 	event_init(&e, EVENT_CUSTOM, loop_now(s->loop));
@@ -167,9 +127,9 @@ int session_custom_event(struct session *s, struct slice name, struct slice text
 	e.text = text;
 	if (s->current < s->phase_count && s->phases[s->current]->state != PHASE_IDLE)
 		e.phase = s->current;
-	uint64_t dropped = events_dropped(s);
+	uint64_t dropped = journal_dropped(s->journal);
 	emit(s, &e);
-	return events_dropped(s) == dropped ? STATUS_OK : STATUS_ELIMIT;
+	return journal_dropped(s->journal) == dropped ? STATUS_OK : STATUS_ELIMIT;
 }
 
 /* ---- stops ---- */
@@ -709,14 +669,12 @@ static uint64_t abandoned(const struct session *s)
 static void tell_result(struct session *s, struct session_result *r)
 {
 	struct error e = { 0 };
-	r->records_lost = s->recorder ? recorder_lost(s->recorder) : 0;
-	if (recorder_close(s->recorder, &e) && !s->error.status)
+	if (journal_close_requests(s->journal, &r->records_lost, &e) && !s->error.status)
 		s->error = e;
-	s->recorder = NULL;
 	r->signal = s->signal;
 	r->error = s->error;
 	r->abandoned = abandoned(s);
-	r->events_dropped = events_dropped(s) + fold_lost(s->fold);
+	r->events_dropped = journal_dropped(s->journal);
 	r->subscribers_lost = s->subscribers_lost;
 	if (s->error.status == STATUS_ESCRIPT)
 		r->outcome = SESSION_SCRIPT_ERROR;
@@ -732,13 +690,14 @@ static void tell_result(struct session *s, struct session_result *r)
 /* In steps: a signal ends the waiting. */
 int session_await(struct session *s, unsigned count, uint64_t timeout_ns)
 {
-	if (!s->publisher)
+	struct publisher *p = journal_publisher(s->journal);
+	if (!p)
 		return STATUS_EINVAL;
 	uint64_t now = loop_refresh(s->loop), deadline = now + timeout_ns;
 	int err;
 	do {
 		uint64_t step = now + SIGNAL_GRAIN_NS;
-		err = publisher_await(s->publisher, count, step < deadline ? step : deadline);
+		err = publisher_await(p, count, step < deadline ? step : deadline);
 		now = loop_now(s->loop);
 	} while (err == STATUS_ETIMEDOUT && now < deadline && !s->signal);
 	return err;
@@ -753,7 +712,7 @@ static int await_subscribers(struct session *s)
 	if (err && !s->signal)
 		error_set(&s->error, err,
 		          "%u event subscriber(s) were expected at %s and did not come",
-		          s->config.subscribers, publisher_address(s->publisher));
+		          s->config.subscribers, publisher_address(journal_publisher(s->journal)));
 	return err;
 }
 
@@ -763,8 +722,8 @@ static void count_subscribers(struct session *s)
 	struct publisher_stats stats;
 	if (!s->config.subscribers)
 		return;
-	publisher_flush(s->publisher);
-	publisher_stats(s->publisher, &stats);
+	publisher_flush(journal_publisher(s->journal));
+	publisher_stats(journal_publisher(s->journal), &stats);
 	if (stats.subscriptions < s->config.subscribers)
 		s->subscribers_lost = s->config.subscribers - (unsigned)stats.subscriptions;
 }
@@ -802,27 +761,21 @@ void session_run(struct session *s, struct session_result *result)
 		emit_ended(s);
 		s->running = false;
 	}
-	if (s->publisher)
-		publisher_flush(s->publisher);
+	if (journal_publisher(s->journal))
+		publisher_flush(journal_publisher(s->journal));
 	tell_result(s, result);
 }
 
 /* ---- life ---- */
 
-static int open_outputs(struct session *s, const struct session_config *c, struct error *e)
+static int open_journal(struct session *s, const struct session_config *c, struct error *e)
 {
-	if (c->events) {
-		int err = publisher_open(&s->publisher, s->loop, c->events, e);
-		if (err)
-			return err;
-	}
-	if (c->log_file) {
-		struct log_config log = { .path = c->log_file };
-		int err = log_writer_open(&s->log, s->loop, &log, e);
-		if (err)
-			return err;
-	}
-	return c->requests_file ? recorder_open(&s->recorder, c->requests_file, e) : STATUS_OK;
+	struct journal_config config = {
+		.events = c->events,
+		.log_file = c->log_file,
+		.requests_file = c->requests_file,
+	};
+	return journal_open(&s->journal, s->loop, &config, e);
 }
 
 int session_new(struct session **out, struct loop *loop, const struct session_config *config,
@@ -846,9 +799,8 @@ int session_new(struct session **out, struct loop *loop, const struct session_co
 
 	int err = STATUS_ENOMEM;
 	s->name = strdup(config->name ? config->name : "");
-	if (s->name && !fold_new(&s->fold) &&
-	    !pool_new(&s->requests, sizeof(struct request), s->config.max_inflight))
-		err = open_outputs(s, config, e);
+	if (s->name && !pool_new(&s->requests, sizeof(struct request), s->config.max_inflight))
+		err = open_journal(s, config, e);
 	else
 		error_set(e, err, "session: out of memory");
 	if (err) {
@@ -900,12 +852,12 @@ uint64_t session_inflight(const struct session *s)
 
 const struct fold *session_fold(const struct session *s)
 {
-	return s->fold;
+	return journal_fold(s->journal);
 }
 
 struct publisher *session_publisher(const struct session *s)
 {
-	return s->publisher;
+	return journal_publisher(s->journal);
 }
 
 static void fini_request(void *object)
@@ -913,29 +865,24 @@ static void fini_request(void *object)
 	response_free(&((struct request *)object)->exchange.response);
 }
 
-void session_close_events(struct session *s, uint64_t deadline_ns, uint64_t *undelivered)
+uint64_t session_close_events(struct session *s, uint64_t deadline_ns)
 {
-	uint64_t left = 0;
-	publisher_close(s->publisher, deadline_ns, &left);
-	s->publisher = NULL;
-	if (undelivered)
-		*undelivered = left;
+	return journal_close_events(s->journal, deadline_ns);
 }
 
 int session_close_log(struct session *s, struct error *e)
 {
-	int status = log_writer_close(s->log, e);
-	s->log = NULL;
-	return status;
+	return journal_close_log(s->journal, e);
 }
 
 int session_linger(struct session *s, uint64_t deadline_ns)
 {
+	struct publisher *p = journal_publisher(s->journal);
 	s->latest_signal = 0;
-	while (s->publisher && !s->latest_signal) {
+	while (p && !s->latest_signal) {
 		uint64_t now = loop_refresh(s->loop), step = now + SIGNAL_GRAIN_NS;
 		if (now >= deadline_ns ||
-		    !publisher_drain(s->publisher, step < deadline_ns ? step : deadline_ns))
+		    !publisher_drain(p, step < deadline_ns ? step : deadline_ns))
 			break;
 		loop_turn(s->loop, 0); /* signals come with a turn */
 	}
@@ -944,19 +891,19 @@ int session_linger(struct session *s, uint64_t deadline_ns)
 
 void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered)
 {
+	uint64_t left = 0;
+	for (int i = 0; s && i < s->client_count; i++)
+		client_free(s->clients[i]); /* what that ends is told as well */
+	if (s && s->journal)
+		left = journal_close_events(s->journal, deadline_ns);
 	if (undelivered)
-		*undelivered = 0;
+		*undelivered = left;
 	if (!s)
 		return;
-	for (int i = 0; i < s->client_count; i++)
-		client_free(s->clients[i]);
-	session_close_events(s, deadline_ns, undelivered);
-	session_close_log(s, NULL);
-	recorder_close(s->recorder, NULL);
+	journal_free(s->journal);
 	for (int i = 0; i < s->phase_count; i++)
 		phase_free(s->phases[i]);
 	pool_free(s->requests, fini_request);
-	fold_free(s->fold);
 	buffer_free(&s->scratch);
 	if (s->holds_signals)
 		loop_on_signal(s->loop, NULL, NULL);

@@ -1,7 +1,7 @@
 /* session.h - runs phases: issues requests when they are due, follows them to
  * their end, tells events, and stops in order.
  *
- * Owns the clients, the publisher, the fold, the recorder and every request.
+ * Owns the clients, the journal (where its events go) and every request.
  * Session thread only. The order of things within one turn of the loop:
  * I/O and its callbacks, timers, the clients' hooks, then the session's hook,
  * which runs the strategy, issues what is due and looks at the stop rules.
@@ -104,14 +104,15 @@ struct publisher *session_publisher(const struct session *s); /* NULL: none */
  * returned. 0: none came. After session_run(). */
 int session_linger(struct session *s, uint64_t deadline_ns);
 
-/* Close the publisher: flush, wait until deadline_ns. *undelivered (may be NULL):
- * event records that did not leave. What is told afterwards reaches the log alone. */
-void session_close_events(struct session *s, uint64_t deadline_ns, uint64_t *undelivered);
+/* Close the publisher: flush, wait until deadline_ns. Returns the event records that
+ * did not leave. What is told afterwards reaches the log alone. */
+uint64_t session_close_events(struct session *s, uint64_t deadline_ns);
 
 /* Write out and close the log. Returns 0, or a status with e when records were lost. */
 int session_close_log(struct session *s, struct error *e);
 
-/* Free all, closing what is open. The rest as for session_close_events(). NULL is fine. */
+/* Free all, closing what is open: events wait until deadline_ns. *undelivered (may be
+ * NULL): records that did not leave. NULL is fine. */
 void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered);
 
 #endif
