@@ -193,6 +193,25 @@ describe("the main job", function()
       b:stop(5)
    end)
 
+   it("spreads what is sent over them when the script skips every other request", function()
+      local a, url_a = drive.mock()
+      local b, url_b = drive.mock()
+      local r = drive.run(([[
+         local n = 0
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = { "%s", "%s" } },
+            request = function() n = n + 1 if n %% 2 == 0 then return "x" end end,
+            load = perigee.load.concurrency(1), requests = 20,
+         }]]):format(url_a, url_b))
+      assert.equal(0, r.code, r.err)
+      for _, url in ipairs { url_a, url_b } do
+         local stats = engine.json.decode(drive.shell("curl -s -m 10 " .. url .. "/stats").out)
+         assert.equal(10, stats.requests - 1)
+      end
+      a:stop(5)
+      b:stop(5)
+   end)
+
    it("drives nginx, a server of other people, with target.http", function()
       if drive.shell("command -v nginx").code ~= 0 then return pending "nginx is not installed" end
       local dir = drive.tempdir()
