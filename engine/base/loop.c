@@ -4,7 +4,9 @@
 #include "base/status.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,15 +16,20 @@
 #endif
 
 #define DEFAULT_SPIN_NS (50 * NS_PER_US)
+#define STUCK_NS        (5 * NS_PER_S) /* a signal that no turn takes for so long: nobody will */
 #define SIGNALS         2
+
+static const int signal_numbers[SIGNALS] = { SIGINT, SIGTERM };
+
+/* Who takes the signals. What a signal does is the process's, so this is static. */
+static struct loop *_Atomic signal_loop;
 
 struct loop {
 	uv_loop_t uv;
 	uv_prepare_t prepare; /* before the wait: arm the alarm */
 	uv_check_t check;     /* after the wait: read the clock, timers, hooks */
 	uv_idle_t idle;       /* active: the wait returns at once */
-	uv_async_t async;     /* loop_wake() */
-	uv_signal_t signals[SIGNALS];
+	uv_async_t async;     /* loop_wake(), signals */
 #ifdef __linux__
 	uv_poll_t alarm; /* readable when the timerfd fires */
 	int alarm_fd;
@@ -41,14 +48,17 @@ struct loop {
 	size_t heap_len, heap_cap;
 	uint64_t next_seq;
 
-	bool firing;  /* timers run */
-	bool running; /* inside uv_run() */
+	bool firing;         /* timers run */
+	atomic_bool running; /* inside uv_run() */
 
 	struct loop_hook *hooks;
 	struct loop_hook *last_hooks;
 	struct loop_hook *next_hook; /* while hooks run: the one whose turn is next */
 	void (*on_signal)(void *data, int signum);
 	void *on_signal_data;
+	/* Written where a signal arrives, on any thread. */
+	atomic_uint signals_came[SIGNALS];
+	_Atomic uint64_t signal_ns; /* when the first of these came; 0: none */
 };
 
 /* ---- heap ---- */
@@ -275,16 +285,35 @@ static void on_check(uv_check_t *h)
 	run_hooks(l, l->hooks);
 }
 
+/* What else wakes the loop wants the turn itself. */
 static void on_async(uv_async_t *h)
 {
-	(void)h; /* the turn itself is what the caller wanted */
+	struct loop *l = h->data;
+	atomic_store(&l->signal_ns, 0);
+	for (int i = 0; i < SIGNALS; i++)
+		for (unsigned n = atomic_exchange(&l->signals_came[i], 0); n && l->on_signal; n--)
+			l->on_signal(l->on_signal_data, signal_numbers[i]);
 }
 
-static void on_uv_signal(uv_signal_t *h, int signum)
+/* Only what may be done anywhere: atomics, the clock, uv_async_send(). A callback that never
+ * returns would make the process deaf; then a further signal does what it does by default. */
+static void on_arrival(int signum)
 {
-	struct loop *l = h->data;
-	if (l->on_signal)
-		l->on_signal(l->on_signal_data, signum);
+	struct loop *l = atomic_load(&signal_loop);
+	int saved = errno;
+	if (!l)
+		return;
+	uint64_t now = clock_now(), none = 0;
+	if (!atomic_compare_exchange_strong(&l->signal_ns, &none, now) &&
+	    atomic_load(&l->running) && now - none >= STUCK_NS) {
+		signal(signum, SIG_DFL);
+		raise(signum);
+	}
+	for (int i = 0; i < SIGNALS; i++)
+		if (signal_numbers[i] == signum)
+			atomic_fetch_add(&l->signals_came[i], 1);
+	uv_async_send(&l->async);
+	errno = saved;
 }
 
 /* ---- life ---- */
@@ -298,12 +327,6 @@ static int open_handles(struct loop *l)
 	uv_idle_init(&l->uv, &l->idle);
 	l->handles += 3;
 	l->prepare.data = l->check.data = l->idle.data = l->async.data = l;
-	for (int i = 0; i < SIGNALS; i++) {
-		if (uv_signal_init(&l->uv, &l->signals[i]))
-			return STATUS_EIO;
-		l->signals[i].data = l;
-		l->handles++;
-	}
 	if (uv_async_init(&l->uv, &l->async, on_async))
 		return STATUS_EIO;
 	l->handles++;
@@ -347,6 +370,8 @@ void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
+	if (l->on_signal)
+		loop_on_signal(l, NULL, NULL);
 	if (l->handles) {
 		uv_walk(&l->uv, close_own, l);
 		while (uv_run(&l->uv, UV_RUN_NOWAIT))
@@ -458,14 +483,17 @@ void loop_wake(struct loop *l)
 
 int loop_on_signal(struct loop *l, void (*fn)(void *data, int signum), void *data)
 {
-	static const int numbers[SIGNALS] = { SIGINT, SIGTERM };
+	struct sigaction action = { .sa_flags = SA_RESTART };
+	action.sa_handler = fn ? on_arrival : SIG_DFL;
+	sigfillset(&action.sa_mask);
 	l->on_signal = fn;
 	l->on_signal_data = data;
-	for (int i = 0; i < SIGNALS; i++) {
-		int err = fn ? uv_signal_start(&l->signals[i], on_uv_signal, numbers[i])
-		             : uv_signal_stop(&l->signals[i]);
-		if (err)
+	if (fn)
+		atomic_store(&signal_loop, l);
+	for (int i = 0; i < SIGNALS; i++)
+		if (sigaction(signal_numbers[i], &action, NULL))
 			return STATUS_EIO;
-	}
+	if (!fn)
+		atomic_store(&signal_loop, NULL);
 	return STATUS_OK;
 }

@@ -86,7 +86,9 @@ void loop_wake(struct loop *l);
 
 /* ---- signals ---- */
 /* fn(data, signum) on the loop's thread for SIGINT and SIGTERM until called
- * again with NULL. Returns 0 or STATUS_EIO. */
+ * again with NULL; one loop of the process at a time. While a callback does not
+ * return nothing can be told: a signal that comes 5 s after the first one that
+ * waits ends the process, as it does without us. Returns 0 or STATUS_EIO. */
 int loop_on_signal(struct loop *l, void (*fn)(void *data, int signum), void *data);
 
 #endif

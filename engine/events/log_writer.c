@@ -2,10 +2,10 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/outfile.h"
 #include "events/log_format.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,9 +268,16 @@ static void destroy(struct log_writer *w)
 int log_writer_open(struct log_writer **out, struct loop *loop, const struct log_config *config,
                     struct error *e)
 {
+	int fd;
+	int status = outfile_open(&fd, config->path, e);
+	if (status)
+		return status;
 	struct log_writer *w = calloc(1, sizeof(*w));
-	if (!w)
+	if (!w) {
+		close(fd);
 		return error_set(e, STATUS_ENOMEM, "%s: out of memory", config->path);
+	}
+	w->fd = fd;
 	w->loop = loop;
 	w->age = (struct loop_timer){ .fn = on_age, .data = w };
 	w->block_bytes = config->block_bytes ? config->block_bytes : 256 * (size_t)1024;
@@ -280,8 +287,7 @@ int log_writer_open(struct log_writer **out, struct loop *loop, const struct log
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->work, NULL);
 	w->path = strdup(config->path);
-	w->fd = open(config->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	int err = !w->path ? ENOMEM : w->fd < 0 ? errno : write_header(w);
+	int err = w->path ? write_header(w) : ENOMEM;
 	if (!err)
 		err = pthread_create(&w->thread, NULL, write_blocks, w);
 	if (err) {

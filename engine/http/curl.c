@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
@@ -766,11 +767,16 @@ static void stamp_sent(const struct slot *s)
 		r->sent_ns = r->first_byte_ns;
 }
 
-/* curl names the host and port of the url, which say nothing about a unix socket. */
+/* curl names the host and port of the url, which say nothing about a unix socket, nor
+ * about a socket that could not be made. */
 static void describe(const struct slot *s, char *text, size_t size)
 {
 	const char *path = s->owner->base.unix_socket;
 	int err = os_errno(s);
+	if (s->socket_errno) {
+		snprintf(text, size, "no socket: %s", strerror(s->socket_errno));
+		return;
+	}
 	if (path && err && s->result == CURLE_COULDNT_CONNECT)
 		snprintf(text, size, "%s: %s", path, strerror(err));
 	else
@@ -940,6 +946,17 @@ static int check_urls(const struct client *c, struct error *e)
 	return STATUS_OK;
 }
 
+/* Each request in flight needs a descriptor; the usual soft limit of 1024 is for programs
+ * that call select(). What the system refuses shows in the requests that fail. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int make_lists(struct curl_client *c)
 {
 	struct exchange empty = { 0 };
@@ -972,6 +989,7 @@ int curl_client_new(struct client **out, struct loop *loop, const struct client_
 		return err;
 	}
 	slot_put(first);
+	raise_descriptor_limit();
 	client_open(&c->base);
 	*out = &c->base;
 	return STATUS_OK;

@@ -2,12 +2,14 @@
 
 #include "base/buffer.h"
 #include "base/json.h"
+#include "base/outfile.h"
 #include "metrics/fold.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FILE_BUFFER ((size_t)1 << 18)
 #define LINE_LIMIT  ((size_t)256 << 20) /* a recorded text is bounded by the client long before */
@@ -33,17 +35,20 @@ static void recorder_free(struct recorder *r)
 
 int recorder_open(struct recorder **out, const char *path, struct error *e)
 {
+	int fd;
+	int err = outfile_open(&fd, path, e);
+	if (err)
+		return err;
 	struct recorder *r = calloc(1, sizeof(*r));
-	if (!r)
-		return error_set(e, STATUS_ENOMEM, "%s: out of memory", path);
-	buffer_init(&r->line, LINE_LIMIT);
-	r->path = strdup(path);
-	r->file = r->path ? fopen(path, "we") : NULL;
-	if (!r->file) {
-		int status =
-			error_set(e, status_from_errno(errno), "%s: %s", path, strerror(errno));
+	if (r) {
+		buffer_init(&r->line, LINE_LIMIT);
+		r->path = strdup(path);
+		r->file = r->path ? fdopen(fd, "w") : NULL;
+	}
+	if (!r || !r->file) {
+		close(fd);
 		recorder_free(r);
-		return status;
+		return error_set(e, STATUS_ENOMEM, "%s: out of memory", path);
 	}
 	setvbuf(r->file, NULL, _IOFBF, FILE_BUFFER);
 	*out = r;

@@ -12,7 +12,8 @@
 
 struct recorder;
 
-/* Create or truncate path. Returns 0 or a status with e naming the path. */
+/* Create or empty path, which no other run may write to meanwhile.
+ * Returns 0 or a status with e naming the path. */
 int recorder_open(struct recorder **out, const char *path, struct error *e);
 
 /* Write a SAMPLE_COMPLETE. Stamps are told relative to origin_ns.

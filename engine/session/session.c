@@ -308,7 +308,7 @@ static void fill_exchange(struct request *r)
 	x->body_len = r->job.body_len;
 	x->headers = r->job.headers;
 	x->header_count = r->job.header_count;
-	x->endpoint = (unsigned)r->id;
+	x->endpoint = (unsigned)p->issued; /* not the id: skipped requests have one, too */
 	x->response.keep_text = p->config.keep_text || p->config.record_text;
 	x->response.keep_body = p->config.keep_body;
 	x->deadline_ns = p->config.deadline_ns ? r->issued_ns + p->config.deadline_ns : 0;

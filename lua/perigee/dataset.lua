@@ -75,8 +75,11 @@ local function find(path, directory)
    return read_file(path)
 end
 
+local BOM = "\239\187\191"
+
 local function parse(text, path, fields)
    local samples, number = {}, 0
+   if text:sub(1, #BOM) == BOM then text = text:sub(#BOM + 1) end
    for line in text:gmatch("([^\n]*)\n?") do
       number = number + 1
       if line:find("%S") then
@@ -103,9 +106,11 @@ local function load_jsonl(args, place)
 end
 
 local function mapping(v)
-   if type(v) ~= "table" or getmetatable(v) then return false, "a table of our names = their columns" end
+   local expected = "a table of our names = their columns"
+   if type(v) ~= "table" or getmetatable(v) then return false, expected end
    for name, column in pairs(v) do
-      if type(name) ~= "string" or type(column) ~= "string" then return false, "a table of our names = their columns" end
+      if type(name) ~= "string" then return false, expected end
+      if type(column) ~= "string" then return false, ("%s (a text for '%s')"):format(expected, name) end
    end
    return true, v
 end

@@ -67,6 +67,20 @@ describe("the folder of the results", function()
       assert.is_nil(drive.read(out .. "/summary.json"))
    end)
 
+   it("belongs to one run at a time: a second one is refused and spoils nothing", function()
+      local dir = drive.tempdir()
+      local out = dir .. "/out"
+      local second = drive.command("run", drive.scenario(dir, text(5), "second.lua"), "--out", out, "--events",
+         "ipc://" .. dir .. "/second.ipc", "--progress", "none")
+      local start = ("os.execute [=[%s >%s/told 2>&1; echo $? >%s/code]=]"):format(second, dir, dir)
+      local first = drive.perigee("run", drive.scenario(dir, text(20, "mock:", start)), "--out", out, "--progress", "none")
+      assert.equal(0, first.code, first.err)
+      assert.equal("1\n", drive.read(dir .. "/code"))
+      assert.truthy(drive.read(dir .. "/told"):find(out .. "/events.plog: another run writes to it", 1, true))
+      assert.equal(20, #drive.jsonl(out .. "/requests.jsonl"))
+      assert.equal(0, drive.perigee("report", out .. "/events.plog").code)
+   end)
+
    it("is full", function()
       local dir = drive.tempdir()
       local r = drive.shell(table.concat({

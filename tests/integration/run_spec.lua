@@ -193,6 +193,48 @@ describe("the main job", function()
       b:stop(5)
    end)
 
+   it("spreads what is sent over them when the script skips every other request", function()
+      local a, url_a = drive.mock()
+      local b, url_b = drive.mock()
+      local r = drive.run(([[
+         local n = 0
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = { "%s", "%s" } },
+            request = function() n = n + 1 if n %% 2 == 0 then return "x" end end,
+            load = perigee.load.concurrency(1), requests = 20,
+         }]]):format(url_a, url_b))
+      assert.equal(0, r.code, r.err)
+      for _, url in ipairs { url_a, url_b } do
+         local stats = engine.json.decode(drive.shell("curl -s -m 10 " .. url .. "/stats").out)
+         assert.equal(10, stats.requests - 1)
+      end
+      a:stop(5)
+      b:stop(5)
+   end)
+
+   for _, row in ipairs { { "soft", "-Sn", 0 }, { "hard", "-n", 1 } } do
+      it("with more requests in flight than the " .. row[1] .. " limit of descriptors", function()
+         local server, url = drive.mock("--mode", "timed", "--ttft", "100ms", "--tokens", "1")
+         local dir = drive.tempdir()
+         local file = drive.scenario(dir, ([[
+            return perigee.scenario {
+               target = perigee.target.openai_chat { url = "%s" }, dataset = { "x" },
+               load = perigee.load.concurrency(200), requests = 200,
+            }]]):format(url))
+         local r = drive.shell(("ulimit %s 100; exec %s"):format(row[2],
+            drive.command("run", file, "--out", dir .. "/out", "--progress", "none")))
+         server:stop(5)
+         local failed = 0
+         for _, line in ipairs(drive.jsonl(dir .. "/out/requests.jsonl")) do
+            if not line.ok then
+               failed = failed + 1
+               assert.equal("no socket: Too many open files", line.error_message)
+            end
+         end
+         assert.equal(row[3] > 0, failed > 0, r.out .. r.err)
+      end)
+   end
+
    it("drives nginx, a server of other people, with target.http", function()
       if drive.shell("command -v nginx").code ~= 0 then return pending "nginx is not installed" end
       local dir = drive.tempdir()

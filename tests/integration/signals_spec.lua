@@ -62,6 +62,26 @@ describe("a signal", function()
       ends(r, 130, "interrupted")
    end)
 
+   it("ends a script that never returns, and the log keeps what was measured", function()
+      local dir = drive.tempdir()
+      local strategy = ([[load = load.strategy(function(p)
+         p:issue() p:wait()
+         if p.name == "b" then io.open("%s/started", "w"):close() end
+         while p.name == "b" do p:issue() end end)]]):format(dir)
+      local r = drive.shell(([[
+         DIR=%s
+         %s & run=$!
+         for _ in $(seq 500); do [ -e $DIR/started ] && break; sleep 0.02; done
+         for _ in $(seq 300); do kill -INT $run 2>/dev/null || break; sleep 0.1; done
+         kill -KILL $run 2>/dev/null
+         wait $run]]):format(dir, drive.command("run", drive.scenario(dir, TEXT:format(strategy)), "--out", dir .. "/out",
+            "--progress", "none")))
+      assert.equal(130, r.code, r.out .. r.err)
+      local report = drive.perigee("report", dir .. "/out/events.plog", "--json")
+      assert.equal(1, report.code, report.err)
+      assert.equal(1, engine.json.decode(report.out).phases[1].completed)
+   end)
+
    it("comes between two requests of a slow schedule", function()
       local r = run "load = load.constant(0.01), on = { complete = function() signal(INT) end }"
       local phase = ends(r, 130, "interrupted")

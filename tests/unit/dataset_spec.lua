@@ -19,6 +19,17 @@ describe("perigee.dataset.jsonl", function()
       assert.matches("x.jsonl$", data.source)
    end)
 
+   it("passes over the byte order mark that some editors put first", function()
+      local data = dataset.jsonl((support.file("x.jsonl", '\239\187\191{"prompt":"a"}\r\n{"prompt":"b"}\r\n')))
+      assert.same({ "a", "b" }, { data:get(1).prompt, data:get(2).prompt })
+   end)
+
+   it("names the column that is no text", function()
+      local path = support.file("x.jsonl", '{"t":"a"}\n')
+      local message = support.refusal(dataset.jsonl, path, { prompt = opt.placeholder "column" })
+      assert.truthy(message:find("our names = their columns (a text for 'prompt') expected", 1, true), message)
+   end)
+
    it("maps their columns to our names", function()
       local path = support.file("x.jsonl", '{"text_input":"a","n":3,"other":1}\n')
       local data = dataset.jsonl(path, { prompt = "text_input", max_tokens = "n" })
