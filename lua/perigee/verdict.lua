@@ -20,6 +20,11 @@ local function is_late(phase_plan, report)
    return lateness["p99"] > LATE_FLOOR and lateness["p99"] > LATE_SHARE * latency.p50
 end
 
+-- Requests that failed for want of memory, descriptors or ports of our own.
+local function own_failures(report)
+   return report.errors and report.errors.client or 0
+end
+
 local function judge_phase(phase_plan, report, failures, warnings)
    local function add(list, ...) list[#list + 1] = ("phase '%s': "):format(report.name) .. (...):format(select(2, ...)) end
    if report.abandoned > 0 then
@@ -30,6 +35,9 @@ local function judge_phase(phase_plan, report, failures, warnings)
       add(failures, "not one request succeeded (%d issued, %d failed)", report.issued, report.failed)
    elseif report.failed > 0 then
       add(warnings, "%d of %d requests failed", report.failed, report.issued)
+   end
+   if own_failures(report) > 0 then
+      add(warnings, "%d requests failed in the client itself: what was measured is its limit", own_failures(report))
    end
    if (report.dropped or 0) > 0 then add(warnings, "%d arrivals were dropped by the overload rule", report.dropped) end
    if is_late(phase_plan, report) then
@@ -44,7 +52,7 @@ local function judge_phases(run, failures, warnings)
       local report = reports[phase_plan.name]
       if report then
          judge_phase(phase_plan, report, failures, warnings)
-         late = late or is_late(phase_plan, report)
+         late = late or is_late(phase_plan, report) or own_failures(report) > 0
       elseif run.outcome.outcome == "ok" then
          failures[#failures + 1] = ("phase '%s' did not run"):format(phase_plan.name)
       end

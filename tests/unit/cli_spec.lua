@@ -158,7 +158,7 @@ describe("the command line", function()
       file:close()
       local output, status = perigee("check " .. path)
       assert.equal(0, status)
-      support.contains("scenario 'borrowed', 1 phases", output)
+      support.contains("scenario 'borrowed', 1 phase", output)
    end)
 
    it("loads every example", function()

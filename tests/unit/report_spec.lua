@@ -83,6 +83,7 @@ describe("perigee.report.config", function()
       assert.equal(1, data.options.n)
       assert.equal("s.lua", data.run.file)
       assert.equal("key [redacted]!", config.clean("key s3cret-key!", p))
+      assert.equal("mock:mode=max,api-key=[redacted],seed=1", config.clean("mock:mode=max,api-key=abc,seed=1", p))
    end)
 
    it("hides a key from the environment wherever it shows up", function()

@@ -66,4 +66,10 @@ describe("perigee.verdict", function()
       late.lateness = support.distribution(9e6)
       assert.equal("ok", judge(late, nil, open).verdict)
    end)
+
+   it("calls a run limited by its client when requests failed for want of the client's own means", function()
+      local result = judge { failed = 3, errors = { client = 2, reset = 1 } }
+      assert.same({ "client_limited", 0 }, { result.verdict, result.exit_code })
+      assert.matches("2 requests failed in the client itself", table.concat(result.warnings, "\n"))
+   end)
 end)

@@ -10,7 +10,8 @@ local check = {
 function check.run(args)
    local loaded, code = command.scenario(check, args)
    if not loaded then return code end
-   io.stdout:write(("%s: scenario '%s', %d phases\n"):format(loaded.file, loaded.plan.name, #loaded.plan.phases))
+   local n = #loaded.plan.phases
+   io.stdout:write(("%s: scenario '%s', %d phase%s\n"):format(loaded.file, loaded.plan.name, n, n == 1 and "" or "s"))
    return 0
 end
 

@@ -15,8 +15,8 @@ local events = {
 usage: perigee events --connect ADDR [options]
        perigee events --from LOG [--jsonl FILE] [--sqlite FILE]
 
-With --from: writes the events of a log. Else: receives events until session.ended, an idle time or a signal; then tells on standard
-error what came.]],
+With --from: writes the events of a log. Else: receives events until session.ended, an
+idle time or a signal; then tells on standard error what came.]],
    definitions = {
       { name = "connect", value = "ADDR", help = "the publisher's address: ipc:///path or tcp://host:port" },
       { name = "from", value = "LOG", help = "read an event log instead: the events.plog of a run" },

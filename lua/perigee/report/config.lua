@@ -73,6 +73,7 @@ local function clean_text(text, secrets)
          from, to = text:find(secret, from + #REDACTED, true)
       end
    end
+   text = text:gsub("(api%-key=)[^,&%s]+", "%1" .. REDACTED) -- of the built-in endpoint's url
    return (text:gsub("(%a[%w+.-]*://)[^/@%s]*@", "%1" .. REDACTED .. "@"))
 end
 
