@@ -149,6 +149,14 @@ describe("the examples", function()
    end
 end)
 
+describe("the specs of the examples", function()
+   it("pass, as the page on tests says", function()
+      local r = drive.shell((os.getenv "LUAJIT" or "luajit") .. " tests/specs.lua -o plainTerminal examples/spec")
+      assert.equal(0, r.code, r.out .. r.err)
+      assert.matches("[1-9]%d* successes / 0 failures", r.out)
+   end)
+end)
+
 describe("the links of the documents", function()
    it("lead to files and headings that exist", function()
       local count = 0
