@@ -29,7 +29,7 @@ static void set_text(lua_State *L, const char *key, const char *s, size_t len)
 struct asking {
 	struct script_session *ss;
 	const struct request *r;
-	uint64_t number, now_ns;
+	uint64_t number, now_ns; /* number: from 1, in the session */
 	struct sim_answer *out;
 };
 
@@ -38,7 +38,7 @@ static void push_request(lua_State *L, const struct asking *a)
 {
 	const struct request *r = a->r;
 	lua_createtable(L, 0, 7);
-	binding_set_number(L, "number", (double)a->number + 1);
+	binding_set_number(L, "number", (double)a->number);
 	binding_set_number(L, "id", (double)r->id);
 	if (r->job.index >= 0)
 		binding_set_number(L, "index", (double)r->job.index + 1);
@@ -116,7 +116,9 @@ static int call_answer(lua_State *L)
 int simulate_answer(void *ctx, const struct exchange *x, uint64_t number, uint64_t now_ns,
                     struct sim_answer *out)
 {
-	struct asking a = { ctx, (const struct request *)x, number, now_ns, out };
+	struct script_session *ss = ctx;
+	struct asking a = { ss, (const struct request *)x, ++ss->asked, now_ns, out };
+	(void)number; /* counts for one client alone */
 	return script_enter(ctx, call_answer, &a, "endpoint");
 }
 

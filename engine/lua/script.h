@@ -40,6 +40,7 @@ struct script_session {
 	int self;                 /* reference to the session's userdata while it is open */
 	int tick;                 /* reference to on_tick */
 	int answer, tap;          /* references to simulate.answer and on_event */
+	uint64_t asked;           /* calls of answer so far, of all clients */
 	int result;               /* reference to the one result userdata */
 	struct request **current; /* the box inside it: the request a handler may look at */
 	struct buffer scratch;    /* text of a chunk on its way to a handler */

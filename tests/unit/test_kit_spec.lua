@@ -281,6 +281,22 @@ describe("perigee.test", function()
          assert.equal("pong", plain.requests[1].body)
       end)
 
+      it("numbers the requests of all targets, and has slots for each", function()
+         local numbers = {}
+         local function phase(name)
+            local target = perigee.target.openai_chat { url = name, model = "m" }
+            return { name, target = target, load = load.burst(3), drain = false }
+         end
+         local result = perigee.test.run(scenario({}, { phases = { phase "a", phase "b" } }), { endpoint = {
+            ttft = "1s", tokens = 1, slots = 1, answer = function(request) numbers[#numbers + 1] = request.number end,
+         } })
+         assert.same({ 1, 2, 3, 4, 5, 6 }, numbers)
+         for i = 1, 3 do
+            near(i, result.requests[i].finished)
+            near(i, result.requests[i + 3].finished)
+         end
+      end)
+
       it("needs no secrets", function()
          local target = perigee.target.openai_chat { url = "x", model = "m", api_key_env = "PERIGEE_NO_SUCH_VARIABLE" }
          assert.equal(1, run({ requests = 1, target = target }).phases.only.completed)
