@@ -1,4 +1,5 @@
 std = "luajit"
 max_line_length = 140
 files["tests"] = { std = "+busted" }
+files["examples/spec"] = { std = "+busted" }
 exclude_files = { "build" }

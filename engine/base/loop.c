@@ -24,6 +24,11 @@ static const int signal_numbers[SIGNALS] = { SIGINT, SIGTERM };
 /* Who takes the signals. What a signal does is the process's, so this is static. */
 static struct loop *_Atomic signal_loop;
 
+/* Simulated time: who keeps poking within one instant, as a strategy that sleeps for 0 s
+ * does, would hold time for ever. After so many turns each takes a microsecond. */
+#define STILL_TURNS 100000
+#define CREEP_NS    NS_PER_US
+
 struct loop {
 	uv_loop_t uv;
 	uv_prepare_t prepare; /* before the wait: arm the alarm */
@@ -43,6 +48,10 @@ struct loop {
 	bool poked;
 	bool idling;
 	int handles; /* open uv handles of ours */
+
+	bool is_virtual;      /* now_ns is simulated; nothing of libuv is open */
+	bool stopped;         /* virtual: loop_stop() was called */
+	uint64_t still_turns; /* virtual: turns since time moved by a jump */
 
 	struct loop_timer **heap;
 	size_t heap_len, heap_cap;
@@ -285,6 +294,48 @@ static void on_check(uv_check_t *h)
 	run_hooks(l, l->hooks);
 }
 
+/* ---- simulated time ---- */
+
+/* When the next turn takes place; 0: never. */
+static uint64_t next_instant(struct loop *l)
+{
+	uint64_t due = l->heap_len ? l->heap[0]->due_ns : 0;
+	if (l->turn_limit_ns && (!due || l->turn_limit_ns < due))
+		due = l->turn_limit_ns;
+	if (l->poked || (due && due < l->now_ns))
+		due = l->now_ns;
+	l->poked = false;
+	return due;
+}
+
+static int turn_virtual(struct loop *l)
+{
+	run_hooks(l, l->last_hooks);
+	uint64_t next = next_instant(l);
+	if (!next)
+		return STATUS_ETIMEDOUT;
+	if (next > l->now_ns)
+		l->still_turns = 0;
+	else if (++l->still_turns > STILL_TURNS)
+		next += CREEP_NS;
+	l->now_ns = next;
+	run_timers(l);
+	run_hooks(l, l->hooks);
+	return STATUS_OK;
+}
+
+static int run_virtual(struct loop *l, uv_run_mode mode)
+{
+	int err = STATUS_OK;
+	while (!err && !l->stopped) {
+		err = turn_virtual(l);
+		if (mode == UV_RUN_ONCE)
+			break;
+	}
+	l->stopped = false;
+	return err;
+}
+
 /* What else wakes the loop wants the turn itself. */
 static void on_async(uv_async_t *h)
 {
@@ -359,6 +410,23 @@ int loop_new(struct loop **out)
 	return STATUS_OK;
 }
 
+int loop_new_virtual(struct loop **out, uint64_t start_ns)
+{
+	assert(start_ns > 0);
+	struct loop *l = calloc(1, sizeof(*l));
+	if (!l)
+		return STATUS_ENOMEM;
+	l->is_virtual = true;
+	l->now_ns = start_ns;
+	*out = l;
+	return STATUS_OK;
+}
+
+bool loop_is_virtual(const struct loop *l)
+{
+	return l->is_virtual;
+}
+
 static void close_own(uv_handle_t *h, void *arg)
 {
 	struct loop *l = arg;
@@ -377,14 +445,17 @@ void loop_free(struct loop *l)
 		while (uv_run(&l->uv, UV_RUN_NOWAIT))
 			;
 	}
-	close_alarm(l);
-	uv_loop_close(&l->uv);
+	if (!l->is_virtual) {
+		close_alarm(l);
+		uv_loop_close(&l->uv);
+	}
 	free(l->heap);
 	free(l);
 }
 
 struct uv_loop_s *loop_uv(struct loop *l)
 {
+	assert(!l->is_virtual);
 	return &l->uv;
 }
 
@@ -392,9 +463,13 @@ static int run(struct loop *l, uv_run_mode mode)
 {
 	assert(!l->running);
 	l->running = true;
-	int rc = uv_run(&l->uv, mode);
+	int err = STATUS_OK;
+	if (l->is_virtual)
+		err = run_virtual(l, mode);
+	else if (uv_run(&l->uv, mode) < 0)
+		err = STATUS_EIO;
 	l->running = false;
-	return rc < 0 ? STATUS_EIO : STATUS_OK;
+	return err;
 }
 
 int loop_run(struct loop *l)
@@ -419,7 +494,10 @@ int loop_turn(struct loop *l, uint64_t timeout_ns)
 
 void loop_stop(struct loop *l)
 {
-	uv_stop(&l->uv);
+	if (l->is_virtual)
+		l->stopped = true;
+	else
+		uv_stop(&l->uv);
 }
 
 uint64_t loop_now(const struct loop *l)
@@ -429,7 +507,9 @@ uint64_t loop_now(const struct loop *l)
 
 uint64_t loop_refresh(struct loop *l)
 {
-	return l->now_ns = clock_now();
+	if (!l->is_virtual)
+		l->now_ns = clock_now();
+	return l->now_ns;
 }
 
 void loop_set_spin(struct loop *l, uint64_t ns)
@@ -478,12 +558,14 @@ void loop_poke(struct loop *l)
 
 void loop_wake(struct loop *l)
 {
+	assert(!l->is_virtual);
 	uv_async_send(&l->async);
 }
 
 int loop_on_signal(struct loop *l, void (*fn)(void *data, int signum), void *data)
 {
 	struct sigaction action = { .sa_flags = SA_RESTART };
+	assert(!l->is_virtual);
 	action.sa_handler = fn ? on_arrival : SIG_DFL;
 	sigfillset(&action.sa_mask);
 	l->on_signal = fn;

@@ -19,6 +19,13 @@ struct loop;
  * Returns 0, STATUS_ENOMEM or STATUS_EIO, and then *out is untouched. */
 int loop_new(struct loop **out);
 
+/* A loop on simulated time, which begins at start_ns (above 0: 0 is no time). Nothing
+ * is waited for: when no poke asks for another turn, time jumps to the next timer.
+ * It watches no descriptors and no signals and has no loop_uv(); one thread uses it.
+ * Returns 0 or STATUS_ENOMEM, and then *out is untouched. */
+int loop_new_virtual(struct loop **out, uint64_t start_ns);
+bool loop_is_virtual(const struct loop *l);
+
 /* Closes what the loop itself opened, runs pending close callbacks, frees.
  * Whoever added handles to loop_uv() has closed them before. */
 void loop_free(struct loop *l);
@@ -26,7 +33,8 @@ void loop_free(struct loop *l);
 /* For modules that speak to libuv themselves (http/curl, mock). */
 struct uv_loop_s *loop_uv(struct loop *l);
 
-/* Run until loop_stop(). Returns 0, or a status when libuv failed. */
+/* Run until loop_stop(). Returns 0, or a status when libuv failed; on simulated time
+ * STATUS_ETIMEDOUT when no timer is left, so that nothing can happen any more. */
 int loop_run(struct loop *l);
 
 /* Run one turn, waiting for at most timeout_ns (UINT64_MAX: without limit).
@@ -39,7 +47,8 @@ bool loop_is_running(const struct loop *l);
 /* End loop_run() after this turn. */
 void loop_stop(struct loop *l);
 
-/* Monotonic ns, read once after each wait; loop_refresh() reads it anew. */
+/* Monotonic ns, read once after each wait; loop_refresh() reads it anew. Simulated time
+ * stands still within a turn. */
 uint64_t loop_now(const struct loop *l);
 uint64_t loop_refresh(struct loop *l);
 

@@ -9,6 +9,8 @@
 
 #define DEFAULT_DRAIN_NS (300 * NS_PER_S)
 #define CLOSE_TIMEOUT_S  60
+#define VIRTUAL_START_NS NS_PER_S
+#define MAX_SLOTS        ((uint64_t)1 << 31)
 #define CLIENTS_KEY      "clients" /* in the session's environment: client table -> client */
 
 static struct script_session *check(lua_State *L)
@@ -167,6 +169,7 @@ static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *u
 	lua_State *L = ss->L;
 	ss->closing = true;
 	session_free(ss->session, deadline_ns, undelivered);
+	loop_free(ss->own_loop);
 	for (int i = 0; i < ss->phase_count; i++) {
 		lua_rawgeti(L, LUA_REGISTRYINDEX, ss->phases[i]->self);
 		void **box = lua_touserdata(L, -1);
@@ -177,13 +180,41 @@ static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *u
 	}
 	luaL_unref(L, LUA_REGISTRYINDEX, ss->self);
 	luaL_unref(L, LUA_REGISTRYINDEX, ss->tick);
+	luaL_unref(L, LUA_REGISTRYINDEX, ss->answer);
+	luaL_unref(L, LUA_REGISTRYINDEX, ss->tap);
 	luaL_unref(L, LUA_REGISTRYINDEX, ss->result);
 	buffer_free(&ss->scratch);
 	free(ss->phases);
 	free(ss);
 }
 
-/* Leaves on_tick on top of the stack. */
+/* What the functions of a session's table become, in the order in which read_functions()
+ * pushes them. */
+enum { FUNCTION_TICK, FUNCTION_ANSWER, FUNCTION_TAP };
+
+/* Push them, nil where there is none. A session that simulates runs on simulated time. */
+static void read_functions(lua_State *L, struct session_config *c, struct sim_model *model)
+{
+	binding_opt_type(L, 1, "on_tick", LUA_TFUNCTION);
+	if (lua_isfunction(L, -1))
+		c->on_tick = on_tick;
+	binding_opt_type(L, 1, "simulate", LUA_TTABLE);
+	if (lua_istable(L, -1)) {
+		int t = lua_gettop(L);
+		*model = (struct sim_model){ .answer = simulate_answer };
+		model->slots = (unsigned)binding_opt_count(L, t, "slots", MAX_SLOTS);
+		binding_opt_type(L, t, "answer", LUA_TFUNCTION);
+		if (lua_isnil(L, -1))
+			luaL_error(L, "simulate.answer: a function expected, got nil");
+		lua_replace(L, t);
+		c->model = model;
+		c->handle_signals = false;
+	}
+	binding_opt_type(L, 1, "on_event", LUA_TFUNCTION);
+	if (lua_isfunction(L, -1))
+		c->on_event = simulate_tap;
+}
+
 static void read_session(lua_State *L, struct session_config *c, struct publisher_config *events)
 {
 	*c = (struct session_config){
@@ -205,16 +236,17 @@ static void read_session(lua_State *L, struct session_config *c, struct publishe
 		read_events(L, lua_gettop(L), events);
 		c->events = events;
 	}
-	binding_opt_type(L, 1, "on_tick", LUA_TFUNCTION);
-	if (lua_isfunction(L, -1))
-		c->on_tick = on_tick;
 }
 
 /* Whatever raises from here on: the box is empty or releases all. */
-static void fill_session(lua_State *L, struct script_session *ss, int tick, int self)
+static void fill_session(lua_State *L, struct script_session *ss, int functions, int self)
 {
-	lua_pushvalue(L, tick);
+	lua_pushvalue(L, functions + FUNCTION_TICK);
 	ss->tick = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pushvalue(L, functions + FUNCTION_ANSWER);
+	ss->answer = luaL_ref(L, LUA_REGISTRYINDEX);
+	lua_pushvalue(L, functions + FUNCTION_TAP);
+	ss->tap = luaL_ref(L, LUA_REGISTRYINDEX);
 	ss->current = (struct request **)binding_box(L, RESULT_CLASS);
 	ss->result = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_newtable(L);
@@ -233,8 +265,10 @@ static int l_new(lua_State *L)
 	struct loop *loop = binding_loop(L);
 	struct session_config config;
 	struct publisher_config events;
+	struct sim_model model;
 	read_session(L, &config, &events);
-	int tick = lua_gettop(L);
+	int functions = lua_gettop(L) + 1;
+	read_functions(L, &config, &model);
 
 	void **box = binding_box(L, SESSION_CLASS);
 	int self = lua_gettop(L);
@@ -242,17 +276,19 @@ static int l_new(lua_State *L)
 	if (!ss)
 		return binding_failure(L, STATUS_ENOMEM, NULL);
 	ss->L = L;
-	ss->tick = ss->self = ss->result = LUA_NOREF;
+	ss->tick = ss->answer = ss->tap = ss->self = ss->result = LUA_NOREF;
 	buffer_init(&ss->scratch, (size_t)64 << 20);
-	config.ctx = ss;
-	struct error e;
-	int err = session_new(&ss->session, loop, &config, &e);
+	config.ctx = model.ctx = ss;
+	struct error e = { 0 };
+	int err = config.model ? loop_new_virtual(&ss->own_loop, VIRTUAL_START_NS) : STATUS_OK;
+	if (!err)
+		err = session_new(&ss->session, ss->own_loop ? ss->own_loop : loop, &config, &e);
 	if (err) {
 		release(ss, 0, NULL);
-		return binding_failure(L, err, e.text);
+		return binding_failure(L, err, *e.text ? e.text : NULL);
 	}
 	*box = ss;
-	fill_session(L, ss, tick, self);
+	fill_session(L, ss, functions, self);
 	return 1;
 }
 
@@ -358,7 +394,8 @@ static int l_run(lua_State *L)
 	static const char *const names[] = { "ok", "failed", "interrupted", "script_error" };
 	struct script_session *ss = check_open(L);
 	struct session_result r;
-	binding_idle_loop(L);
+	if (!ss->own_loop)
+		binding_idle_loop(L);
 	ss->L = L; /* the thread that runs the loop */
 	ss->stage = STAGE_RUNNING;
 	session_run(ss->session, &r);

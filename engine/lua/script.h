@@ -34,10 +34,13 @@ enum script_stage { STAGE_OPEN, STAGE_RUNNING, STAGE_RAN };
 struct script_session {
 	lua_State *L; /* the main thread of the script's state */
 	struct session *session;
+	struct loop *own_loop; /* on simulated time; NULL: the state's loop serves */
 	enum script_stage stage;
 	bool closing;             /* handlers are not called any more */
 	int self;                 /* reference to the session's userdata while it is open */
 	int tick;                 /* reference to on_tick */
+	int answer, tap;          /* references to simulate.answer and on_event */
+	uint64_t asked;           /* calls of answer so far, of all clients */
 	int result;               /* reference to the one result userdata */
 	struct request **current; /* the box inside it: the request a handler may look at */
 	struct buffer scratch;    /* text of a chunk on its way to a handler */
@@ -78,6 +81,12 @@ void script_phase_free(struct script_phase *sp);
 
 /* The Lua function r:keep(): a plain table with all that is known of r. */
 int result_keep(lua_State *L);
+
+/* A sim_model's answer and a session's on_event, with the script_session as ctx: they
+ * call the functions that ss->answer and ss->tap refer to. */
+int simulate_answer(void *ctx, const struct exchange *x, uint64_t number, uint64_t now_ns,
+                    struct sim_answer *out);
+void simulate_tap(void *ctx, const struct event *e);
 
 /* Push the metrics of one phase, or nil; of the whole session. */
 void report_push_phase(lua_State *L, const struct phase_metrics *m);

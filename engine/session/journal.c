@@ -11,6 +11,8 @@ struct journal {
 	struct publisher *publisher; /* NULL: none */
 	struct log_writer *log;      /* NULL: none */
 	struct recorder *recorder;   /* NULL: none */
+	void (*on_event)(void *ctx, const struct event *e);
+	void *ctx;
 	uint64_t next_seq;
 	uint64_t dropped; /* by the publisher, once it is closed */
 };
@@ -38,6 +40,8 @@ int journal_open(struct journal **out, struct loop *loop, const struct journal_c
 		free(j);
 		return error_set(e, STATUS_ENOMEM, "session: out of memory");
 	}
+	j->on_event = config->on_event;
+	j->ctx = config->ctx;
 	int err = open_outputs(j, loop, config, e);
 	if (err) {
 		journal_free(j);
@@ -74,6 +78,8 @@ void journal_put(struct journal *j, struct event *e)
 		log_writer_put(j->log, e);
 	if (j->recorder && e->type == EVENT_SAMPLE_COMPLETE)
 		record(j, e);
+	if (j->on_event)
+		j->on_event(j->ctx, e);
 }
 
 const struct fold *journal_fold(const struct journal *j)

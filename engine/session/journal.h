@@ -1,5 +1,5 @@
 /* journal.h - numbers the events of a session and hands each to all who listen:
- * the fold, the publisher, the event log, and requests.jsonl.
+ * the fold, the publisher, the event log, requests.jsonl, and a tap for tests.
  *
  * Owned by the session, used on its thread. What a listener loses it counts; the
  * journal tells the sums. */
@@ -15,6 +15,9 @@ struct journal_config {
 	const struct publisher_config *events; /* NULL: no publisher */
 	const char *log_file;                  /* of the event log; NULL: none */
 	const char *requests_file;             /* requests.jsonl; NULL: none */
+	/* Each event, after the others were told; borrowed for the call. NULL: not wanted. */
+	void (*on_event)(void *ctx, const struct event *e);
+	void *ctx;
 };
 
 struct journal;

@@ -22,6 +22,7 @@
 struct session {
 	struct loop *loop; /* borrowed */
 	struct session_config config;
+	struct sim_model model; /* config.model points here, or is NULL */
 	char *name;
 	uint64_t id[2];
 
@@ -88,7 +89,7 @@ static void emit_started(struct session *s)
 	struct event e;
 	event_init(&e, EVENT_SESSION_STARTED, s->started_ns);
 	e.name = slice_of(s->name);
-	e.realtime_ns = clock_realtime();
+	e.realtime_ns = loop_is_virtual(s->loop) ? s->started_ns : clock_realtime();
 	emit_named(s, &e);
 }
 
@@ -774,15 +775,38 @@ static int open_journal(struct session *s, const struct session_config *c, struc
 		.events = c->events,
 		.log_file = c->log_file,
 		.requests_file = c->requests_file,
+		.on_event = c->on_event,
+		.ctx = c->ctx,
 	};
 	return journal_open(&s->journal, s->loop, &config, e);
+}
+
+/* On simulated time one run is like another. */
+static void identify(struct session *s)
+{
+	if (loop_is_virtual(s->loop))
+		s->id[0] = s->id[1] = 1;
+	else if (getrandom(s->id, sizeof(s->id), 0) != sizeof(s->id))
+		s->id[0] = clock_realtime(), s->id[1] = clock_now();
+}
+
+static int check_config(const struct loop *loop, const struct session_config *c, struct error *e)
+{
+	if (c->subscribers && !c->events)
+		return error_set(e, STATUS_EINVAL, "subscribers are awaited, but events are off");
+	if (loop_is_virtual(loop) && (!c->model || c->events || c->handle_signals))
+		return error_set(e, STATUS_EINVAL,
+		                 "simulated time goes with a model, without a publisher and "
+		                 "without signals");
+	return STATUS_OK;
 }
 
 int session_new(struct session **out, struct loop *loop, const struct session_config *config,
                 struct error *e)
 {
-	if (config->subscribers && !config->events)
-		return error_set(e, STATUS_EINVAL, "subscribers are awaited, but events are off");
+	int err = check_config(loop, config, e);
+	if (err)
+		return err;
 	struct session *s = calloc(1, sizeof(*s));
 	if (!s)
 		return error_set(e, STATUS_ENOMEM, "session: out of memory");
@@ -794,10 +818,13 @@ int session_new(struct session **out, struct loop *loop, const struct session_co
 	if (!s->config.max_inflight)
 		s->config.max_inflight = DEFAULT_INFLIGHT;
 	buffer_init(&s->scratch, (size_t)64 << 20);
-	if (getrandom(s->id, sizeof(s->id), 0) != sizeof(s->id))
-		s->id[0] = clock_realtime(), s->id[1] = clock_now();
+	if (config->model) {
+		s->model = *config->model;
+		s->config.model = &s->model;
+	}
+	identify(s);
 
-	int err = STATUS_ENOMEM;
+	err = STATUS_ENOMEM;
 	s->name = strdup(config->name ? config->name : "");
 	if (s->name && !pool_new(&s->requests, sizeof(struct request), s->config.max_inflight))
 		err = open_journal(s, config, e);
@@ -816,7 +843,8 @@ int session_add_client(struct session *s, const struct client_config *config, st
 {
 	if (s->client_count == MAX_CLIENTS)
 		return error_set(e, STATUS_ELIMIT, "more than %d different targets", MAX_CLIENTS);
-	int err = curl_client_new(out, s->loop, config, &sink, s, e);
+	int err = s->config.model ? sim_client_new(out, s->loop, config, &s->model, &sink, s, e)
+	                          : curl_client_new(out, s->loop, config, &sink, s, e);
 	if (!err)
 		s->clients[s->client_count++] = *out;
 	return err;

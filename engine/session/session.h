@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "events/publisher.h"
 #include "http/client.h"
+#include "http/sim.h"
 #include "metrics/fold.h"
 #include "session/phase.h"
 #include "session/request.h"
@@ -38,6 +39,10 @@ struct session_config {
 	void *ctx;
 	bool handle_signals;   /* SIGINT and SIGTERM stop the session, until it is freed */
 	uint64_t max_inflight; /* of all phases together; 0: 1 Mi */
+	/* Answers in place of every endpoint; NULL: real ones. Copied. */
+	const struct sim_model *model;
+	/* Each event as it is told; borrowed for the call. NULL: not wanted. */
+	void (*on_event)(void *ctx, const struct event *e);
 };
 
 enum session_outcome {
@@ -57,7 +62,9 @@ struct session_result {
 	unsigned subscribers_lost; /* of those awaited, gone before the end */
 };
 
-/* Opens publisher and recorder. The loop is borrowed. Returns 0 or a status with e filled. */
+/* Opens publisher and recorder. The loop is borrowed; one on simulated time takes a model,
+ * no publisher and no signals, and then a session has the same ids and calendar each time.
+ * Returns 0 or a status with e filled. */
 int session_new(struct session **out, struct loop *loop, const struct session_config *config,
                 struct error *e);
 

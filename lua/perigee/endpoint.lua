@@ -52,6 +52,11 @@ function endpoint.new()
    return setmetatable({ by_url = {} }, Endpoints_mt)
 end
 
+--- A set for a run on simulated time: nothing is started.
+function endpoint.simulated()
+   return { simulated = true, address = function() return "http://simulated" end, stop = function() end }
+end
+
 local function start(url)
    local argv = endpoint.arguments(url)
    table.insert(argv, 1, launcher())

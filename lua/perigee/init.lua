@@ -15,6 +15,13 @@ local perigee = {
    target = require "perigee.target",
 }
 
+-- What only tests need is loaded when they ask for it.
+setmetatable(perigee, { __index = function(self, name)
+   if name ~= "test" then return nil end
+   self.test = require "perigee.test"
+   return self.test
+end })
+
 --- Make a scenario.
 ---@param definition table
 function perigee.scenario(definition)

@@ -27,11 +27,11 @@ end
 
 --- The targets of a plan, each built once: phases that share one share its connections.
 ---@param plan table
----@param endpoints table
+---@param endpoints { address: fun(self, url: string): string }
 ---@return table<table, table> by_spec
 function runner.build_targets(plan, endpoints)
    local by_spec = {}
-   local context = { mock = function(url) return endpoints:address(url) end }
+   local context = { mock = function(url) return endpoints:address(url) end, simulated = endpoints.simulated }
    for _, p in ipairs(plan.phases) do
       by_spec[p.target] = by_spec[p.target] or p.target:build(context)
    end
@@ -39,7 +39,7 @@ function runner.build_targets(plan, endpoints)
 end
 
 -- The user's handlers, with those who watch (progress, control) told of the phase's begin and end.
-local function with_watchers(planned, watchers)
+local function with_watchers(planned, watchers, on_result)
    local on = {}
    for name, fn in pairs(planned.on) do on[name] = fn end
    local user_start, user_end = on.phase_start, on.phase_end
@@ -51,13 +51,24 @@ local function with_watchers(planned, watchers)
       for _, watcher in ipairs(watchers) do watcher:finish() end
       if user_end then user_end(p, report) end
    end
+   local user_complete = on.complete
+   if on_result then
+      on.complete = function(r, p)
+         on_result(r:keep())
+         if user_complete then user_complete(r, p) end
+      end
+   end
    return on
 end
 
-local function add_phases(session, plan, targets, watchers)
+local function add_phases(session, plan, targets, watchers, on_result)
    for _, planned in ipairs(plan.phases) do
       local arguments = assemble.phase(planned, plan.seed, targets[planned.target])
-      arguments.on = with_watchers(planned, watchers)
+      arguments.on = with_watchers(planned, watchers, on_result)
+      if on_result then
+         arguments.keep_text = true
+         arguments.keep_body = arguments.keep_body or arguments.client.decoder == "raw"
+      end
       local phase, message = session:phase(arguments)
       if not phase then error(("phase '%s': %s"):format(planned.name, message), 0) end
    end
@@ -70,6 +81,7 @@ local function open_session(plan, options, view, facts)
       requests_file = options.out and options.out .. "/requests.jsonl",
       log_file = options.log, description = json.encode(facts),
       tick = view:interval(), on_tick = view:interval() and function() view:tick() end or nil,
+      simulate = options.simulate, on_event = options.on_event,
    }
    if not session then error({ message = message, code = code }, 0) end
    return session
@@ -115,6 +127,7 @@ local function conclude(session, plan, options, run)
    close_log(session, run)
    local built = summary.build(run)
    local result = {
+      outcome = run.outcome.outcome, report = run.report, checks = run.checks,
       summary = built, text = report_table.render(built), exit_code = run.judged.exit_code,
       error = run.judged.script_error and where.shorten(run.judged.script_error), problems = {},
    }
@@ -161,7 +174,7 @@ end
 -- Run a session that is open: the outcome, the report and what was lost.
 local function play(session, plan, options, targets, view)
    local commands, socket = open_control(session, plan, options.control)
-   add_phases(session, plan, targets, socket and { view, commands } or { view })
+   add_phases(session, plan, targets, socket and { view, commands } or { view }, options.on_result)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address()) end
    start_services(session, options)
    local run = { outcome = session:run() }
@@ -217,12 +230,13 @@ end
 --- Play a plan.
 --- options: out (folder, exists), log (path of the event log), events, subscribers, subscribers_timeout, progress,
 --- description (for config.json), on_ready(address, control_address), close_timeout,
---- services (perigee.service, not begun; close_timeout is theirs too), control (an address).
+--- services (perigee.service, not begun; close_timeout is theirs too), control (an address);
+--- for tests simulate ({ answer =, slots = }: no endpoint, simulated time), on_event(e), on_result(r), a kept result.
 ---@param plan table
 ---@param options table
----@return { exit_code: integer, summary: table?, text: string?, error: string?, problems: string[] }
+---@return { exit_code: integer, summary: table?, text: string?, error: string?, problems: string[] } result  also outcome, report, checks
 function runner.run(plan, options)
-   local endpoints = endpoint.new()
+   local endpoints = options.simulate and endpoint.simulated() or endpoint.new()
    local handle = { scenario = plan.name, options = plan.options, seed = plan.seed, out = options.out }
    local ok, message = hook(plan, "setup", handle)
    if not ok then return runner.failure(message) end

@@ -566,6 +566,134 @@ static void can_be_freed_with_timers_hooks_and_signals_set(void **state)
 	loop_free(NULL);
 }
 
+/* ---- simulated time ---- */
+
+#define HOUR    (3600 * NS_PER_S)
+#define INSTANT 1000
+
+static struct loop *new_virtual(void)
+{
+	struct loop *l;
+	assert_ok(loop_new_virtual(&l, INSTANT));
+	return l;
+}
+
+static void on_instant(struct loop_timer *t, uint64_t now_ns)
+{
+	struct probe *p = t->data;
+	assert_true(now_ns == p->asked_ns);
+	assert_true(loop_now(p->loop) == now_ns);
+	write_log(p);
+}
+
+static void arm_instant(struct probe *p, uint64_t due_ns)
+{
+	p->timer.fn = on_instant;
+	arm(p, due_ns);
+}
+
+static void on_instant_stop(struct loop_timer *t, uint64_t now_ns)
+{
+	on_instant(t, now_ns);
+	loop_stop(((struct probe *)t->data)->loop);
+}
+
+static void simulated_time_jumps_to_each_timer(void **state)
+{
+	(void)state;
+	struct loop *l = new_virtual();
+	struct log log = { 0 };
+	struct probe a = make(l, &log, 'a'), b = make(l, &log, 'b'), c = make(l, &log, 'c'),
+		     end = make(l, &log, 'e'), h = make(l, &log, '.');
+	assert_true(loop_is_virtual(l));
+	assert_true(loop_now(l) == INSTANT);
+	hook(&h, on_hook);
+	arm_instant(&c, 3 * HOUR);
+	arm_instant(&a, 1 * HOUR);
+	arm_instant(&b, 1 * HOUR);
+	end.timer.fn = on_instant_stop;
+	arm(&end, 1000 * HOUR);
+	assert_ok(loop_run(l));
+	assert_string_equal(log.text, "ab.c.e.");
+	assert_true(loop_refresh(l) == 1000 * HOUR);
+	loop_free(l);
+}
+
+static void simulated_turns_end_at_their_limit(void **state)
+{
+	(void)state;
+	struct loop *l = new_virtual();
+	struct probe p = make(l, NULL, 'p');
+	arm_instant(&p, INSTANT + 10);
+	assert_ok(loop_turn(l, 4));
+	assert_true(loop_now(l) == INSTANT + 4);
+	assert_int_equal(p.calls, 0);
+	assert_ok(loop_turn(l, UINT64_MAX));
+	assert_true(loop_now(l) == INSTANT + 10);
+	assert_int_equal(p.calls, 1);
+	loop_free(l);
+}
+
+static void a_poke_holds_simulated_time(void **state)
+{
+	(void)state;
+	struct loop *l = new_virtual();
+	struct probe p = make(l, NULL, 'p'), h = make(l, NULL, 'h');
+	hook(&h, on_hook);
+	arm_instant(&p, HOUR);
+	loop_poke(l);
+	assert_ok(loop_turn(l, UINT64_MAX));
+	assert_true(loop_now(l) == INSTANT);
+	assert_int_equal(p.calls, 0);
+	assert_int_equal(h.calls, 1);
+	assert_ok(loop_turn(l, UINT64_MAX));
+	assert_int_equal(p.calls, 1);
+	loop_free(l);
+}
+
+static void on_hook_poke(struct loop_hook *h, uint64_t now_ns)
+{
+	struct probe *p = h->data;
+	on_hook(h, now_ns);
+	loop_poke(p->loop);
+}
+
+static void on_late_stop(struct loop_timer *t, uint64_t now_ns)
+{
+	struct probe *p = t->data;
+	assert_true(now_ns >= p->asked_ns);
+	loop_stop(p->loop);
+}
+
+/* A strategy that sleeps for 0 s until a duration has passed. */
+static void who_pokes_for_ever_does_not_hold_simulated_time(void **state)
+{
+	(void)state;
+	struct loop *l = new_virtual();
+	struct probe p = make(l, NULL, 'p'), h = make(l, NULL, 'h');
+	hook(&h, on_hook_poke);
+	p.timer.fn = on_late_stop;
+	arm(&p, INSTANT + 20 * NS_PER_MS);
+	loop_poke(l);
+	assert_ok(loop_run(l));
+	assert_true(h.calls > 1000);
+	loop_free(l);
+}
+
+static void simulated_time_without_a_timer_ends_the_run(void **state)
+{
+	(void)state;
+	struct loop *l = new_virtual();
+	struct probe p = make(l, NULL, 'p');
+	arm_instant(&p, HOUR);
+	assert_int_equal(loop_run(l), STATUS_ETIMEDOUT);
+	assert_int_equal(p.calls, 1);
+	assert_false(loop_is_running(l));
+	loop_stop(l); /* before the run: it ends at once */
+	assert_ok(loop_run(l));
+	loop_free(l);
+}
+
 int main(void)
 {
 #define LOOP_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -589,6 +717,11 @@ int main(void)
 		LOOP_TEST(now_is_read_once_per_turn),
 		LOOP_TEST(stop_ends_the_run_after_the_turn),
 		LOOP_TEST(signals_come_on_the_thread_of_the_loop),
+		cmocka_unit_test(simulated_time_jumps_to_each_timer),
+		cmocka_unit_test(simulated_turns_end_at_their_limit),
+		cmocka_unit_test(a_poke_holds_simulated_time),
+		cmocka_unit_test(who_pokes_for_ever_does_not_hold_simulated_time),
+		cmocka_unit_test(simulated_time_without_a_timer_ends_the_run),
 		cmocka_unit_test(can_be_freed_with_timers_hooks_and_signals_set),
 	};
 	return cmocka_run_group_tests_name("loop", tests, NULL, NULL);

@@ -149,6 +149,30 @@ describe("the examples", function()
    end
 end)
 
+describe("the specs of the documents", function()
+   it("pass", function()
+      local dir, count = workplace(), 0
+      for _, block in ipairs(blocks "lua") do
+         if block.note == "spec" then
+            count = count + 1
+            drive.write(("%s/page%d_spec.lua"):format(dir, count), block.text)
+         end
+      end
+      assert.is_true(count >= 2, count)
+      local r = drive.shell(("%s tests/specs.lua -o plainTerminal %s"):format(os.getenv "LUAJIT" or "luajit", drive.quote(dir)))
+      assert.equal(0, r.code, r.out .. r.err)
+      assert.matches("[1-9]%d* successes / 0 failures", r.out)
+   end)
+end)
+
+describe("the specs of the examples", function()
+   it("pass, as the page on tests says", function()
+      local r = drive.shell((os.getenv "LUAJIT" or "luajit") .. " tests/specs.lua -o plainTerminal examples/spec")
+      assert.equal(0, r.code, r.out .. r.err)
+      assert.matches("[1-9]%d* successes / 0 failures", r.out)
+   end)
+end)
+
 describe("the links of the documents", function()
    it("lead to files and headings that exist", function()
       local count = 0

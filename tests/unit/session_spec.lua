@@ -83,6 +83,45 @@ describe("engine.session", function()
       end)
    end)
 
+   describe("on simulated time", function()
+      local function answer() return { ttft = 0.25, tokens = 1 } end
+
+      it("has no publisher, and needs a function that answers", function()
+         local session, message, code = engine.session { simulate = { answer = answer }, events = { address = "ipc:///x" } }
+         assert.is_nil(session)
+         assert.equal("EINVAL", code)
+         support.contains("without a publisher", message)
+         refused("simulate.answer: a function expected", engine.session, { simulate = {} })
+         refused("simulate: a table expected", engine.session, { simulate = answer })
+      end)
+
+      it("tells its events, and ends in order when who listens raises", function()
+         local seen = {}
+         local outcome = run({ requests = 3 }, { simulate = { answer = answer }, on_event = function(e)
+            seen[#seen + 1] = e.type
+            if e.type == "sample.issued" then error "enough" end
+         end })
+         assert.equal("script_error", outcome.outcome)
+         support.contains("on_event: ", outcome.error)
+         assert.equal("session.ended", seen[#seen])
+      end)
+
+      it("can be closed before its run", function()
+         local session = open { simulate = { answer = answer } }
+         assert(session:phase(phase()))
+         assert.equal(0, session:close())
+      end)
+
+      it("runs inside of another one's handler", function()
+         local inner
+         local outcome = run { on = { complete = function()
+            inner = run({}, { simulate = { answer = answer } })
+         end } }
+         assert.equal("ok", outcome.outcome, outcome.error)
+         assert.equal("ok", inner.outcome)
+      end)
+   end)
+
    it("runs once", function()
       local session = open()
       session:phase(phase())

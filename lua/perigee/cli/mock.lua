@@ -1,18 +1,14 @@
 --- `perigee mock`: the built-in inference endpoint, run until it is told to stop.
 local command = require "perigee.cli.command"
+local distribution = require "perigee.distribution"
 local engine = require "perigee.engine"
 local units = require "perigee.units"
 
 -- ---- what its options take: each reader gives the value, or nil and what was expected ----
 
-local SHAPES = { uniform = 2, exp = 1, normal = 2, lognormal = 2 } -- and the number of their parameters
-
 local FAULTS = "status, reset, stall, hang, truncate, close, bad_sse, bad_json, bad_http, error_event, slow_headers"
 
-local function number(text)
-   local value = tonumber(text)
-   return value and value >= 0 and value < math.huge and value or nil
-end
+local number = distribution.number
 
 local function integer(low, high)
    local expected = ("a whole number within %d..%.0f"):format(low, high)
@@ -26,28 +22,13 @@ local function some_text(text)
    return text ~= "" and text or nil, "some text"
 end
 
--- "50ms" or "kind:a[,b]", as the table that engine.mock takes; read: of one parameter.
-local function distribution(text, read)
-   local kind, rest = text:match "^(%a+):(.+)$"
-   if not kind then
-      local a = read(text)
-      return a and { kind = "fixed", a = a }
-   end
-   local first, second = rest, nil
-   if SHAPES[kind] == 2 then first, second = rest:match "^([^,]+),([^,]+)$" end
-   local a = SHAPES[kind] and first and read(first)
-   local b = second and (kind == "lognormal" and number or read)(second)
-   if not a or (second and not b) or (kind == "uniform" and b < a) then return nil end
-   return { kind = kind, a = a, b = b }
-end
-
 local function times(text)
-   return distribution(text, units.duration),
+   return distribution.read(text, units.duration),
       "a time such as 50ms, exp:50ms, uniform:10ms,90ms, normal:50ms,10ms or lognormal:50ms,0.5"
 end
 
 local function counts(text)
-   return distribution(text, number), "a number such as 16, exp:16, uniform:8,64, normal:16,4 or lognormal:16,0.5"
+   return distribution.read(text, number), "a number such as 16, exp:16, uniform:8,64, normal:16,4 or lognormal:16,0.5"
 end
 
 local function fault(text)

@@ -74,9 +74,10 @@ local function address(text, context)
    return text:find("^%a[%w+.-]*://") and text or "http://" .. text
 end
 
-local function api_key(args)
+local function api_key(args, context)
    if args.api_key then return args.api_key end
    if not args.api_key_env then return nil end
+   if context.simulated then return "simulated" end -- a test needs no secrets
    local key = os.getenv(args.api_key_env)
    if not key or key == "" then
       error(("target: the environment variable %s (api_key_env) is not set"):format(args.api_key_env), 0)
@@ -94,13 +95,13 @@ end
 --- The client part of a target, as the engine's session takes it.
 ---@param args table      the target's arguments
 ---@param def table       the kind: default_path, content_type, decoder
----@param context table   mock(url) -> url of a started endpoint
+---@param context table   mock(url) -> url of a started endpoint; simulated: there is none at all
 local function client(args, def, context)
    local urls = {}
    for i, text in ipairs(type(args.url) == "table" and args.url or { args.url }) do
       urls[i] = join(address(text, context), args, def.default_path)
    end
-   local key = api_key(args)
+   local key = api_key(args, context)
    if key and not header_value(key) then error("target: the api key holds a line break or a control character", 0) end
    return {
       urls = urls,
