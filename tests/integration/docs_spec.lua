@@ -138,24 +138,6 @@ describe("the shell commands of the documents", function()
    end)
 end)
 
-describe("the Python subscriber of docs/events.md", function()
-   for _, framing in ipairs { "topic", "mlcommons" } do
-      it("counts every answer in the framing " .. framing, function()
-         if drive.shell("python3 -c 'import zmq, msgpack'").code ~= 0 then
-            return pending "python3 with zmq and msgpack is not here"
-         end
-         local dir = workplace()
-         drive.write(dir .. "/subscriber.py", assert(blocks("python")[1]).text)
-         local r = shell(dir, ([[
-            python3 subscriber.py ipc://events.ipc >counted & subscriber=$!
-            perigee run examples/checks.lua --events ipc://events.ipc --subscribers 1 --framing %s --quiet --out out || exit
-            wait $subscriber && cat counted]]):format(framing))
-         assert.equal(0, r.code, r.err)
-         assert.matches("^100 answers, mean latency %d", r.out)
-      end)
-   end
-end)
-
 describe("the examples", function()
    for path in io.popen("ls examples/*.lua"):lines() do
       it(path .. " runs", function()

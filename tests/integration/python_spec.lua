@@ -46,8 +46,8 @@ describe("the example of docs/events.md", function()
          if problem then return pending(problem) end
          local script = assert(drive.read "docs/events.md":match "```python\n(.-)```")
          local events, samples = listen(PYTHON, script, framing, by_address)
-         -- start and end of session, tracking and phase, the end of the load, and three for each sample
-         assert.equal((framing == "topic" and 1207 or 1205) .. " events, 0 missing", events)
+         -- start and end of session, tracking and phase, what the run is, the end of the load, and three for each sample
+         assert.equal((framing == "topic" and 1208 or 1205) .. " events, 0 missing", events)
          assert.equal("400 samples complete", samples)
       end)
    end
