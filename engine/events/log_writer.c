@@ -2,10 +2,10 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "events/log_format.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -279,9 +279,14 @@ int log_writer_open(struct log_writer **out, struct loop *loop, const struct log
 	w->queue_end = &w->queue;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->work, NULL);
+	w->fd = -1;
 	w->path = strdup(config->path);
-	w->fd = open(config->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	int err = !w->path ? ENOMEM : w->fd < 0 ? errno : write_header(w);
+	int status = w->path ? file_create(&w->fd, config->path, e) : STATUS_OK;
+	if (status) {
+		destroy(w);
+		return status;
+	}
+	int err = w->path ? write_header(w) : ENOMEM;
 	if (!err)
 		err = pthread_create(&w->thread, NULL, write_blocks, w);
 	if (err) {

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LOG_CLASS       "perigee.log"
 #define LINE_LIMIT      ((size_t)1 << 30)
@@ -163,6 +164,14 @@ static int copy_events(struct reading *r, struct error *e)
 	return err;
 }
 
+/* Opening it for output would empty the log before it is read. */
+static bool is_same_file(const char *path, const char *other)
+{
+	struct stat a, b;
+	return path && other && !stat(path, &a) && !stat(other, &b) && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
 static int open_exports(struct reading *r, const char *jsonl, const char *sqlite, struct error *e)
 {
 	if (sqlite) {
@@ -170,12 +179,8 @@ static int open_exports(struct reading *r, const char *jsonl, const char *sqlite
 		if (err)
 			return err;
 	}
-	if (!jsonl)
-		return STATUS_OK;
 	r->out_path = jsonl;
-	r->out = fopen(strcmp(jsonl, "-") ? jsonl : "/dev/stdout", "we");
-	return r->out ? STATUS_OK
-	              : error_set(e, status_from_errno(errno), "%s: %s", jsonl, strerror(errno));
+	return jsonl ? binding_open_lines(&r->out, jsonl, e) : STATUS_OK;
 }
 
 /* export_log{ from =, jsonl =, sqlite = } -> stats | nil, message, code.
@@ -190,6 +195,8 @@ static int l_export(lua_State *L)
 	struct reading *r;
 	struct error e;
 	int err = open_reading(L, from, &r, &e);
+	if (!err && is_same_file(from, jsonl))
+		err = error_set(&e, STATUS_EINVAL, "%s: is the log itself", jsonl);
 	if (!err)
 		err = open_exports(r, jsonl, sqlite, &e);
 	if (!err)

@@ -11,11 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_IDLE_NS (300 * NS_PER_S)
 #define FLUSH_NS        NS_PER_S
-#define FILE_BUFFER     ((size_t)1 << 20)
+#define KEEP_BYTES      ((size_t)1 << 20) /* of memory, between two events */
 #define JSON_LIMIT      ((size_t)1 << 30)
 #define BUSY_MS         5000 /* for others that write to the same database */
 
@@ -113,7 +112,7 @@ static void on_event(void *ctx, const struct event *e)
 		store(f, e);
 	if (f->vigil.outcome || (!f->out && !f->handler))
 		return;
-	buffer_trim(&f->json, FILE_BUFFER);
+	buffer_trim(&f->json, KEEP_BYTES);
 	int err = event_json(e, &f->json);
 	if (!err)
 		err = buffer_append(&f->json, "\n", 1);
@@ -158,22 +157,7 @@ static void on_turn(struct loop_hook *h, uint64_t now_ns)
 
 static int open_output(struct follow *f, const char *path)
 {
-	if (!path)
-		return STATUS_OK;
-	if (strcmp(path, "-") == 0) {
-		fflush(stdout);
-		int fd = dup(STDOUT_FILENO); /* a stream of our own, with a large buffer */
-		f->out = fd < 0 ? NULL : fdopen(fd, "w");
-		if (!f->out && fd >= 0)
-			close(fd);
-	} else {
-		f->out = fopen(path, "we");
-	}
-	if (!f->out)
-		return error_set(&f->error, status_from_errno(errno), "%s: %s", path,
-		                 strerror(errno));
-	setvbuf(f->out, NULL, _IOFBF, FILE_BUFFER);
-	return STATUS_OK;
+	return path ? binding_open_lines(&f->out, path, &f->error) : STATUS_OK;
 }
 
 static int start(struct follow *f, const char *address, const char *const *topics)

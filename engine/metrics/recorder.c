@@ -1,6 +1,7 @@
 #include "metrics/recorder.h"
 
 #include "base/buffer.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "metrics/fold.h"
 
@@ -38,14 +39,12 @@ int recorder_open(struct recorder **out, const char *path, struct error *e)
 		return error_set(e, STATUS_ENOMEM, "%s: out of memory", path);
 	buffer_init(&r->line, LINE_LIMIT);
 	r->path = strdup(path);
-	r->file = r->path ? fopen(path, "we") : NULL;
-	if (!r->file) {
-		int status =
-			error_set(e, status_from_errno(errno), "%s: %s", path, strerror(errno));
+	int err = r->path ? file_create_stream(&r->file, path, FILE_BUFFER, e)
+	                  : error_set(e, STATUS_ENOMEM, "%s: out of memory", path);
+	if (err) {
 		recorder_free(r);
-		return status;
+		return err;
 	}
-	setvbuf(r->file, NULL, _IOFBF, FILE_BUFFER);
 	*out = r;
 	return STATUS_OK;
 }

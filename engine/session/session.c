@@ -922,8 +922,10 @@ void session_close_events(struct session *s, uint64_t deadline_ns, uint64_t *und
 		*undelivered = left;
 }
 
-int session_close_log(struct session *s, struct error *e)
+int session_close_log(struct session *s, struct slice outcome, struct error *e)
 {
+	if (s->log && outcome.data)
+		session_custom_event(s, slice_of("run_outcome"), outcome);
 	int status = log_writer_close(s->log, e);
 	s->log = NULL;
 	return status;
@@ -951,7 +953,7 @@ void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered
 	for (int i = 0; i < s->client_count; i++)
 		client_free(s->clients[i]);
 	session_close_events(s, deadline_ns, undelivered);
-	session_close_log(s, NULL);
+	session_close_log(s, (struct slice){ 0 }, NULL);
 	recorder_close(s->recorder, NULL);
 	for (int i = 0; i < s->phase_count; i++)
 		phase_free(s->phases[i]);

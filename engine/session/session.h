@@ -108,8 +108,9 @@ int session_linger(struct session *s, uint64_t deadline_ns);
  * event records that did not leave. What is told afterwards reaches the log alone. */
 void session_close_events(struct session *s, uint64_t deadline_ns, uint64_t *undelivered);
 
-/* Write out and close the log. Returns 0, or a status with e when records were lost. */
-int session_close_log(struct session *s, struct error *e);
+/* Write out and close the log; outcome (may be absent) is JSON, its last record. Returns 0, or a
+ * status with e when records were lost. */
+int session_close_log(struct session *s, struct slice outcome, struct error *e);
 
 /* Free all, closing what is open. The rest as for session_close_events(). NULL is fine. */
 void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered);

@@ -98,8 +98,7 @@ end
 
 -- The log's last record says how the run was judged: with it the log alone gives the same report.
 local function close_log(session, run)
-   session:emit("run_outcome", json.encode { judged = run.judged, checks = run.checks })
-   local ok, message = session:close_log()
+   local ok, message = session:close_log(json.encode { judged = run.judged, checks = run.checks })
    if ok then return end
    local failures = run.judged.failures
    failures[#failures + 1] = message

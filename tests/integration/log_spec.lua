@@ -45,6 +45,62 @@ describe("the event log", function()
       end)
    end
 
+   it("is complete without a publisher", function()
+      local r = drive.run("return perigee.scenario {" .. ECHO .. "requests = 9 }", "--events", "off")
+      assert.equal(0, r.code, r.err)
+      assert.equal("off", r.summary.config.run.events)
+      assert.equal(9, r.summary.phases[1].completed)
+      assert.is_nil(r.err:find("events:", 1, true), r.err)
+      assert_same_report(r)
+   end)
+
+   it("needs no subscribers, who would wait for events for ever", function()
+      for _, option in ipairs { "--service=metrics", "--subscribers=1" } do
+         local r = drive.run("return perigee.scenario {" .. ECHO .. "requests = 9 }", "--events", "off", option)
+         assert.equal(2, r.code, r.err)
+         assert.truthy(r.err:find("needs the events that --events off turns off", 1, true), r.err)
+      end
+   end)
+
+   it("belongs to one run: a second one is refused and leaves it alone", function()
+      local dir = drive.tempdir()
+      local inner = drive.scenario(dir, "return perigee.scenario {" .. ECHO .. "requests = 1 }", "inner.lua")
+      local outer = drive.scenario(dir, ([[
+         return perigee.scenario {]] .. ECHO .. [[ requests = 20,
+            on = { complete = function(r)
+               if r.id == 10 then os.execute(%q) end
+            end } }]]):format("for log in '' '--log off'; do " .. drive.command("run", inner, "--out", dir .. "/out", "--events", "off",
+               "--quiet") .. " $log 2>&1; echo $?; done >" .. dir .. "/second"))
+      local r = drive.perigee("run", outer, "--out", dir .. "/out", "--progress", "none")
+      assert.equal(0, r.code, r.err)
+      local second = drive.read(dir .. "/second")
+      assert.truthy(second:find("/out/events.plog: another program writes to it\n1\n", 1, true), second)
+      assert.truthy(second:find("/out/requests.jsonl: another program writes to it\n1\n", 1, true), second)
+      assert.equal(20, #drive.jsonl(dir .. "/out/requests.jsonl"))
+      assert_same_report { dir = dir .. "/out" }
+   end)
+
+   it("takes no event of a script for one of the session's", function()
+      local r = drive.run("return perigee.scenario {" .. ECHO .. [[ requests = 3, on = { complete = function(_, p)
+         for _, name in ipairs { "phase_start", "phase end", "run_config", "run_outcome" } do
+            assert(not pcall(p.session.emit, p.session, name, "{}"), name)
+         end
+         assert(p.session:emit("phase", "{}"))
+      end } }]])
+      assert.equal(0, r.code, r.err)
+      assert_same_report(r)
+   end)
+
+   it("at the limit of a file's size is like one on a full disk", function()
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, "return perigee.scenario {" .. ECHO .. "load = perigee.load.concurrency(2), requests = 2000 }")
+      local r = drive.shell("ulimit -f 60\n" .. drive.command("run", file, "--out", dir .. "/out", "--progress", "none"))
+      assert.equal(1, r.code, r.err)
+      local summary = assert(engine.json.decode(drive.read(dir .. "/out/summary.json")))
+      assert.equal(2000, summary.phases[1].completed)
+      assert.truthy(table.concat(summary.failures, "\n"):find("events.plog: %d+ records were not written: File too large"))
+   end)
+
    it("can be turned off, or written elsewhere", function()
       local text = "return perigee.scenario {" .. ECHO .. "requests = 3 }"
       local off = drive.run(text, "--log", "off")
@@ -100,6 +156,13 @@ describe("the event log", function()
       assert.same({ #drive.jsonl(to .. "/e.jsonl") .. "|1" },
          database.query(to .. "/e.db", "SELECT count(*), count(DISTINCT session_id) FROM events"))
       assert.equal(2, drive.perigee("events", "--from", r.dir .. "/events.plog").code)
+      local lines = drive.shell("echo kept >" .. to .. "/all; " ..
+         drive.command("events", "--from", r.dir .. "/events.plog", "--jsonl", "-", "--quiet") .. " >>" .. to .. "/all")
+      assert.equal(0, lines.code, lines.err)
+      assert.equal("kept\n" .. drive.read(to .. "/e.jsonl"), drive.read(to .. "/all"))
+      local log = drive.read(r.dir .. "/events.plog")
+      assert.equal(1, drive.perigee("events", "--from", r.dir .. "/events.plog", "--jsonl", r.dir .. "/./events.plog").code)
+      assert.equal(log, drive.read(r.dir .. "/events.plog"))
       assert.equal(2, drive.perigee("events", "--from", "/nonexistent.plog", "--jsonl", "-").code)
    end)
 
