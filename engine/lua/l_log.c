@@ -64,6 +64,7 @@ static void push_stats(lua_State *L, const struct log_reader *reader)
 		{ "damaged_bytes", s.damaged_bytes },
 		{ "damaged_records", s.damaged_records },
 		{ "torn_bytes", s.torn_bytes },
+		{ "missing_records", s.missing_records },
 	};
 	lua_newtable(L);
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
@@ -107,7 +108,7 @@ static int l_read(lua_State *L)
 		ended |= event.type == EVENT_SESSION_ENDED;
 		take_text(L, t, &event, "run_config");
 		take_text(L, t, &event, "run_outcome");
-		fold_put(r->fold, &event); /* what it cannot count shows in fold_lost() */
+		fold_put(r->fold, &event); /* what it cannot count is told as uncounted */
 	}
 	if (rc < 0) {
 		lua_pushfstring(L, "%s: %s", path, status_text(rc));
@@ -116,6 +117,8 @@ static int l_read(lua_State *L)
 	report_push(L, r->fold);
 	lua_setfield(L, t, "report");
 	push_stats(L, r->reader);
+	lua_pushnumber(L, (double)fold_lost(r->fold));
+	lua_setfield(L, -2, "uncounted");
 	lua_setfield(L, t, "stats");
 	lua_pushboolean(L, ended);
 	lua_setfield(L, t, "ended");

@@ -166,6 +166,27 @@ describe("the event log", function()
       assert.equal(2, drive.perigee("events", "--from", "/nonexistent.plog", "--jsonl", "-").code)
    end)
 
+   it("tells what is missing when a block was never written", function()
+      local r = drive.run("return perigee.scenario {" .. ECHO .. "phases = { { 'a', requests = 3 }, { 'b', requests = 3 } } }")
+      local log = drive.read(r.dir .. "/events.plog")
+      local function number(at, n) return n == 0 and 0 or log:byte(at) + 256 * number(at + 1, n - 1) end
+      local starts, at = {}, 65
+      while at < #log do
+         starts[#starts + 1] = at
+         at = at + 24 + number(at + 4, 4)
+      end
+      local third, records = starts[3], number(starts[3] + 8, 4)
+      assert.is_true(#starts > 4 and records > 0)
+      local path = drive.tempdir() .. "/gap.plog"
+      drive.write(path, log:sub(1, third - 1) .. log:sub(starts[4]))
+      local report = drive.perigee("report", path)
+      assert.equal(1, report.code)
+      assert.equal(("perigee report: %s: %d records are missing\n"):format(path, records), report.err)
+      local export = drive.perigee("events", "--from", path, "--jsonl", "/dev/null", "--quiet")
+      assert.equal(1, export.code)
+      assert.truthy(export.err:find(("%d records are missing"):format(records), 1, true), export.err)
+   end)
+
    it("refuses what is no log", function()
       local dir = drive.tempdir()
       drive.write(dir .. "/x", ("not a log\n"):rep(20))
