@@ -199,6 +199,17 @@ describe("the event log", function()
       assert.equal(2, drive.perigee("report").code)
    end)
 
+   it("is replayed by the example of docs/log.md", function()
+      local first = drive.run("return perigee.scenario {" .. ECHO .. [[
+         record_body = true, phases = { { "w", kind = "warmup", requests = 3 }, { "steady", requests = 7 } } }]])
+      assert.equal(0, first.code, first.err)
+      local path = drive.tempdir() .. "/again.lua"
+      drive.write(path, assert(drive.read "docs/log.md":match "```lua\n(.-)```"))
+      local r = drive.perigee("run", path, "--from", first.dir .. "/events.plog", "--out", drive.tempdir(), "--progress", "none")
+      assert.equal(0, r.code, r.err)
+      assert.truthy(r.out:find("7 requests in", 1, true), r.out)
+   end)
+
    it("replays a phase: the same bodies at the same intended times", function()
       local first = drive.run("return perigee.scenario {" .. ECHO .. [[
          record_body = true,
