@@ -54,9 +54,15 @@ local function with_watchers(planned, watchers)
    return on
 end
 
-local function add_phases(session, plan, targets, watchers)
-   for _, planned in ipairs(plan.phases) do
-      local arguments = assemble.phase(planned, plan.seed, targets[planned.target])
+local function assemble_phases(plan, targets)
+   local list = {}
+   for i, planned in ipairs(plan.phases) do list[i] = assemble.phase(planned, plan.seed, targets[planned.target]) end
+   return list
+end
+
+local function add_phases(session, plan, assembled, watchers)
+   for i, planned in ipairs(plan.phases) do
+      local arguments = assembled[i]
       arguments.on = with_watchers(planned, watchers)
       local phase, message = session:phase(arguments)
       if not phase then error(("phase '%s': %s"):format(planned.name, message), 0) end
@@ -158,9 +164,9 @@ local function leave(session, options, run)
 end
 
 -- Run a session that is open: the outcome, the report and what was lost.
-local function play(session, plan, options, targets, view)
+local function play(session, plan, options, assembled, view)
    local commands, socket = open_control(session, plan, options.control)
-   add_phases(session, plan, targets, socket and { view, commands } or { view })
+   add_phases(session, plan, assembled, socket and { view, commands } or { view })
    if options.on_ready then options.on_ready(session:address(), socket and socket:address()) end
    start_services(session, options)
    local run = { outcome = session:run() }
@@ -173,11 +179,14 @@ end
 
 local function run_session(plan, options, endpoints)
    local targets = runner.build_targets(plan, endpoints)
+   -- Before the outputs are emptied: a load may read what an earlier run left there.
+   local could, assembled = guarded(assemble_phases, plan, targets)
+   if not could then error(assembled, 0) end
    local view = progress.new { mode = options.progress }
    local facts = summary.facts(plan, config.describe(plan, options.description))
    local session = open_session(plan, options, view, facts)
    local ok, result = guarded(function()
-      local run = play(session, plan, options, targets, view)
+      local run = play(session, plan, options, assembled, view)
       run.facts = facts
       return conclude(session, plan, options, run)
    end)

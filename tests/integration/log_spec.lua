@@ -208,6 +208,10 @@ describe("the event log", function()
       local r = drive.perigee("run", path, "--from", first.dir .. "/events.plog", "--out", drive.tempdir(), "--progress", "none")
       assert.equal(0, r.code, r.err)
       assert.truthy(r.out:find("7 requests in", 1, true), r.out)
+      -- Also into its own folder: it is read before it is written anew.
+      local own = drive.perigee("run", path, "--from", first.dir .. "/events.plog", "--out", first.dir, "--progress", "none")
+      assert.equal(0, own.code, own.err)
+      assert.truthy(own.out:find("7 requests in", 1, true), own.out)
    end)
 
    it("replays a phase: the same bodies at the same intended times", function()
