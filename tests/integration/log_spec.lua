@@ -19,6 +19,19 @@ local function assert_same_report(r)
    assert.equal(drive.read(r.dir .. "/summary.txt"), report.out)
 end
 
+describe("the sockets of a run", function()
+   it("are for its user alone, whatever the umask", function()
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, "return perigee.scenario {" .. ECHO .. ([[ requests = 3, on = { complete = function()
+         os.execute "stat -c %%a %s/*.ipc >%s/modes"
+      end } }]]):format(dir, dir))
+      local r = drive.shell("umask 0\n" .. drive.command("run", file, "--out", dir .. "/out", "--events", "ipc://" .. dir .. "/e.ipc",
+         "--control", "ipc://" .. dir .. "/c.ipc", "--progress", "none"))
+      assert.equal(0, r.code, r.err)
+      assert.equal("600\n600\n", drive.read(dir .. "/modes"))
+   end)
+end)
+
 describe("the event log", function()
    -- what kinds of runs there are: good, failing, checked, dropped, stopped
    local cases = {
