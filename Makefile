@@ -36,7 +36,7 @@ MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 LUA_SRC  := $(shell find lua scripts examples tests -name '*.lua' 2>/dev/null)
 
-.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-events bench-publisher fuzz run-fuzz install clean c-tests
+.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-publisher fuzz run-fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -68,14 +68,9 @@ $(B)/tests/%: tests/c/%.c $(B)/libperigee.a Makefile
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests/c $(PKG_CFLAGS) $(shell pkg-config --cflags $(TEST_PKGS)) -MMD -MP -o $@ $< \
 	      $(B)/libperigee.a $(LDFLAGS) $(MODULE_LIBS) $(shell pkg-config --libs $(TEST_PKGS))
 
-# Programs that measure one part: make build/cc/bench/bench_metrics
-$(B)/bench/%: tests/bench/%.c $(B)/libperigee.a Makefile
-	@mkdir -p $(@D)
-	@echo "  CC    $<"
-	$(Q)$(CC) $(ALL_CFLAGS) $(PKG_CFLAGS) -o $@ $< $(B)/libperigee.a $(LDFLAGS) $(MODULE_LIBS)
-
 c-tests: $(C_TESTS)
 
+# Programs that measure one part: make build/cc/bench/bench_metrics
 $(B)/bench/%: tests/bench/%.c $(B)/libperigee.a Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
@@ -122,9 +117,17 @@ format:
 bench: all bench-publisher
 	@tests/bench/run
 
+# All that events cost, as JSON lines: the publisher, its subscribers, a run.
+bench-stream: all $(B)/bench/bench_publisher $(B)/bench/bench_events $(B)/bench/bench_metrics
+	@tests/bench/stream $(RECORDS)
+
 # What `perigee events` and its publisher cost per record.
 bench-events: all $(B)/bench/bench_events
 	@tests/bench/events
+
+# What a request costs with events and without.
+bench-cost: all
+	@tests/bench/cost
 
 # The publisher alone, and its memory with a stopped subscriber (10 million records spill 1.6 GB).
 RECORDS ?= 1000000

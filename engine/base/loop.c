@@ -392,6 +392,7 @@ int loop_new(struct loop **out)
 	if (!l)
 		return STATUS_ENOMEM;
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	l->spin_ns = DEFAULT_SPIN_NS;
 #ifdef __linux__
 	l->alarm_fd = -1;

@@ -15,7 +15,8 @@
 struct uv_loop_s;
 struct loop;
 
-/* From then on the process ignores SIGPIPE: a peer may close at any time.
+/* From then on the process ignores SIGPIPE and SIGXFSZ: a peer may close at any time,
+ * and a file at its limit is a failed write like that of a full disk.
  * Returns 0, STATUS_ENOMEM or STATUS_EIO, and then *out is untouched. */
 int loop_new(struct loop **out);
 

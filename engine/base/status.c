@@ -52,6 +52,7 @@ int status_from_errno(int err)
 	case EPERM:
 	case EROFS:
 		return STATUS_EACCES;
+	case EFBIG: /* a limit on the file is a full disk, too */
 	case ENOSPC:
 	case EDQUOT:
 		return STATUS_ENOSPC;

@@ -104,6 +104,8 @@ void socket_file_note(struct socket_file *f, const char *address)
 	*f = (struct socket_file){ 0 };
 	if (!path || strlen(path) >= sizeof(f->path) || lstat(path, &st))
 		return;
+	int err = chmod(path, S_IRUSR | S_IWUSR); /* whatever the umask is */
+	(void)err;                                /* then it stays as it was bound */
 	memcpy(f->path, path, strlen(path));
 	f->device = st.st_dev;
 	f->inode = st.st_ino;

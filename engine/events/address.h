@@ -23,7 +23,7 @@ struct socket_file {
  * with e filled. */
 int address_prepare(const char *address, struct error *e);
 
-/* Remember the file of the address that was just bound. */
+/* Remember the file of the address that was just bound, and close it to other users. */
 void socket_file_note(struct socket_file *f, const char *address);
 
 /* Remove it, unless another file has taken its place. */

@@ -76,6 +76,19 @@ void event_topic_bytes(const struct event *e, char out[EVENT_TOPIC_SIZE])
 	memset(out + n, 0, EVENT_TOPIC_SIZE - n);
 }
 
+bool event_is_reserved(struct slice custom)
+{
+	static const char *const ours[] = { "custom.phase_start", "custom.phase_end",
+		                            "custom.run_config", "custom.run_outcome" };
+	struct event e = { .type = EVENT_CUSTOM, .custom = custom };
+	char topic[EVENT_TOPIC_SIZE]; /* has room for a terminating NUL */
+	event_topic_bytes(&e, topic);
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+		if (strcmp(topic, ours[i]) == 0)
+			return true;
+	return false;
+}
+
 bool event_is_control(enum event_type type)
 {
 	return type <= EVENT_SESSION_STOP_TRACKING;

@@ -128,6 +128,9 @@ const char *event_topic(enum event_type type);
 /* Write the full topic of e, NUL-padded, into out. */
 void event_topic_bytes(const struct event *e, char out[EVENT_TOPIC_SIZE]);
 
+/* Would a custom event of that name pass for one that a session itself tells? */
+bool event_is_reserved(struct slice custom);
+
 /* Does the type bypass batching (session.*)? */
 bool event_is_control(enum event_type type);
 

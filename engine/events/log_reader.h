@@ -15,6 +15,7 @@ struct log_reader_stats {
 	uint64_t damaged_bytes;   /* in the middle of the file: skipped */
 	uint64_t damaged_records; /* in good blocks, not decoded */
 	uint64_t torn_bytes;      /* after the last good block */
+	uint64_t missing_records; /* numbers that are not there before the last one that is */
 };
 
 struct log_reader;

@@ -2,7 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "base/outfile.h"
+#include "base/file.h"
 #include "events/log_format.h"
 
 #include <errno.h>
@@ -268,16 +268,10 @@ static void destroy(struct log_writer *w)
 int log_writer_open(struct log_writer **out, struct loop *loop, const struct log_config *config,
                     struct error *e)
 {
-	int fd;
-	int status = outfile_open(&fd, config->path, e);
-	if (status)
-		return status;
 	struct log_writer *w = calloc(1, sizeof(*w));
-	if (!w) {
-		close(fd);
+	if (!w)
 		return error_set(e, STATUS_ENOMEM, "%s: out of memory", config->path);
-	}
-	w->fd = fd;
+	w->fd = -1;
 	w->loop = loop;
 	w->age = (struct loop_timer){ .fn = on_age, .data = w };
 	w->block_bytes = config->block_bytes ? config->block_bytes : 256 * (size_t)1024;
@@ -287,6 +281,11 @@ int log_writer_open(struct log_writer **out, struct loop *loop, const struct log
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->work, NULL);
 	w->path = strdup(config->path);
+	int status = w->path ? file_create(&w->fd, config->path, e) : STATUS_OK;
+	if (status) {
+		destroy(w);
+		return status;
+	}
 	int err = w->path ? write_header(w) : ENOMEM;
 	if (!err)
 		err = pthread_create(&w->thread, NULL, write_blocks, w);

@@ -30,8 +30,8 @@ struct log_stats {
 
 struct log_writer;
 
-/* Create or truncate the file. *out belongs to the caller, who closes it before
- * freeing the loop. Returns 0 or a status with e naming the path. */
+/* Create or empty the file, which no other log_writer may have open. *out belongs to the caller,
+ * who closes it before freeing the loop. Returns 0 or a status with e naming the path. */
 int log_writer_open(struct log_writer **out, struct loop *loop, const struct log_config *config,
                     struct error *e);
 

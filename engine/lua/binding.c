@@ -1,9 +1,14 @@
 #include "lua/binding.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
+
+#define LINES_BUFFER ((size_t)1 << 20)
 
 #define LOOP_CLASS "perigee.loop"
 
@@ -131,6 +136,27 @@ struct loop *binding_idle_loop(lua_State *L)
 	if (loop_is_running(loop))
 		luaL_error(L, "the event loop is running: a handler cannot run it again");
 	return loop;
+}
+
+/* ---- output ---- */
+
+int binding_open_lines(FILE **out, const char *path, struct error *e)
+{
+	if (strcmp(path, "-") != 0)
+		return file_create_stream(out, path, LINES_BUFFER, e);
+	fflush(stdout);
+	int fd = dup(STDOUT_FILENO); /* a stream of our own, with a large buffer */
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!f) {
+		int status =
+			error_set(e, status_from_errno(errno), "%s: %s", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return status;
+	}
+	setvbuf(f, NULL, _IOFBF, LINES_BUFFER);
+	*out = f;
+	return STATUS_OK;
 }
 
 /* ---- options ---- */

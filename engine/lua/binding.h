@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 /* Each adds its functions to the module table on top of the stack. */
 void binding_log(lua_State *L);
@@ -81,5 +82,9 @@ size_t binding_opt_strings(lua_State *L, int t, const char *key, const char *con
 
 /* t[key] = v, of the table on top of the stack. */
 void binding_set_number(lua_State *L, const char *key, double v);
+
+/* Open a file for JSON lines; "-" is standard output, which then has to be written by
+ * nobody else until the stream is closed. Returns 0 or a status, e names the path. */
+int binding_open_lines(FILE **out, const char *path, struct error *e);
 
 #endif

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LOG_CLASS       "perigee.log"
 #define LINE_LIMIT      ((size_t)1 << 30)
@@ -63,6 +64,7 @@ static void push_stats(lua_State *L, const struct log_reader *reader)
 		{ "damaged_bytes", s.damaged_bytes },
 		{ "damaged_records", s.damaged_records },
 		{ "torn_bytes", s.torn_bytes },
+		{ "missing_records", s.missing_records },
 	};
 	lua_newtable(L);
 	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
@@ -106,7 +108,7 @@ static int l_read(lua_State *L)
 		ended |= event.type == EVENT_SESSION_ENDED;
 		take_text(L, t, &event, "run_config");
 		take_text(L, t, &event, "run_outcome");
-		fold_put(r->fold, &event); /* what it cannot count shows in fold_lost() */
+		fold_put(r->fold, &event); /* what it cannot count is told as uncounted */
 	}
 	if (rc < 0) {
 		lua_pushfstring(L, "%s: %s", path, status_text(rc));
@@ -115,6 +117,8 @@ static int l_read(lua_State *L)
 	report_push(L, r->fold);
 	lua_setfield(L, t, "report");
 	push_stats(L, r->reader);
+	lua_pushnumber(L, (double)fold_lost(r->fold));
+	lua_setfield(L, -2, "uncounted");
 	lua_setfield(L, t, "stats");
 	lua_pushboolean(L, ended);
 	lua_setfield(L, t, "ended");
@@ -163,6 +167,14 @@ static int copy_events(struct reading *r, struct error *e)
 	return err;
 }
 
+/* Opening it for output would empty the log before it is read. */
+static bool is_same_file(const char *path, const char *other)
+{
+	struct stat a, b;
+	return path && other && !stat(path, &a) && !stat(other, &b) && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
 static int open_exports(struct reading *r, const char *jsonl, const char *sqlite, struct error *e)
 {
 	if (sqlite) {
@@ -170,12 +182,8 @@ static int open_exports(struct reading *r, const char *jsonl, const char *sqlite
 		if (err)
 			return err;
 	}
-	if (!jsonl)
-		return STATUS_OK;
 	r->out_path = jsonl;
-	r->out = fopen(strcmp(jsonl, "-") ? jsonl : "/dev/stdout", "we");
-	return r->out ? STATUS_OK
-	              : error_set(e, status_from_errno(errno), "%s: %s", jsonl, strerror(errno));
+	return jsonl ? binding_open_lines(&r->out, jsonl, e) : STATUS_OK;
 }
 
 /* export_log{ from =, jsonl =, sqlite = } -> stats | nil, message, code.
@@ -190,6 +198,8 @@ static int l_export(lua_State *L)
 	struct reading *r;
 	struct error e;
 	int err = open_reading(L, from, &r, &e);
+	if (!err && is_same_file(from, jsonl))
+		err = error_set(&e, STATUS_EINVAL, "%s: is the log itself", jsonl);
 	if (!err)
 		err = open_exports(r, jsonl, sqlite, &e);
 	if (!err)

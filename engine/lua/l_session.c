@@ -506,6 +506,8 @@ static int l_emit(lua_State *L)
 	name.data = luaL_checklstring(L, 2, &name.len);
 	text.data = luaL_optlstring(L, 3, NULL, &text.len);
 	luaL_argcheck(L, name.len > 0 && name.len <= 32, 2, "a name of 1 to 32 bytes expected");
+	luaL_argcheck(L, !event_is_reserved(name), 2,
+	              "a name that perigee does not use itself expected");
 	int err = session_custom_event(ss->session, name, text);
 	if (err)
 		return binding_failure(L, err,
@@ -528,11 +530,14 @@ static int l_close_events(lua_State *L)
 	return 1;
 }
 
-/* session:close_log() -> true | nil, message, code when records were lost */
+/* session:close_log([outcome]) -> true | nil, message, code when records were lost. The
+ * outcome is its last record. */
 static int l_close_log(lua_State *L)
 {
 	struct error e;
-	int err = session_close_log(check(L)->session, &e);
+	struct slice outcome = { 0 };
+	outcome.data = luaL_optlstring(L, 2, NULL, &outcome.len);
+	int err = session_close_log(check(L)->session, outcome, &e);
 	if (err)
 		return binding_failure(L, err, e.text);
 	lua_pushboolean(L, 1);

@@ -5,16 +5,16 @@
 #include "events/subscriber.h"
 
 #include "lua/binding.h"
+#include "lua/vigil.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_IDLE_NS (300 * NS_PER_S)
 #define FLUSH_NS        NS_PER_S
-#define FILE_BUFFER     ((size_t)1 << 20)
+#define KEEP_BYTES      ((size_t)1 << 20) /* of memory, between two events */
 #define JSON_LIMIT      ((size_t)1 << 30)
 #define BUSY_MS         5000 /* for others that write to the same database */
 
@@ -23,34 +23,24 @@
 struct follow {
 	lua_State *L;
 	int handler; /* stack index of on_event, 0: none */
-	struct loop *loop;
+	struct vigil vigil;
 	struct subscriber *sub;
 	FILE *out;          /* NULL: no JSONL */
 	struct buffer json; /* the event being written */
 	struct sqlite *db;  /* NULL: no database */
-	struct loop_timer idle, flush;
+	struct loop_timer flush;
 	struct loop_hook hook;
-	uint64_t idle_ns, last_ns; /* of the last event */
-	uint64_t frames;           /* as of the last turn */
+	uint64_t frames; /* as of the last turn */
 	uint64_t written;
 	bool ended; /* session.ended was received */
-	int signum;
-	const char *outcome; /* NULL: still running */
 	struct error error;
 };
-
-static void finish(struct follow *f, const char *outcome)
-{
-	if (!f->outcome)
-		f->outcome = outcome;
-	loop_stop(f->loop);
-}
 
 /* ---- what is done with an event ---- */
 
 static bool has_failed(const struct follow *f)
 {
-	return f->outcome && strcmp(f->outcome, "write_failed") == 0;
+	return f->vigil.outcome && strcmp(f->vigil.outcome, "write_failed") == 0;
 }
 
 static void write_failed(struct follow *f, int status, const char *what)
@@ -58,8 +48,8 @@ static void write_failed(struct follow *f, int status, const char *what)
 	if (has_failed(f))
 		return;
 	error_set(&f->error, status, "cannot write: %s", what);
-	f->outcome = "write_failed"; /* also when the session has just ended */
-	loop_stop(f->loop);
+	f->vigil.outcome = NULL; /* also when the session has just ended */
+	vigil_finish(&f->vigil, "write_failed");
 }
 
 static void file_failed(struct follow *f, int err)
@@ -93,7 +83,7 @@ static void call_handler(struct follow *f)
 	lua_pushvalue(L, f->handler);
 	lua_pushlightuserdata(L, f);
 	if (binding_call(L, 2, 0, &f->error))
-		finish(f, "script_error");
+		vigil_finish(&f->vigil, "script_error");
 }
 
 /* Also when something has failed: the database counts what it did not get. */
@@ -116,44 +106,35 @@ static void commit(struct follow *f)
 static void on_event(void *ctx, const struct event *e)
 {
 	struct follow *f = ctx;
-	f->last_ns = loop_now(f->loop);
+	vigil_touch(&f->vigil);
 	f->ended |= e->type == EVENT_SESSION_ENDED;
 	if (f->db)
 		store(f, e);
-	if (f->outcome || (!f->out && !f->handler))
+	if (f->vigil.outcome || (!f->out && !f->handler))
 		return;
-	buffer_trim(&f->json, FILE_BUFFER);
+	buffer_trim(&f->json, KEEP_BYTES);
 	int err = event_json(e, &f->json);
 	if (!err)
 		err = buffer_append(&f->json, "\n", 1);
 	if (err) {
 		error_set(&f->error, err, "an event as JSON: %s", status_text(err));
-		finish(f, "write_failed");
+		vigil_finish(&f->vigil, "write_failed");
 		return;
 	}
 	if (f->out)
 		write_json(f);
-	if (f->handler && !f->outcome)
+	if (f->handler && !f->vigil.outcome)
 		call_handler(f);
 }
 
 /* ---- when to stop ---- */
-
-static void on_idle(struct loop_timer *t, uint64_t now_ns)
-{
-	struct follow *f = t->data;
-	if (now_ns - f->last_ns >= f->idle_ns)
-		finish(f, "idle");
-	else
-		loop_timer_start(f->loop, t, f->last_ns + f->idle_ns);
-}
 
 static void on_flush(struct loop_timer *t, uint64_t now_ns)
 {
 	struct follow *f = t->data;
 	if (f->out && fflush(f->out))
 		file_failed(f, errno);
-	loop_timer_start(f->loop, t, now_ns + FLUSH_NS);
+	loop_timer_start(f->vigil.loop, t, now_ns + FLUSH_NS);
 }
 
 /* The end is there: one more turn that brings nothing shows that all is read. */
@@ -167,55 +148,29 @@ static void on_turn(struct loop_hook *h, uint64_t now_ns)
 		return;
 	subscriber_stats(f->sub, &st);
 	if (st.frames == f->frames)
-		finish(f, "ended");
+		vigil_finish(&f->vigil, "ended");
 	f->frames = st.frames;
-	loop_poke(f->loop);
-}
-
-static void on_signal(void *data, int signum)
-{
-	struct follow *f = data;
-	f->signum = signum;
-	finish(f, "interrupted");
+	loop_poke(f->vigil.loop);
 }
 
 /* ---- life ---- */
 
 static int open_output(struct follow *f, const char *path)
 {
-	if (!path)
-		return STATUS_OK;
-	if (strcmp(path, "-") == 0) {
-		fflush(stdout);
-		int fd = dup(STDOUT_FILENO); /* a stream of our own, with a large buffer */
-		f->out = fd < 0 ? NULL : fdopen(fd, "w");
-		if (!f->out && fd >= 0)
-			close(fd);
-	} else {
-		f->out = fopen(path, "we");
-	}
-	if (!f->out)
-		return error_set(&f->error, status_from_errno(errno), "%s: %s", path,
-		                 strerror(errno));
-	setvbuf(f->out, NULL, _IOFBF, FILE_BUFFER);
-	return STATUS_OK;
+	return path ? binding_open_lines(&f->out, path, &f->error) : STATUS_OK;
 }
 
 static int start(struct follow *f, const char *address, const char *const *topics)
 {
-	f->last_ns = loop_refresh(f->loop);
-	f->idle = (struct loop_timer){ .fn = on_idle, .data = f };
-	f->flush = (struct loop_timer){ .fn = on_flush, .data = f };
-	f->hook = (struct loop_hook){ .fn = on_turn, .data = f };
-	int err = subscriber_open(&f->sub, f->loop, address, topics, on_event, f, &f->error);
+	struct loop *loop = f->vigil.loop;
+	int err = subscriber_open(&f->sub, loop, address, topics, on_event, f, &f->error);
 	if (err)
 		return err;
-	loop_hook_add(f->loop, &f->hook); /* after the subscriber's: it has read by then */
-	if (loop_timer_start(f->loop, &f->idle, f->last_ns + f->idle_ns) ||
-	    loop_timer_start(f->loop, &f->flush, f->last_ns + FLUSH_NS))
+	f->flush = (struct loop_timer){ .fn = on_flush, .data = f };
+	f->hook = (struct loop_hook){ .fn = on_turn, .data = f };
+	loop_hook_add(loop, &f->hook); /* after the subscriber's: it has read by then */
+	if (loop_timer_start(loop, &f->flush, loop_now(loop) + FLUSH_NS))
 		return error_set(&f->error, STATUS_ENOMEM, "out of memory");
-	if (loop_on_signal(f->loop, on_signal, f))
-		return error_set(&f->error, STATUS_EIO, "cannot watch for signals");
 	return STATUS_OK;
 }
 
@@ -229,14 +184,13 @@ static void close_database(struct follow *f, struct sqlite_stats *stored)
 
 static void stop(struct follow *f, struct subscriber_stats *stats, struct sqlite_stats *stored)
 {
-	loop_on_signal(f->loop, NULL, NULL);
-	loop_timer_stop(f->loop, &f->idle);
-	loop_timer_stop(f->loop, &f->flush);
+	loop_timer_stop(f->vigil.loop, &f->flush);
 	if (f->sub) {
-		loop_hook_remove(f->loop, &f->hook);
+		loop_hook_remove(f->vigil.loop, &f->hook);
 		subscriber_stats(f->sub, stats);
 	}
 	subscriber_close(f->sub);
+	vigil_end(&f->vigil);
 	if (f->out && fclose(f->out))
 		file_failed(f, errno);
 	close_database(f, stored);
@@ -259,10 +213,10 @@ static int push_result(lua_State *L, const struct follow *f, const struct subscr
 	binding_set_number(L, "unstored", (double)stored->lost);
 	lua_pushboolean(L, f->ended);
 	lua_setfield(L, -2, "ended");
-	lua_pushstring(L, f->outcome);
+	lua_pushstring(L, f->vigil.outcome);
 	lua_setfield(L, -2, "outcome");
-	if (f->signum)
-		binding_set_number(L, "signal", f->signum);
+	if (f->vigil.signum)
+		binding_set_number(L, "signal", f->vigil.signum);
 	if (*f->error.text) {
 		lua_pushstring(L, f->error.text);
 		lua_setfield(L, -2, "message");
@@ -287,7 +241,7 @@ static const char *const *with_session(lua_State *L, const char *const *topics, 
 }
 
 /* subscribe{ connect =, topics = {..}, jsonl = PATH | "-", sqlite = PATH,
- *   idle_timeout = s, on_event = function(json) } -> { records, frames, corrupt,
+ *   idle_timeout = s, until_eof = true, on_event = function(json) } -> { records, frames, corrupt,
  *   missing, duplicate, lost_frames, written, stored, known, unstored, ended, outcome,
  *   signal, message } | nil, message, code
  * outcome is "ended", "idle", "interrupted" or "write_failed". session.ended comes
@@ -304,7 +258,8 @@ static int l_subscribe(lua_State *L)
 	luaL_argcheck(L, address, 1, "connect: an address expected");
 	const char *path = binding_opt_string(L, 1, "jsonl");
 	const char *database = binding_opt_string(L, 1, "sqlite");
-	f.idle_ns = binding_opt_ns(L, 1, "idle_timeout", DEFAULT_IDLE_NS);
+	uint64_t idle_ns = binding_opt_ns(L, 1, "idle_timeout", DEFAULT_IDLE_NS);
+	bool until_eof = binding_opt_bool(L, 1, "until_eof", false);
 	size_t n = binding_opt_strings(L, 1, "topics", &topics);
 	topics = with_session(L, topics, n, database);
 	lua_getfield(L, 1, "on_event");
@@ -313,16 +268,20 @@ static int l_subscribe(lua_State *L)
 		f.handler = lua_gettop(L);
 		lua_pushcfunction(L, deliver);
 	}
-	f.loop = binding_idle_loop(L);
+	struct loop *loop = binding_idle_loop(L);
 	luaL_checkstack(L, LUA_MINSTACK, NULL);
 	buffer_init(&f.json, JSON_LIMIT);
 
-	int err = database ? sqlite_open(&f.db, database, BUSY_MS, &f.error) : STATUS_OK;
+	int err = vigil_begin(&f.vigil, loop, idle_ns, until_eof);
+	if (err)
+		error_set(&f.error, err, "cannot watch for signals");
+	if (!err && database)
+		err = sqlite_open(&f.db, database, BUSY_MS, &f.error);
 	if (!err)
 		err = open_output(&f, path); /* which empties the file */
 	if (!err)
 		err = start(&f, address, topics);
-	if (!err && loop_run(f.loop))
+	if (!err && vigil_run(&f.vigil))
 		err = error_set(&f.error, STATUS_EIO, "the event loop failed");
 	stop(&f, &stats, &stored);
 	if (!err && f.error.status == STATUS_ESCRIPT)

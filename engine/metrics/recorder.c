@@ -1,8 +1,8 @@
 #include "metrics/recorder.h"
 
 #include "base/buffer.h"
+#include "base/file.h"
 #include "base/json.h"
-#include "base/outfile.h"
 #include "metrics/fold.h"
 
 #include <errno.h>
@@ -35,22 +35,17 @@ static void recorder_free(struct recorder *r)
 
 int recorder_open(struct recorder **out, const char *path, struct error *e)
 {
-	int fd;
-	int err = outfile_open(&fd, path, e);
-	if (err)
-		return err;
 	struct recorder *r = calloc(1, sizeof(*r));
-	if (r) {
-		buffer_init(&r->line, LINE_LIMIT);
-		r->path = strdup(path);
-		r->file = r->path ? fdopen(fd, "w") : NULL;
-	}
-	if (!r || !r->file) {
-		close(fd);
-		recorder_free(r);
+	if (!r)
 		return error_set(e, STATUS_ENOMEM, "%s: out of memory", path);
+	buffer_init(&r->line, LINE_LIMIT);
+	r->path = strdup(path);
+	int err = r->path ? file_create_stream(&r->file, path, FILE_BUFFER, e)
+	                  : error_set(e, STATUS_ENOMEM, "%s: out of memory", path);
+	if (err) {
+		recorder_free(r);
+		return err;
 	}
-	setvbuf(r->file, NULL, _IOFBF, FILE_BUFFER);
 	*out = r;
 	return STATUS_OK;
 }

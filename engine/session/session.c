@@ -898,8 +898,10 @@ uint64_t session_close_events(struct session *s, uint64_t deadline_ns)
 	return journal_close_events(s->journal, deadline_ns);
 }
 
-int session_close_log(struct session *s, struct error *e)
+int session_close_log(struct session *s, struct slice outcome, struct error *e)
 {
+	if (journal_has_log(s->journal) && outcome.data)
+		session_custom_event(s, slice_of("run_outcome"), outcome);
 	return journal_close_log(s->journal, e);
 }
 

@@ -115,8 +115,9 @@ int session_linger(struct session *s, uint64_t deadline_ns);
  * did not leave. What is told afterwards reaches the log alone. */
 uint64_t session_close_events(struct session *s, uint64_t deadline_ns);
 
-/* Write out and close the log. Returns 0, or a status with e when records were lost. */
-int session_close_log(struct session *s, struct error *e);
+/* Write out and close the log; outcome (may be absent) is JSON, its last record. Returns 0, or a
+ * status with e when records were lost. */
+int session_close_log(struct session *s, struct slice outcome, struct error *e);
 
 /* Free all, closing what is open: events wait until deadline_ns. *undelivered (may be
  * NULL): records that did not leave. NULL is fine. */

@@ -61,9 +61,15 @@ local function with_watchers(planned, watchers, on_result)
    return on
 end
 
-local function add_phases(session, plan, targets, watchers, on_result)
-   for _, planned in ipairs(plan.phases) do
-      local arguments = assemble.phase(planned, plan.seed, targets[planned.target])
+local function assemble_phases(plan, targets)
+   local list = {}
+   for i, planned in ipairs(plan.phases) do list[i] = assemble.phase(planned, plan.seed, targets[planned.target]) end
+   return list
+end
+
+local function add_phases(session, plan, assembled, watchers, on_result)
+   for i, planned in ipairs(plan.phases) do
+      local arguments = assembled[i]
       arguments.on = with_watchers(planned, watchers, on_result)
       if on_result then
          arguments.keep_text = true
@@ -110,8 +116,7 @@ end
 
 -- The log's last record says how the run was judged: with it the log alone gives the same report.
 local function close_log(session, run)
-   session:emit("run_outcome", json.encode { judged = run.judged, checks = run.checks })
-   local ok, message = session:close_log()
+   local ok, message = session:close_log(json.encode { judged = run.judged, checks = run.checks })
    if ok then return end
    local failures = run.judged.failures
    failures[#failures + 1] = message
@@ -172,9 +177,9 @@ local function leave(session, options, run)
 end
 
 -- Run a session that is open: the outcome, the report and what was lost.
-local function play(session, plan, options, targets, view)
+local function play(session, plan, options, assembled, view)
    local commands, socket = open_control(session, plan, options.control)
-   add_phases(session, plan, targets, socket and { view, commands } or { view }, options.on_result)
+   add_phases(session, plan, assembled, socket and { view, commands } or { view }, options.on_result)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address()) end
    start_services(session, options)
    local run = { outcome = session:run() }
@@ -187,11 +192,14 @@ end
 
 local function run_session(plan, options, endpoints)
    local targets = runner.build_targets(plan, endpoints)
+   -- Before the outputs are emptied: a load may read what an earlier run left there.
+   local could, assembled = guarded(assemble_phases, plan, targets)
+   if not could then error(assembled, 0) end
    local view = progress.new { mode = options.progress }
    local facts = summary.facts(plan, config.describe(plan, options.description))
    local session = open_session(plan, options, view, facts)
    local ok, result = guarded(function()
-      local run = play(session, plan, options, targets, view)
+      local run = play(session, plan, options, assembled, view)
       run.facts = facts
       return conclude(session, plan, options, run)
    end)

@@ -69,7 +69,7 @@ local DEFAULTS = {
    events = function(argv, words, options)
       local has_output = given(words, "--jsonl") or given(words, "--sqlite")
       if not has_output then append(argv, "--jsonl", options.out .. "/events.jsonl") end
-      append(argv, "--quiet")
+      append(argv, "--until-eof", "--quiet")
    end,
 }
 
@@ -86,13 +86,14 @@ function service.arguments(parsed, address, options)
    return argv
 end
 
--- Topics are subscribed one by one, with session.ended and the name of a batch.
+-- Topics are subscribed one by one, with session.ended and the name of a batch, and for a
+-- database with session.started.
 local function subscriptions(parsed)
-   local topics = 0
+   local topics, others = 0, given(parsed.words, "--sqlite") and 3 or 2
    for _, word in ipairs(parsed.words) do
       if word == "--topic" or word:match "^%-%-topic=" then topics = topics + 1 end
    end
-   return topics > 0 and topics + 2 or 1
+   return topics > 0 and topics + others or 1
 end
 
 --- A set of services that have not begun.

@@ -1,5 +1,5 @@
 /* What `perigee events` costs: publishes RECORDS events to a real one, waits for it,
- * and prints its rate and the CPU of both sides.
+ * and prints its rate and the CPU of both sides as a line of JSON.
  *   bench_events RECORDS SUBSCRIPTIONS NAME command...    "ADDR" in the command: the address */
 #include "base/clock.h"
 #include "events/publisher.h"
@@ -116,8 +116,9 @@ int main(int argc, char **argv)
 	if (waitpid(pid, &status, 0) != pid || status)
 		die("the subscriber failed");
 	double s = (double)(clock_now() - from) / (double)NS_PER_S, n = (double)records;
-	printf("%-28s %9.0f records/s  subscriber %6.0f ns, publisher %5.0f ns CPU per record\n",
-	       argv[3], n / s, cpu_of(RUSAGE_CHILDREN) / n, own / n);
+	printf("{\"bench\":\"events\",\"what\":\"%s\",\"records\":%llu,\"records_per_s\":%.0f,"
+	       "\"subscriber_ns_per_record\":%.0f,\"publisher_ns_per_record\":%.0f}\n",
+	       argv[3], (unsigned long long)records, n / s, cpu_of(RUSAGE_CHILDREN) / n, own / n);
 	loop_free(loop);
 	return 0;
 }

@@ -123,7 +123,8 @@ int main(int argc, char **argv)
 	getrusage(RUSAGE_CHILDREN, &used);
 	double cpu_s = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
 	               (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-	printf("{\"records\":%llu,\"gaps_per_response\":%u,\"records_per_s\":%.0f,"
+	printf("{\"bench\":\"metrics\",\"records\":%llu,\"gaps_per_response\":%u,\"records_per_s\":"
+	       "%.0f,"
 	       "\"cpu_ns_per_record\":%.0f,\"max_rss_mb\":%.1f}\n",
 	       (unsigned long long)seq, gap_count, (double)seq / wall_s, cpu_s * 1e9 / (double)seq,
 	       (double)used.ru_maxrss / 1024);

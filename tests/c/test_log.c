@@ -215,6 +215,7 @@ static void a_damaged_byte_costs_one_block(void **state)
 		uint64_t n = read_log(&stats, &last);
 		assert_true(n < 60 && n + most >= 60);
 		assert_true(stats.damaged_bytes + stats.torn_bytes > 0);
+		assert_int_equal(stats.missing_records, last + 1 - n);
 		assert_int_equal(pwrite(fd, &c, 1, at), 1);
 	}
 	close(fd);

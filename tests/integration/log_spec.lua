@@ -19,6 +19,19 @@ local function assert_same_report(r)
    assert.equal(drive.read(r.dir .. "/summary.txt"), report.out)
 end
 
+describe("the sockets of a run", function()
+   it("are for its user alone, whatever the umask", function()
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, "return perigee.scenario {" .. ECHO .. ([[ requests = 3, on = { complete = function()
+         os.execute "stat -c %%a %s/*.ipc >%s/modes"
+      end } }]]):format(dir, dir))
+      local r = drive.shell("umask 0\n" .. drive.command("run", file, "--out", dir .. "/out", "--events", "ipc://" .. dir .. "/e.ipc",
+         "--control", "ipc://" .. dir .. "/c.ipc", "--progress", "none"))
+      assert.equal(0, r.code, r.err)
+      assert.equal("600\n600\n", drive.read(dir .. "/modes"))
+   end)
+end)
+
 describe("the event log", function()
    -- what kinds of runs there are: good, failing, checked, dropped, stopped
    local cases = {
@@ -44,6 +57,62 @@ describe("the event log", function()
          assert_same_report(r)
       end)
    end
+
+   it("is complete without a publisher", function()
+      local r = drive.run("return perigee.scenario {" .. ECHO .. "requests = 9 }", "--events", "off")
+      assert.equal(0, r.code, r.err)
+      assert.equal("off", r.summary.config.run.events)
+      assert.equal(9, r.summary.phases[1].completed)
+      assert.is_nil(r.err:find("events:", 1, true), r.err)
+      assert_same_report(r)
+   end)
+
+   it("needs no subscribers, who would wait for events for ever", function()
+      for _, option in ipairs { "--service=metrics", "--subscribers=1" } do
+         local r = drive.run("return perigee.scenario {" .. ECHO .. "requests = 9 }", "--events", "off", option)
+         assert.equal(2, r.code, r.err)
+         assert.truthy(r.err:find("needs the events that --events off turns off", 1, true), r.err)
+      end
+   end)
+
+   it("belongs to one run: a second one is refused and leaves it alone", function()
+      local dir = drive.tempdir()
+      local inner = drive.scenario(dir, "return perigee.scenario {" .. ECHO .. "requests = 1 }", "inner.lua")
+      local outer = drive.scenario(dir, ([[
+         return perigee.scenario {]] .. ECHO .. [[ requests = 20,
+            on = { complete = function(r)
+               if r.id == 10 then os.execute(%q) end
+            end } }]]):format("for log in '' '--log off'; do " .. drive.command("run", inner, "--out", dir .. "/out", "--events", "off",
+               "--quiet") .. " $log 2>&1; echo $?; done >" .. dir .. "/second"))
+      local r = drive.perigee("run", outer, "--out", dir .. "/out", "--progress", "none")
+      assert.equal(0, r.code, r.err)
+      local second = drive.read(dir .. "/second")
+      assert.truthy(second:find("/out/events.plog: another run writes to it\n1\n", 1, true), second)
+      assert.truthy(second:find("/out/requests.jsonl: another run writes to it\n1\n", 1, true), second)
+      assert.equal(20, #drive.jsonl(dir .. "/out/requests.jsonl"))
+      assert_same_report { dir = dir .. "/out" }
+   end)
+
+   it("takes no event of a script for one of the session's", function()
+      local r = drive.run("return perigee.scenario {" .. ECHO .. [[ requests = 3, on = { complete = function(_, p)
+         for _, name in ipairs { "phase_start", "phase end", "run_config", "run_outcome" } do
+            assert(not pcall(p.session.emit, p.session, name, "{}"), name)
+         end
+         assert(p.session:emit("phase", "{}"))
+      end } }]])
+      assert.equal(0, r.code, r.err)
+      assert_same_report(r)
+   end)
+
+   it("at the limit of a file's size is like one on a full disk", function()
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, "return perigee.scenario {" .. ECHO .. "load = perigee.load.concurrency(2), requests = 2000 }")
+      local r = drive.shell("ulimit -f 60\n" .. drive.command("run", file, "--out", dir .. "/out", "--progress", "none"))
+      assert.equal(1, r.code, r.err)
+      local summary = assert(engine.json.decode(drive.read(dir .. "/out/summary.json")))
+      assert.equal(2000, summary.phases[1].completed)
+      assert.truthy(table.concat(summary.failures, "\n"):find("events.plog: %d+ records were not written: File too large"))
+   end)
 
    it("can be turned off, or written elsewhere", function()
       local text = "return perigee.scenario {" .. ECHO .. "requests = 3 }"
@@ -100,7 +169,35 @@ describe("the event log", function()
       assert.same({ #drive.jsonl(to .. "/e.jsonl") .. "|1" },
          database.query(to .. "/e.db", "SELECT count(*), count(DISTINCT session_id) FROM events"))
       assert.equal(2, drive.perigee("events", "--from", r.dir .. "/events.plog").code)
+      local lines = drive.shell("echo kept >" .. to .. "/all; " ..
+         drive.command("events", "--from", r.dir .. "/events.plog", "--jsonl", "-", "--quiet") .. " >>" .. to .. "/all")
+      assert.equal(0, lines.code, lines.err)
+      assert.equal("kept\n" .. drive.read(to .. "/e.jsonl"), drive.read(to .. "/all"))
+      local log = drive.read(r.dir .. "/events.plog")
+      assert.equal(1, drive.perigee("events", "--from", r.dir .. "/events.plog", "--jsonl", r.dir .. "/./events.plog").code)
+      assert.equal(log, drive.read(r.dir .. "/events.plog"))
       assert.equal(2, drive.perigee("events", "--from", "/nonexistent.plog", "--jsonl", "-").code)
+   end)
+
+   it("tells what is missing when a block was never written", function()
+      local r = drive.run("return perigee.scenario {" .. ECHO .. "phases = { { 'a', requests = 3 }, { 'b', requests = 3 } } }")
+      local log = drive.read(r.dir .. "/events.plog")
+      local function number(at, n) return n == 0 and 0 or log:byte(at) + 256 * number(at + 1, n - 1) end
+      local starts, at = {}, 65
+      while at < #log do
+         starts[#starts + 1] = at
+         at = at + 24 + number(at + 4, 4)
+      end
+      local third, records = starts[3], number(starts[3] + 8, 4)
+      assert.is_true(#starts > 4 and records > 0)
+      local path = drive.tempdir() .. "/gap.plog"
+      drive.write(path, log:sub(1, third - 1) .. log:sub(starts[4]))
+      local report = drive.perigee("report", path)
+      assert.equal(1, report.code)
+      assert.equal(("perigee report: %s: %d records are missing\n"):format(path, records), report.err)
+      local export = drive.perigee("events", "--from", path, "--jsonl", "/dev/null", "--quiet")
+      assert.equal(1, export.code)
+      assert.truthy(export.err:find(("%d records are missing"):format(records), 1, true), export.err)
    end)
 
    it("refuses what is no log", function()
@@ -113,6 +210,21 @@ describe("the event log", function()
          assert.truthy(r.err:find(path, 1, true), r.err)
       end
       assert.equal(2, drive.perigee("report").code)
+   end)
+
+   it("is replayed by the example of docs/log.md", function()
+      local first = drive.run("return perigee.scenario {" .. ECHO .. [[
+         record_body = true, phases = { { "w", kind = "warmup", requests = 3 }, { "steady", requests = 7 } } }]])
+      assert.equal(0, first.code, first.err)
+      local path = drive.tempdir() .. "/again.lua"
+      drive.write(path, assert(drive.read "docs/log.md":match "```lua\n(.-)```"))
+      local r = drive.perigee("run", path, "--from", first.dir .. "/events.plog", "--out", drive.tempdir(), "--progress", "none")
+      assert.equal(0, r.code, r.err)
+      assert.truthy(r.out:find("7 requests in", 1, true), r.out)
+      -- Also into its own folder: it is read before it is written anew.
+      local own = drive.perigee("run", path, "--from", first.dir .. "/events.plog", "--out", first.dir, "--progress", "none")
+      assert.equal(0, own.code, own.err)
+      assert.truthy(own.out:find("7 requests in", 1, true), own.out)
    end)
 
    it("replays a phase: the same bodies at the same intended times", function()

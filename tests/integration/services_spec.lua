@@ -182,6 +182,27 @@ describe("a service of a run", function()
       assert.is_true(final.phases[1].completed > 0)
    end)
 
+   it("does not outlive a run that was killed, and keeps what had come", function()
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, [[
+         local ffi = require "ffi"
+         ffi.cdef "int getpid(void); int kill(int pid, int signal);"
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:" },
+            dataset = perigee.dataset.table { { prompt = "x" } },
+            phases = { { "steady", load = perigee.load.concurrency(4), duration = "1h" } },
+            on = { issue = function(_, p) if p.issued == 5000 then ffi.C.kill(ffi.C.getpid(), 9) end end },
+         }]])
+      -- The pipe ends when all have closed it who inherited it from the run.
+      local r = drive.shell(drive.command("run", file, "--out", dir .. "/out", "--progress", "none",
+         "--service", ("events --jsonl %s/all.jsonl --sqlite %s/all.db"):format(dir, dir)) .. " 2>&1 >/dev/null | cat")
+      assert.equal(0, r.code, r.err)
+      assert.truthy(r.out:find("the session did not end", 1, true), r.out)
+      local list = drive.jsonl(dir .. "/all.jsonl")
+      assert.equal("session.started", list[1].event_type)
+      assert.is_true(#list > 1000)
+   end)
+
    it("is refused when it is unknown", function()
       for what, reason in pairs {
          ["metric"] = "unknown service 'metric' (metrics, events, or the path of a program)",

@@ -34,14 +34,14 @@ describe("perigee.service.arguments", function()
    it("sends results to the run's folder", function()
       assert.same({ "metrics", "--connect", "ipc:///x/events.ipc", "--out", "results/x", "--publish", "ipc:///x/s.ipc",
          "--until-eof", "--quiet" }, arguments "metrics")
-      assert.same({ "events", "--connect", "ipc:///x/events.ipc", "--jsonl", "results/x/events.jsonl", "--quiet" },
-         arguments "events")
+      assert.same({ "events", "--connect", "ipc:///x/events.ipc", "--jsonl", "results/x/events.jsonl", "--until-eof",
+         "--quiet" }, arguments "events")
    end)
 
    it("leaves alone what the user chose", function()
       assert.same({ "metrics", "--out=here", "--publish", "tcp://127.0.0.1:*", "--connect", "ipc:///x/events.ipc",
          "--until-eof", "--quiet" }, arguments "metrics --out=here --publish tcp://127.0.0.1:*")
-      assert.same({ "events", "--sqlite", "run.db", "--connect", "ipc:///x/events.ipc", "--quiet" },
+      assert.same({ "events", "--sqlite", "run.db", "--connect", "ipc:///x/events.ipc", "--until-eof", "--quiet" },
          arguments "events --sqlite run.db")
       assert.same({ "/bin/x", "-v", "--connect", "ipc:///x/events.ipc" }, arguments "/bin/x -v")
    end)
@@ -58,5 +58,7 @@ describe("a set of services", function()
       assert.equal(1, count "metrics")
       assert.equal(3, count("metrics", "events", "./x"))
       assert.equal(4, count "events --topic a --topic=b") -- and session.ended, and batch
+      assert.equal(4, count "events --topic a --sqlite run.db") -- and session.started
+      assert.equal(1, count "events --sqlite run.db")
    end)
 end)

@@ -25,6 +25,7 @@ idle time or a signal; then tells on standard error what came.]],
       { name = "jsonl", value = "FILE", help = "write each event as a line of JSON; - is standard output" },
       { name = "sqlite", value = "FILE", help = "add each event as a row to the database, which is made when it is not there" },
       { name = "idle", value = "TIME", read = idle_time, default = "5m", help = "give up when nothing came for so long" },
+      { name = "until-eof", help = "give up soon after standard input has ended, as it does with a parent" },
       { name = "quiet", help = "no summary when all is well" },
       { name = "help", help = "show this text" },
    },
@@ -78,6 +79,7 @@ function events.run(args)
    if not values.connect then return command.refuse(events, "option --connect is missing") end
    local r, message, code = engine.subscribe {
       connect = values.connect, topics = values.topic, jsonl = values.jsonl, sqlite = values.sqlite, idle_timeout = values.idle,
+      until_eof = values.until_eof,
    }
    if not r then return command.refuse(events, message, code == "EINVAL" and 2 or 1) end
    local wrong = problems(r)

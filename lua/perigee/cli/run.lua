@@ -11,7 +11,7 @@ local run = {
    definitions = {
       { name = "out", value = "DIR", help = "folder of the results (default results/NAME-TIME)" },
       { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
-      { name = "events", value = "ADDR", help = "address of the event publisher (default a socket in DIR)" },
+      { name = "events", value = "ADDR", help = "address of the event publisher (default a socket in DIR); off publishes none" },
       { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },
       { name = "overflow", value = "RULE", choices = { "spill", "drop", "block" }, default = "spill",
          help = "of events when subscribers are slow: spill, drop or block" },
@@ -96,14 +96,14 @@ local function play_on(loaded, out, address, services, control)
    local result = runner.run(loaded.plan, {
       out = out,
       log = values.log ~= "off" and (values.log or out .. "/events.plog") or nil,
-      events = {
+      events = address and {
          address = address, framing = values.framing, overflow = values.overflow, spill_dir = out,
          max_bytes = values.events_memory * MIB,
-      },
+      } or nil,
       subscribers = values.subscribers, subscribers_timeout = values.subscribers_timeout,
       progress = values.quiet and "none" or values.progress,
       description = {
-         file = loaded.file, out = out, events = address, framing = values.framing, overflow = values.overflow,
+         file = loaded.file, out = out, events = address or "off", framing = values.framing, overflow = values.overflow,
          services = values.service, control = control,
       },
       on_ready = announce(values, out),
@@ -125,13 +125,23 @@ local function play(loaded, out, address)
    return code
 end
 
+-- Why this run cannot be one that publishes nothing; nil when it can, or does publish.
+local function needs_events(values)
+   if values.events ~= "off" then return nil end
+   if values.service then return "--service needs the events that --events off turns off" end
+   return values.subscribers > 0 and "--subscribers needs the events that --events off turns off" or nil
+end
+
 function run.run(args)
    local loaded, code = command.scenario(run, args)
    if not loaded then return code end
+   local refusal = needs_events(loaded.values)
+   if refusal then return command.refuse(run, refusal) end
 
    local out = loaded.values.out or place.default_folder(loaded.plan.name)
    local made, message = place.make(out)
    if not made then return command.refuse(run, message, 1) end
+   if loaded.values.events == "off" then return play(loaded, out, nil) end
    if loaded.values.events then return play(loaded, out, loaded.values.events) end
    local address, clean_up = place.events_address(out)
    if not address then return command.refuse(run, clean_up, 1) end

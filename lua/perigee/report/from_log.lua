@@ -21,6 +21,8 @@ function from_log.damage(path, stats)
    if stats.torn_bytes > 0 then add("the last %d bytes are torn", stats.torn_bytes) end
    if stats.damaged_bytes > 0 then add("%d bytes are damaged and were passed over", stats.damaged_bytes) end
    if stats.damaged_records > 0 then add("%d records could not be read", stats.damaged_records) end
+   if (stats.uncounted or 0) > 0 then add("%d records found no room in the report", stats.uncounted) end
+   if stats.missing_records > 0 then add("%d records are missing", stats.missing_records) end
    return problems
 end
 

@@ -1,0 +1,56 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int failure(const char *path, struct error *e)
+{
+	return error_set(e, status_from_errno(errno), "%s: %s", path, strerror(errno));
+}
+
+/* Some file systems know no locks: there it is written without. */
+static int take(int fd, const char *path, struct error *e)
+{
+	struct stat st;
+	if (fstat(fd, &st))
+		return failure(path, e);
+	if (!S_ISREG(st.st_mode))
+		return STATUS_OK;
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+		return error_set(e, STATUS_EACCES, "%s: another run writes to it", path);
+	return ftruncate(fd, 0) ? failure(path, e) : STATUS_OK;
+}
+
+int file_create(int *out, const char *path, struct error *e)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return failure(path, e);
+	int err = take(fd, path, e);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*out = fd;
+	return STATUS_OK;
+}
+
+int file_create_stream(FILE **out, const char *path, size_t buffer, struct error *e)
+{
+	int fd, err = file_create(&fd, path, e);
+	if (err)
+		return err;
+	FILE *f = fdopen(fd, "w");
+	if (!f) {
+		err = failure(path, e);
+		close(fd);
+		return err;
+	}
+	setvbuf(f, NULL, _IOFBF, buffer);
+	*out = f;
+	return STATUS_OK;
+}

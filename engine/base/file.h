@@ -1,0 +1,18 @@
+/* file.h - a file for one writer's output. */
+#ifndef PERIGEE_BASE_FILE_H
+#define PERIGEE_BASE_FILE_H
+
+#include "base/status.h"
+
+#include <stdio.h>
+
+/* Create or empty the file. A regular one stays locked until it is closed, so that no
+ * other writer that opens it so empties it or writes between. Readers are not kept out.
+ * *fd belongs to the caller, who closes it. Returns 0, STATUS_EACCES when another
+ * program writes to it (which then keeps what it has), or a status; e names the path. */
+int file_create(int *fd, const char *path, struct error *e);
+
+/* The same as a stream with a buffer of that size. */
+int file_create_stream(FILE **out, const char *path, size_t buffer, struct error *e);
+
+#endif
