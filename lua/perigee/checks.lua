@@ -1,6 +1,7 @@
 --- Checks: conditions on a phase's report. "ttft.p99 < 500ms" is compiled when the
 --- scenario loads, so that a typo shows before any traffic.
 local nearest = require "perigee.nearest"
+local schema = require "perigee.schema"
 local units = require "perigee.units"
 local where = require "perigee.where"
 
@@ -123,7 +124,7 @@ local function compile_text(text, place)
 
    return function(report)
       local value = left.get(report)
-      if value == nil then return false, "no data" end
+      if value == nil then return nil, "no data" end
       return compare(value, bound), SHOW[left.unit](value)
    end
 end
@@ -133,7 +134,7 @@ local function function_name(fn)
    return ("function at %s:%d"):format(info.short_src:match("[^/]*$"), info.linedefined)
 end
 
--- A user's function(summary of the phase) -> boolean [, message].
+-- A user's function(summary of the phase) -> boolean [, message]; nil: not yet known.
 local function compile_function(fn)
    return function(_, summary)
       local trace
@@ -142,15 +143,49 @@ local function compile_function(fn)
          return tostring(e)
       end)
       if not ok then return false, "error: " .. passed, passed .. "\n" .. (trace or "") end
-      return passed and true or false, message ~= nil and tostring(message) or nil
+      if passed ~= nil then passed = passed and true or false end
+      return passed, message ~= nil and tostring(message) or nil
    end
 end
 
---- Compile a list of checks (strings and functions); an error names what is wrong.
----@param list? (string|function)[]
+local FIELDS = {
+   check = schema.required(schema.either(schema.string, schema.func)),
+   abort = schema.default(schema.boolean, false), after = schema.either(schema.duration, schema.not_negative),
+}
+
+-- { "error_rate < 1%", abort = true, after = "10s" } as { check =, abort =, after = }.
+local function read_table(written, at, place)
+   local fields = {}
+   for key, value in pairs(written) do fields[key] = value end
+   if fields[1] ~= nil then
+      if fields.check ~= nil then where.fail(at .. ": the check is given twice", place) end
+      fields.check, fields[1] = fields[1], nil
+   end
+   fields = schema.check(at, FIELDS, fields, place)
+   if fields.after and not fields.abort then where.fail(at .. ": 'after' says when 'abort' begins: set abort = true", place) end
+   return fields
+end
+
+local function compile_one(written, at, place)
+   local is_table = type(written) == "table" and not getmetatable(written)
+   local fields = is_table and read_table(written, at, place) or { check = written }
+   local check, compiled = fields.check, { abort = fields.abort, after = fields.after or 0 }
+   if type(check) == "string" then
+      compiled.text, compiled.test = check, compile_text(check, place)
+   elseif type(check) == "function" then
+      compiled.text, compiled.test = function_name(check), compile_function(check)
+   else
+      where.fail(("%s: a string such as \"ttft.p99 < 500ms\", a function or a table with one of them expected, got a %s"):format(
+         at, type(check)), place)
+   end
+   return compiled
+end
+
+--- Compile a list of checks (strings, functions, and tables with one of them); an error names what is wrong.
+---@param list? (string|function|table)[]
 ---@param at string       e.g. "scenario.checks"
 ---@param place? string   "file:line"
----@return table[]        of { text, test(report, summary) -> passed, detail, script_error }
+---@return table[]        of { text, abort, after (seconds), test(report, summary) -> passed (nil: no data), detail, script_error }
 function checks.compile(list, at, place)
    if list == nil then return {} end
    if type(list) ~= "table" or getmetatable(list) then where.fail(at .. ": a list of checks expected, got " .. type(list), place) end
@@ -158,29 +193,26 @@ function checks.compile(list, at, place)
       if type(key) ~= "number" then where.fail(("%s: a list of checks expected, found the field '%s'"):format(at, tostring(key)), place) end
    end
    local compiled = {}
-   for i, check in ipairs(list) do
-      if type(check) == "string" then
-         compiled[i] = { text = check, test = compile_text(check, place) }
-      elseif type(check) == "function" then
-         compiled[i] = { text = function_name(check), test = compile_function(check) }
-      else
-         where.fail(("%s[%d]: a string such as \"ttft.p99 < 500ms\" or a function expected, got a %s"):format(
-            at, i, type(check)), place)
-      end
-   end
+   for i, check in ipairs(list) do compiled[i] = compile_one(check, ("%s[%d]"):format(at, i), place) end
    return compiled
 end
 
---- Evaluate: a list of { check =, passed =, detail =, script_error = }; the last is the
---- message of an error with its traceback.
+--- Evaluate: a list of { check =, passed =, detail =, aborted =, script_error = }; the last is the
+--- message of an error with its traceback. A check that has ended the run stays as it was then.
 ---@param compiled table[]
 ---@param report table   the engine's report of the phase
 ---@param summary table  the same phase as it stands in summary.json
-function checks.evaluate(compiled, report, summary)
+---@param aborted? table<table, string>  detail by the check that ended the run
+function checks.evaluate(compiled, report, summary, aborted)
    local results = {}
    for i, check in ipairs(compiled) do
-      local passed, detail, script_error = check.test(report, summary)
-      results[i] = { check = check.text, passed = passed, detail = detail, script_error = script_error }
+      local ended = aborted and aborted[check]
+      if ended then
+         results[i] = { check = check.text, passed = false, detail = ended, aborted = true }
+      else
+         local passed, detail, script_error = check.test(report, summary)
+         results[i] = { check = check.text, passed = passed or false, detail = detail, aborted = false, script_error = script_error }
+      end
    end
    return results
 end

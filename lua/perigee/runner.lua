@@ -1,4 +1,5 @@
 --- Plays a plan: endpoints, hooks, the engine's session, checks, files, exit code.
+local abort = require "perigee.abort"
 local assemble = require "perigee.assemble"
 local checks = require "perigee.checks"
 local config = require "perigee.report.config"
@@ -9,6 +10,7 @@ local files = require "perigee.report.files"
 local progress = require "perigee.progress"
 local summary = require "perigee.report.summary"
 local report_table = require "perigee.report.table"
+local tick = require "perigee.tick"
 local verdict = require "perigee.verdict"
 local where = require "perigee.where"
 
@@ -38,7 +40,7 @@ function runner.build_targets(plan, endpoints)
    return by_spec
 end
 
--- The user's handlers, with those who watch (progress, control) told of the phase's begin and end.
+-- The user's handlers, with those who watch (progress, control, checks) told of the phase's begin and end.
 local function with_watchers(planned, watchers)
    local on = {}
    for name, fn in pairs(planned.on) do on[name] = fn end
@@ -54,10 +56,11 @@ local function with_watchers(planned, watchers)
    return on
 end
 
-local function add_phases(session, plan, targets, watchers)
+local function add_phases(session, plan, targets, watchers, watch)
    for _, planned in ipairs(plan.phases) do
       local arguments = assemble.phase(planned, plan.seed, targets[planned.target])
       arguments.on = with_watchers(planned, watchers)
+      arguments.tick, arguments.on.tick = tick.combine(planned.tick, planned.on.tick, watch:looker(planned))
       local phase, message = session:phase(arguments)
       if not phase then error(("phase '%s': %s"):format(planned.name, message), 0) end
    end
@@ -75,12 +78,12 @@ local function open_session(plan, options, view, facts)
    return session
 end
 
-local function evaluate(plan, report)
+local function evaluate(plan, report, aborted)
    local results, planned = {}, {}
    for _, p in ipairs(plan.phases) do planned[p.name] = p end
    for _, phase in ipairs(report.phases) do
       local compiled = planned[phase.name] and planned[phase.name].checks or {}
-      results[phase.name] = checks.evaluate(compiled, phase, summary.phase(phase))
+      results[phase.name] = checks.evaluate(compiled, phase, summary.phase(phase), aborted)
    end
    return results
 end
@@ -110,7 +113,7 @@ end
 
 -- What the session measured, as summary, text and exit code.
 local function conclude(session, plan, options, run)
-   run.plan, run.checks = plan, evaluate(plan, run.report)
+   run.plan, run.checks = plan, evaluate(plan, run.report, run.aborted)
    run.judged = verdict.judge(run)
    close_log(session, run)
    local built = summary.build(run)
@@ -161,10 +164,11 @@ end
 -- Run a session that is open: the outcome, the report and what was lost.
 local function play(session, plan, options, targets, view)
    local commands, socket = open_control(session, plan, options.control)
-   add_phases(session, plan, targets, socket and { view, commands } or { view })
+   local watch = abort.new()
+   add_phases(session, plan, targets, { watch, view, socket and commands or nil }, watch)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address()) end
    start_services(session, options)
-   local run = { outcome = session:run() }
+   local run = { outcome = session:run(), aborted = watch.details }
    view:clear()
    if socket then socket:close() end
    run.report = session:report()

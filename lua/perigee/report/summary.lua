@@ -29,7 +29,9 @@ end
 
 local function check_list(results)
    local list = {}
-   for i, r in ipairs(results or {}) do list[i] = { check = r.check, passed = r.passed, detail = or_null(r.detail) } end
+   for i, r in ipairs(results or {}) do
+      list[i] = { check = r.check, passed = r.passed, aborted = r.aborted or false, detail = or_null(r.detail) }
+   end
    return json.array(list)
 end
 

@@ -1,0 +1,95 @@
+--- What looks at a run while it goes on: on.tick, and checks that may end it.
+local account = require "account"
+local drive = require "drive"
+local engine = require "perigee_engine"
+
+local TEXT = [[
+local load, order, target = perigee.load, perigee.order, perigee.target
+return perigee.scenario {
+   name = "watched", target = target.openai_chat { url = "mock:fault=status=0.5,seed=3" }, dataset = { "hello" },
+   load = load.constant(100), duration = "60s",
+   %s
+}]]
+
+local function run(fields, ...)
+   return drive.run(TEXT:format(fields), ...)
+end
+
+-- `perigee report` makes the same summary of the log.
+local function same_from_log(r)
+   local again = drive.perigee("report", r.dir .. "/events.plog", "--json")
+   assert.equal(0, again.code, again.err)
+   assert.equal(drive.read(r.dir .. "/summary.json"), again.out)
+end
+
+describe("on.tick", function()
+   it("is called while the phase runs, each phase at its own interval, beside the progress view", function()
+      local r = run([[
+         on = { tick = function(p) print(p.name, p.issued > 0, p:report().name); count = (count or 0) + 1
+            if count % 30 == 0 then p:stop() end end },
+         phases = { { "slow", tick = "20ms" }, { "fast", tick = "10ms" } }, ]], "--progress", "live")
+      assert.equal(0, r.code, r.out .. r.err)
+      local _, slow = r.out:gsub("slow\ttrue\tslow\n", "")
+      local _, fast = r.out:gsub("fast\ttrue\tfast\n", "")
+      assert.same({ 30, 30 }, { slow, fast })
+      for _, phase in ipairs(r.summary.phases) do assert.equal("script", phase.end_reason) end
+      -- 30 ticks of 20 ms are longer than the view's 250 ms
+      assert.truthy(r.err:find("\27[Kslow  ", 1, true), r.err)
+   end)
+
+   it("needs an interval above 0", function()
+      local r = run "tick = 0,"
+      assert.equal(2, r.code)
+      assert.truthy(r.err:find("scenario: tick: a duration above 0", 1, true), r.err)
+   end)
+end)
+
+describe("a check with abort", function()
+   it("ends the run in order when it does not hold, with exit status 3, and the report says which", function()
+      local r = run [[
+         checks = { "completed > 1", { "error_rate < 1%", abort = true } }, drain = "10s",
+         phases = { { "first" }, { "second" } }, ]]
+      assert.equal(3, r.code, r.out .. r.err)
+      account.balance(r)
+      local phases = r.summary.phases
+      assert.same({ "failed", 1, "check" }, { r.summary.verdict, #phases, phases[1].end_reason })
+      assert.same({ check = "completed > 1", passed = true, aborted = false, detail = phases[1].checks[1].detail }, phases[1].checks[1])
+      assert.same({ "error_rate < 1%", false, true },
+         { phases[1].checks[2].check, phases[1].checks[2].passed, phases[1].checks[2].aborted })
+      assert.equal(1, #r.summary.failures, engine.json.encode(r.summary.failures))
+      assert.truthy(r.out:find("failure: phase 'first': the check 'error_rate < 1%' ended the run (", 1, true), r.out)
+      same_from_log(r)
+   end)
+
+   it("does not look before its time, nor without data, and a function may say that it does not know yet", function()
+      local r = run [[
+         checks = {
+            { "completed < 1", abort = true, after = "1h" }, { "tpot.p99 < 1ns", abort = true },
+            { function(phase) if phase.end_reason == "" then return nil end return true, "known" end, abort = true },
+         },
+         target = target.http { url = "mock:mode=max" }, tick = "300ms",
+         on = { tick = function(p) n = (n or 0) + 1; if n == 8 then p:stop() end end }, ]]
+      assert.equal(3, r.code, r.out .. r.err)
+      local phase = r.summary.phases[1]
+      assert.equal("script", phase.end_reason)
+      for i, expected in ipairs { { false, false }, { false, false }, { true, false } } do
+         assert.same(expected, { phase.checks[i].passed, phase.checks[i].aborted }, i)
+      end
+   end)
+
+   it("of a phase that is over before a look begins no further phase", function()
+      local r = run [[
+         checks = { { function(phase) return phase.failed == 0, phase.failed .. " failed" end, abort = true } },
+         phases = { { "short", load = load.burst(20), duration = "1s" }, { "second" } }, ]]
+      assert.equal(3, r.code, r.out .. r.err)
+      assert.equal(1, #r.summary.phases)
+      assert.truthy(r.out:find("the check 'function at scenario.lua:6' ended the run (", 1, true), r.out)
+   end)
+
+   it("that raises is an error of the script", function()
+      local r = run [[ checks = { { function() error "oops" end, abort = true } }, ]]
+      assert.equal(2, r.code, r.out .. r.err)
+      assert.truthy(r.err:find("scenario.lua:6: oops", 1, true), r.err)
+      assert.is_true(r.summary.phases[1].issued > 0)
+   end)
+end)
