@@ -1,4 +1,5 @@
 --- Watches the checks that may end a run (abort = true), while it runs and at the end of each phase.
+local metric = require "perigee.metric"
 local summary = require "perigee.report.summary"
 
 local abort = {}
@@ -36,7 +37,7 @@ function Watch:look()
       if next(self.details) then return end -- one is enough
       if p.elapsed >= check.after then
          report = report or p:report()
-         local passed, detail, script_error = check.test(report, summary.phase(report))
+         local passed, detail, script_error = check.test(report, summary.phase(report, nil, metric.values(report.name)))
          if script_error then error(script_error, 0) end
          if passed == false then
             self.details[check] = detail or "does not hold"

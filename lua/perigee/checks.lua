@@ -1,5 +1,6 @@
 --- Checks: conditions on a phase's report. "ttft.p99 < 500ms" is compiled when the
 --- scenario loads, so that a typo shows before any traffic.
+local metric = require "perigee.metric"
 local nearest = require "perigee.nearest"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
@@ -10,6 +11,8 @@ local checks = {}
 local STATISTICS = { mean = "mean", min = "min", max = "max", p50 = "p50", p90 = "p90", p95 = "p95", p99 = "p99",
    p999 = "p99.9", ["p99.9"] = "p99.9" }
 local STATISTIC_NAMES = { "mean", "min", "max", "p50", "p90", "p95", "p99", "p99.9" }
+-- Of a histogram of the script these as well.
+local OWN_STATISTICS = { "mean", "min", "max", "p50", "p90", "p95", "p99", "p99.9", "count", "sum" }
 
 local function per_second(count, report)
    return report.duration_ns > 0 and count / (report.duration_ns / 1e9) or nil
@@ -59,24 +62,69 @@ local function did_you_mean(word, names)
    return near and (", did you mean '%s'?"):format(near) or " (" .. table.concat(names, ", ") .. ")"
 end
 
-local function distribution(text, name, at, statistic, statistic_at, place)
+-- The key of a distribution's statistic.
+local function statistic_key(text, name, at, statistic, names, place)
    if not statistic then
       refuse(text, at, ("'%s' is a distribution: say which statistic, e.g. %s.p99"):format(name, name), place)
    end
    local key = STATISTICS[statistic]
+   if not key and names == OWN_STATISTICS and (statistic == "count" or statistic == "sum") then key = statistic end
    if not key then
-      refuse(text, statistic_at, ("unknown statistic '%s'%s"):format(statistic, did_you_mean(statistic, STATISTIC_NAMES)), place)
+      refuse(text, at + #name + 1, ("unknown statistic '%s'%s"):format(statistic, did_you_mean(statistic, names)), place)
    end
-   return { unit = "duration", get = function(report) return report[name] and report[name][key] end }
+   return key
+end
+
+local function refuse_statistic(text, name, at, statistic, place)
+   if statistic then refuse(text, at + #name, ("'%s' is a number and has no statistics"):format(name), place) end
+end
+
+-- A number in the metric's own unit; a unit of time may be another one.
+local function own_number(m)
+   local scale = m.unit and units.duration("1" .. m.unit)
+   return function(number, suffix)
+      if suffix == "" or suffix == m.unit then return tonumber(number) end
+      local seconds = scale and units.duration(number .. suffix)
+      if seconds then return seconds / scale end
+      return nil, m.unit and ("'%s' is counted in %s"):format(m.name, m.unit) or ("'%s' has no unit"):format(m.name)
+   end
+end
+
+-- A metric of the script.
+local function own_metric(text, m, at, statistic, place)
+   local key
+   if m.kind == "histogram" then
+      key = statistic_key(text, m.name, at, statistic, OWN_STATISTICS, place)
+   else
+      refuse_statistic(text, m.name, at, statistic, place)
+   end
+   local function get(report) return m:value(report.name, key) end
+   if key == "count" then return { unit = "count", get = get } end
+   return {
+      read = own_number(m), get = get,
+      show = function(x) return units.number(x) .. (m.unit and " " .. m.unit or "") end,
+   }
+end
+
+local function all_names()
+   local names = metric.names()
+   for _, name in ipairs(NAMES) do names[#names + 1] = name end
+   table.sort(names)
+   return names
 end
 
 local function left_side(text, at, word, place)
    local name, statistic = word:match("^([^.]*)%.(.*)$")
    name = name or word
-   if IS_METRIC[name] then return distribution(text, name, at, statistic, at + #name + 1, place) end
+   if IS_METRIC[name] then
+      local key = statistic_key(text, name, at, statistic, STATISTIC_NAMES, place)
+      return { unit = "duration", get = function(report) return report[name] and report[name][key] end }
+   end
+   local own = metric.find(name)
+   if own then return own_metric(text, own, at, statistic, place) end
    local number = NUMBERS[name]
-   if not number then refuse(text, at, ("unknown metric '%s'%s"):format(name, did_you_mean(name, NAMES)), place) end
-   if statistic then refuse(text, at + #name, ("'%s' is a number and has no statistics"):format(name), place) end
+   if not number then refuse(text, at, ("unknown metric '%s'%s"):format(name, did_you_mean(name, all_names())), place) end
+   refuse_statistic(text, name, at, statistic, place)
    return number
 end
 
@@ -116,16 +164,17 @@ local function compile_text(text, place)
    if not operator then refuse(text, next_at, "a comparison expected (<, <=, >, >=, ==, ~=)", place) end
    local compare = COMPARE[operator]
    if not compare then refuse(text, next_at, ("unknown comparison '%s' (<, <=, >, >=, ==, ~=)"):format(operator), place) end
-   local number, suffix_at, suffix, rest_at = text:match("^(%d*%.?%d*)%s*()([%%%a/\194\181]*)%s*()", number_at)
+   local number, suffix_at, suffix, rest_at = text:match("^(%-?%d*%.?%d*)%s*()([%%%a/\194\181]*)%s*()", number_at)
    if not tonumber(number) then refuse(text, number_at, "a number expected", place) end
-   local bound, problem = READ[left.unit](number, suffix)
+   local bound, problem = (left.read or READ[left.unit])(number, suffix)
    if not bound then refuse(text, suffix_at, problem, place) end
    if rest_at <= #text then refuse(text, rest_at, "nothing more expected", place) end
 
+   local show = left.show or SHOW[left.unit]
    return function(report)
       local value = left.get(report)
       if value == nil then return nil, "no data" end
-      return compare(value, bound), SHOW[left.unit](value)
+      return compare(value, bound), show(value)
    end
 end
 
@@ -216,5 +265,7 @@ function checks.evaluate(compiled, report, summary, aborted)
    end
    return results
 end
+
+checks.NAMES = NAMES
 
 return checks

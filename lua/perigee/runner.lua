@@ -7,6 +7,7 @@ local control = require "perigee.control"
 local endpoint = require "perigee.endpoint"
 local engine = require "perigee.engine"
 local files = require "perigee.report.files"
+local metric = require "perigee.metric"
 local progress = require "perigee.progress"
 local summary = require "perigee.report.summary"
 local report_table = require "perigee.report.table"
@@ -40,12 +41,22 @@ function runner.build_targets(plan, endpoints)
    return by_spec
 end
 
+-- What a handler counts belongs to the phase of its request, also when the next phase has begun.
+local function counting_for(name, fn)
+   return function(a, b, c)
+      local previous = metric.enter(name)
+      fn(a, b, c)
+      metric.enter(previous)
+   end
+end
+
 -- The user's handlers, with those who watch (progress, control, checks) told of the phase's begin and end.
 local function with_watchers(planned, watchers)
    local on = {}
-   for name, fn in pairs(planned.on) do on[name] = fn end
+   for name, fn in pairs(planned.on) do on[name] = planned.drain and fn or counting_for(planned.name, fn) end
    local user_start, user_end = on.phase_start, on.phase_end
    on.phase_start = function(p)
+      metric.enter(planned.name)
       for _, watcher in ipairs(watchers) do watcher:start(p, planned) end
       if user_start then user_start(p) end
    end
@@ -78,14 +89,20 @@ local function open_session(plan, options, view, facts)
    return session
 end
 
-local function evaluate(plan, report, aborted)
+local function evaluate(plan, report, metrics, aborted)
    local results, planned = {}, {}
    for _, p in ipairs(plan.phases) do planned[p.name] = p end
    for _, phase in ipairs(report.phases) do
       local compiled = planned[phase.name] and planned[phase.name].checks or {}
-      results[phase.name] = checks.evaluate(compiled, phase, summary.phase(phase), aborted)
+      results[phase.name] = checks.evaluate(compiled, phase, summary.phase(phase, nil, metrics[phase.name]), aborted)
    end
    return results
+end
+
+local function metric_values(report)
+   local values = {}
+   for _, phase in ipairs(report.phases) do values[phase.name] = metric.values(phase.name) end
+   return values
 end
 
 -- Write the files; what could not be written turns a good exit code into a failure.
@@ -101,7 +118,7 @@ end
 
 -- The log's last record says how the run was judged: with it the log alone gives the same report.
 local function close_log(session, run)
-   session:emit("run_outcome", json.encode { judged = run.judged, checks = run.checks })
+   session:emit("run_outcome", json.encode { judged = run.judged, checks = run.checks, metrics = run.metrics })
    local ok, message = session:close_log()
    if ok then return end
    local failures = run.judged.failures
@@ -113,7 +130,8 @@ end
 
 -- What the session measured, as summary, text and exit code.
 local function conclude(session, plan, options, run)
-   run.plan, run.checks = plan, evaluate(plan, run.report, run.aborted)
+   run.plan, run.metrics = plan, metric_values(run.report)
+   run.checks = evaluate(plan, run.report, run.metrics, run.aborted)
    run.judged = verdict.judge(run)
    close_log(session, run)
    local built = summary.build(run)
@@ -179,6 +197,7 @@ end
 local function run_session(plan, options, endpoints)
    local targets = runner.build_targets(plan, endpoints)
    local view = progress.new { mode = options.progress }
+   metric.reset()
    local facts = summary.facts(plan, config.describe(plan, options.description))
    local session = open_session(plan, options, view, facts)
    local ok, result = guarded(function()

@@ -93,3 +93,47 @@ describe("a check with abort", function()
       assert.is_true(r.summary.phases[1].issued > 0)
    end)
 end)
+
+describe("a metric of the script", function()
+   it("is counted in handlers, reported for each phase, and checked, also while the phase runs", function()
+      local r = drive.run [[
+         local size = perigee.metric.histogram("answer_size", { unit = "B" })
+         local good, depth = perigee.metric.counter "good", perigee.metric.gauge "depth"
+         perigee.metric.counter "never"
+         return perigee.scenario {
+            name = "own", target = perigee.target.openai_chat { url = "mock:mode=echo" }, dataset = { "four", "fifteen letters" },
+            on = { complete = function(r, p) size:add(#r.text) good:inc() depth:set(p.inflight) end },
+            checks = { "answer_size.max < 16B", "answer_size.count == 4", "never == 0",
+               function(phase) return phase.metrics.good.value == 4, "good " .. phase.metrics.good.value end },
+            phases = {
+               { "one", requests = 4 },
+               { "two", duration = "60s", tick = "300ms", load = perigee.load.constant(50),
+                  checks = { { "good <= 9", abort = true } } },
+            },
+         }]]
+      assert.equal(3, r.code, r.out .. r.err)
+      local one, two = r.summary.phases[1], r.summary.phases[2]
+      for _, check in ipairs(one.checks) do assert.is_true(check.passed, check.check) end
+      assert.equal("good 4", one.checks[4].detail)
+      assert.same({ "histogram", "B", 4, 38, 15 }, { one.metrics.answer_size.kind, one.metrics.answer_size.unit,
+         one.metrics.answer_size.count, one.metrics.answer_size.sum, one.metrics.answer_size.distribution.max })
+      assert.same({ "gauge", 4 }, { one.metrics.depth.kind, one.metrics.depth.count })
+      assert.equal(0, one.metrics.never.value)
+      assert.same({ "check", true }, { two.end_reason, two.checks[1].aborted })
+      assert.equal(two.completed, two.metrics.good.value)
+      assert.truthy(r.out:find("  answer_size: count 4  mean 9.50 B  p50 4 B", 1, true), r.out)
+      same_from_log(r)
+   end)
+
+   it("belongs to the phase of the request that is told about, also when the next phase has begun", function()
+      local r = drive.run [[
+         local ended = perigee.metric.counter "ended"
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:mode=timed,ttft=200ms,tpot=1ms,tokens=1" }, dataset = { "x" },
+            on = { complete = function() ended:inc() end },
+            phases = { { "first", load = perigee.load.burst(3), drain = false }, { "second", requests = 2 } },
+         }]]
+      assert.equal(0, r.code, r.out .. r.err)
+      assert.same({ 3, 2 }, { r.summary.phases[1].metrics.ended.value, r.summary.phases[2].metrics.ended.value })
+   end)
+end)
