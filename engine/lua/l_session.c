@@ -221,6 +221,8 @@ static void fill_session(lua_State *L, struct script_session *ss, int tick, int 
 	lua_newtable(L);
 	lua_newtable(L);
 	lua_setfield(L, -2, CLIENTS_KEY);
+	lua_getfield(L, 1, "description"); /* the session borrows it until its run is over */
+	lua_setfield(L, -2, "description");
 	lua_setfenv(L, self);
 	lua_pushvalue(L, self);
 	ss->self = luaL_ref(L, LUA_REGISTRYINDEX);
