@@ -6,9 +6,10 @@ local abort = {}
 local Watch = {}
 local Watch_mt = { __name = "perigee.abort", __index = Watch }
 
---- A watcher of phases. `details` gets the check that ended the run, and why.
-function abort.new()
-   return setmetatable({ details = {} }, Watch_mt)
+--- A watcher of so many phases. `details` gets the check that ended the run, and why.
+---@param phases integer
+function abort.new(phases)
+   return setmetatable({ phases = phases, details = {} }, Watch_mt)
 end
 
 local function able(planned)
@@ -27,7 +28,7 @@ function Watch:looker(planned)
 end
 
 function Watch:start(p, planned)
-   self.phase, self.checks = p, able(planned)
+   self.phase, self.checks, self.last = p, able(planned), planned.number == self.phases
 end
 
 --- Ends the run when a check has data and does not hold.
@@ -47,6 +48,9 @@ function Watch:look()
    end
 end
 
-Watch.finish = Watch.look
+--- The phase is over: may another one begin?
+function Watch:finish()
+   if not self.last then self:look() end
+end
 
 return abort

@@ -7,6 +7,7 @@ local control = require "perigee.control"
 local endpoint = require "perigee.endpoint"
 local engine = require "perigee.engine"
 local files = require "perigee.report.files"
+local junit = require "perigee.report.junit"
 local metric = require "perigee.metric"
 local progress = require "perigee.progress"
 local summary = require "perigee.report.summary"
@@ -107,8 +108,12 @@ end
 
 -- Write the files; what could not be written turns a good exit code into a failure.
 local function publish(result, options)
-   if not options.out then return end
-   for _, problem in ipairs(files.write_run(options.out, result.summary, result.text)) do
+   local problems = options.out and files.write_run(options.out, result.summary, result.text) or {}
+   if options.junit then
+      local ok, message = files.write(options.junit, junit.render(result.summary))
+      if not ok then problems[#problems + 1] = message end
+   end
+   for _, problem in ipairs(problems) do
       result.problems[#result.problems + 1] = problem
       if result.exit_code == verdict.EXIT.ok or result.exit_code == verdict.EXIT.check then
          result.exit_code = verdict.EXIT.failed
@@ -182,7 +187,7 @@ end
 -- Run a session that is open: the outcome, the report and what was lost.
 local function play(session, plan, options, targets, view)
    local commands, socket = open_control(session, plan, options.control)
-   local watch = abort.new()
+   local watch = abort.new(#plan.phases)
    add_phases(session, plan, targets, { watch, view, socket and commands or nil }, watch)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address()) end
    start_services(session, options)
@@ -238,13 +243,14 @@ local function hook(plan, name, handle, ...)
 end
 
 --- Play a plan.
---- options: out (folder, exists), log (path of the event log), events, subscribers, subscribers_timeout, progress,
+--- options: out (folder, exists), log (path of the event log), junit (path), events, subscribers, subscribers_timeout, progress,
 --- description (for config.json), on_ready(address, control_address), close_timeout,
 --- services (perigee.service, not begun; close_timeout is theirs too), control (an address).
 ---@param plan table
 ---@param options table
 ---@return { exit_code: integer, summary: table?, text: string?, error: string?, problems: string[] }
 function runner.run(plan, options)
+   if options.junit then os.remove(options.junit) end -- an earlier run's says nothing of this one
    local endpoints = endpoint.new()
    local handle = { scenario = plan.name, options = plan.options, seed = plan.seed, out = options.out }
    local ok, message = hook(plan, "setup", handle)

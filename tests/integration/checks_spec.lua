@@ -86,6 +86,14 @@ describe("a check with abort", function()
       assert.truthy(r.out:find("the check 'function at scenario.lua:6' ended the run (", 1, true), r.out)
    end)
 
+   it("that does not hold at the very end has ended nothing", function()
+      local r = run [[
+         checks = { { "failed == 0", abort = true } }, load = load.burst(20), duration = "1s", ]]
+      assert.equal(3, r.code, r.out .. r.err)
+      assert.same({ false, false }, { r.summary.phases[1].checks[1].passed, r.summary.phases[1].checks[1].aborted })
+      assert.equal(0, #r.summary.failures)
+   end)
+
    it("that raises is an error of the script", function()
       local r = run [[ checks = { { function() error "oops" end, abort = true } }, ]]
       assert.equal(2, r.code, r.out .. r.err)
@@ -135,5 +143,61 @@ describe("a metric of the script", function()
          }]]
       assert.equal(0, r.code, r.out .. r.err)
       assert.same({ 3, 2 }, { r.summary.phases[1].metrics.ended.value, r.summary.phases[2].metrics.ended.value })
+   end)
+end)
+
+-- The document as Python's parser reads it: "suite/case failure" lines, or nil without Python.
+local READ_XML = [[
+import sys, xml.etree.ElementTree as tree
+for suite in tree.parse(sys.argv[1]).getroot():
+    print(suite.tag, suite.get("name"), suite.get("tests"), suite.get("failures"), suite.get("errors"))
+    for case in suite:
+        print(case.tag, case.get("name"), *[bad.tag + " " + bad.get("type") + " " + bad.get("message") for bad in case])
+]]
+
+local function read_xml(path)
+   if drive.shell("python3 -c 'import xml.etree.ElementTree'").code ~= 0 then return nil end
+   local script = drive.tempdir() .. "/read.py"
+   drive.write(script, READ_XML)
+   local r = drive.shell(("PYTHONIOENCODING=utf-8 python3 %s %s"):format(drive.quote(script), drive.quote(path)))
+   assert.equal(0, r.code, r.err)
+   return r.out
+end
+
+describe("--junit", function()
+   it("writes a suite for each phase and a case for each check", function()
+      local path = drive.tempdir() .. "/junit.xml"
+      local r = run([[
+         load = nil, duration = nil, requests = 5, target = target.http { url = "mock:mode=max" },
+         phases = {
+            { "<one> & \"two\"", checks = { "completed == 5", "completed < 5", function() return false, "a\0\255<b>" end } },
+            { "three" },
+         }, ]], "--junit", path)
+      assert.equal(3, r.code, r.out .. r.err)
+      assert.is_nil(drive.read(path .. ".tmp"))
+      local text = read_xml(path)
+      if not text then return pending "python3 is not here" end
+      assert.equal(table.concat({
+         'testsuite <one> & "two" 3 2 0', "testcase completed == 5", "testcase completed < 5 failure check 5",
+         "testcase function at scenario.lua:8 failure check a\239\191\189\239\191\189<b>", "testsuite three 0 0 0", "",
+      }, "\n"), text)
+   end)
+
+   it("takes an earlier file away, and tells when it cannot be written", function()
+      local dir = drive.tempdir()
+      drive.write(dir .. "/old.xml", "old")
+      local r = run("setup = function() error 'no' end, ", "--junit", dir .. "/old.xml")
+      assert.equal(2, r.code, r.out .. r.err)
+      assert.is_nil(drive.read(dir .. "/old.xml"))
+      r = run("duration = '50ms', ", "--junit", dir .. "/none/new.xml")
+      assert.equal(1, r.code, r.out .. r.err)
+      assert.truthy(r.err:find(dir .. "/none/new.xml", 1, true), r.err)
+   end)
+
+   it("shows a run that failed although its checks hold", function()
+      local path = drive.tempdir() .. "/junit.xml"
+      local r = run([[ checks = { "completed == 0" }, target = target.http { url = "127.0.0.1:1" }, duration = "50ms", ]], "--junit", path)
+      assert.equal(1, r.code, r.out .. r.err)
+      assert.truthy(drive.read(path):find('<error message="phase &apos;performance&apos;: not one request succeeded', 1, true))
    end)
 end)
