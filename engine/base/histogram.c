@@ -40,6 +40,14 @@ static uint64_t bucket_top(unsigned i)
 	return ((sub + 1) << shift) - 1;
 }
 
+uint64_t histogram_bottom(uint64_t v)
+{
+	if (v < SUB_COUNT)
+		return v;
+	unsigned shift = 63u - (unsigned)__builtin_clzll(v) - (SUB_BITS - 1);
+	return v >> shift << shift;
+}
+
 static uint64_t bucket_middle(unsigned i)
 {
 	unsigned shift = i < SUB_COUNT ? 0 : i / SUB_HALF - 1;

@@ -38,4 +38,7 @@ double histogram_std(const struct histogram *h);
  * it: the top of its bucket, never above the true maximum. 0 when empty. */
 uint64_t histogram_quantile(const struct histogram *h, double q);
 
+/* The lowest value that is counted together with this one. */
+uint64_t histogram_bottom(uint64_t value_ns);
+
 #endif

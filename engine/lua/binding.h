@@ -16,6 +16,7 @@
 /* Each adds its functions to the module table on top of the stack. */
 void binding_log(lua_State *L);
 void binding_rng(lua_State *L);
+void binding_histogram(lua_State *L);
 void binding_json(lua_State *L);
 void binding_session(lua_State *L);
 void binding_system(lua_State *L);

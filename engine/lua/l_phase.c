@@ -15,7 +15,7 @@ static const char *const hook_titles[HOOK_COUNT] = {
 	[HOOK_ISSUE] = "on.issue",         [HOOK_FIRST] = "on.first",
 	[HOOK_CHUNK] = "on.chunk",         [HOOK_ERROR] = "on.error",
 	[HOOK_COMPLETE] = "on.complete",   [HOOK_PHASE_START] = "on.phase_start",
-	[HOOK_PHASE_END] = "on.phase_end",
+	[HOOK_PHASE_END] = "on.phase_end", [HOOK_TICK] = "on.tick",
 };
 
 int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const char *what)
@@ -338,19 +338,28 @@ static void drive_complete(void *ctx, struct request *r)
 		tell(sp, HOOK_COMPLETE, r, NULL);
 }
 
-static int call_phase_start(lua_State *L)
+/* on.phase_start(p), on.tick(p) */
+static int call_with_phase(lua_State *L)
 {
-	const struct script_phase *sp = lua_touserdata(L, 1);
-	push_ref(L, sp->hooks[HOOK_PHASE_START]);
-	push_ref(L, sp->self);
+	const struct telling *t = lua_touserdata(L, 1);
+	push_ref(L, t->sp->hooks[t->hook]);
+	push_ref(L, t->sp->self);
 	script_call(L, 1, 0);
 	return 0;
 }
 
 static void drive_phase_start(void *ctx, struct phase *p)
 {
+	struct telling t = { .sp = ctx, .hook = HOOK_PHASE_START };
 	(void)p;
-	enter(ctx, call_phase_start, ctx, hook_titles[HOOK_PHASE_START]);
+	enter(ctx, call_with_phase, &t, hook_titles[HOOK_PHASE_START]);
+}
+
+static void drive_tick(void *ctx, struct phase *p)
+{
+	struct telling t = { .sp = ctx, .hook = HOOK_TICK };
+	(void)p;
+	enter(ctx, call_with_phase, &t, hook_titles[HOOK_TICK]);
 }
 
 static int call_phase_end(lua_State *L)
@@ -411,6 +420,7 @@ static void fill_driver(struct script_phase *sp)
 	                                                                            : NULL;
 	d->phase_start = hooks[HOOK_PHASE_START] != LUA_NOREF ? drive_phase_start : NULL;
 	d->phase_end = hooks[HOOK_PHASE_END] != LUA_NOREF ? drive_phase_end : NULL;
+	d->tick = hooks[HOOK_TICK] != LUA_NOREF ? drive_tick : NULL;
 }
 
 void script_phase_read(lua_State *L, struct script_phase *sp, int t)
@@ -533,6 +543,14 @@ static int l_stop(lua_State *L)
 	struct script_phase *sp = check(L);
 	session_stop_phase(sp->script->session, sp->phase, PHASE_STOP_SCRIPT);
 	return 0;
+}
+
+/* p:report() -> the engine's numbers of the phase so far */
+static int l_report(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	report_push_phase(L, fold_phase(session_fold(sp->script->session), sp->phase->index));
+	return 1;
 }
 
 /* ---- what can be turned while it runs ---- */
@@ -669,6 +687,7 @@ void script_phase_class(lua_State *L)
 		{ "results", l_results },
 		{ "running", l_running },
 		{ "stop", l_stop },
+		{ "report", l_report },
 		{ "set_rate", l_set_rate },
 		{ "set_concurrency", l_set_concurrency },
 		{ NULL, NULL },

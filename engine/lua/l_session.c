@@ -82,6 +82,7 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 		.stall_ns = binding_opt_ns(L, t, "stall", 0),
 		.deadline_ns = binding_opt_ns(L, t, "deadline", 0),
 		.max_inflight = opt_count(L, t, "max_inflight"),
+		.tick_ns = binding_opt_ns(L, t, "tick", NS_PER_S),
 		.overload = (enum overload)binding_opt_choice(L, t, "overload", overloads,
 		                                              OVERLOAD_QUEUE),
 		.keep_text = binding_opt_bool(L, t, "keep_text", false),
@@ -252,6 +253,8 @@ static void fill_session(lua_State *L, struct script_session *ss, int functions,
 	lua_newtable(L);
 	lua_newtable(L);
 	lua_setfield(L, -2, CLIENTS_KEY);
+	lua_getfield(L, 1, "description"); /* the session borrows it until its run is over */
+	lua_setfield(L, -2, "description");
 	lua_setfenv(L, self);
 	lua_pushvalue(L, self);
 	ss->self = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -416,9 +419,12 @@ static int l_run(lua_State *L)
 	return 1;
 }
 
+/* session:stop([why]): "script" or "check" */
 static int l_stop(lua_State *L)
 {
-	session_stop(check(L)->session, PHASE_STOP_SCRIPT);
+	static const char *const names[] = { "script", "check", NULL };
+	static const enum phase_stop reasons[] = { PHASE_STOP_SCRIPT, PHASE_STOP_CHECK };
+	session_stop(check(L)->session, reasons[luaL_checkoption(L, 2, "script", names)]);
 	return 0;
 }
 

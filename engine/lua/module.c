@@ -10,6 +10,7 @@ int luaopen_perigee_engine(lua_State *L)
 	lua_setfield(L, -2, "version");
 	binding_log(L);
 	binding_rng(L);
+	binding_histogram(L);
 	binding_json(L);
 	binding_session(L);
 	binding_subscriber(L);

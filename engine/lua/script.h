@@ -25,6 +25,7 @@ enum script_hook {
 	HOOK_COMPLETE,
 	HOOK_PHASE_START,
 	HOOK_PHASE_END,
+	HOOK_TICK,
 	HOOK_COUNT
 };
 

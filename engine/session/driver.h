@@ -60,6 +60,8 @@ struct driver {
 	void (*complete)(void *ctx, struct request *r);
 	void (*phase_start)(void *ctx, struct phase *p);
 	void (*phase_end)(void *ctx, struct phase *p);
+	/* About every config.tick_ns from the phase's start to its end. */
+	void (*tick)(void *ctx, struct phase *p);
 };
 
 #endif

@@ -39,6 +39,7 @@ struct phase_config {
 	uint64_t deadline_ns;   /* per request, from its issue */
 	uint64_t first_byte_ns; /* likewise, until the first byte */
 	uint64_t max_inflight;  /* of an open load */
+	uint64_t tick_ns;       /* between two calls of driver.tick */
 	enum overload overload;
 	bool keep_text, keep_body;
 	bool record_text;  /* prompts and outputs go into the events */
@@ -65,6 +66,7 @@ enum phase_state {
 	X(STALL, "stall")                                                                          \
 	X(OVERLOAD, "overload")                                                                    \
 	X(SCRIPT, "script") /* p:stop() or session:stop() */                                       \
+	X(CHECK, "check")   /* one that may end the run does not hold */                           \
 	X(SCRIPT_ERROR, "script_error")                                                            \
 	X(INTERRUPTED, "interrupted") /* by a signal */
 

@@ -42,9 +42,10 @@ struct session {
 	struct loop_hook hook;
 	struct loop_timer wake; /* its only work is to begin a turn */
 	struct loop_timer tick;
-	bool stopping;               /* no further phase begins */
-	bool loadgen_stopped;        /* nothing will be issued any more, and that was told */
-	uint64_t straggler_deadline; /* past the last phase: when to give up; 0: not there yet */
+	struct loop_timer phase_tick; /* of the current phase */
+	bool stopping;                /* no further phase begins */
+	bool loadgen_stopped;         /* nothing will be issued any more, and that was told */
+	uint64_t straggler_deadline;  /* past the last phase: when to give up; 0: not there yet */
 	bool ended;
 	int signal;         /* the first one, which stopped the session */
 	int latest_signal;  /* cleared by who waits for the next one */
@@ -523,6 +524,24 @@ static void end_deadlock(struct session *s, struct phase *p)
 
 /* ---- phases ---- */
 
+static void on_phase_tick(struct loop_timer *t, uint64_t now_ns)
+{
+	struct session *s = t->data;
+	struct phase *p = current_phase(s);
+	p->driver->tick(p->driver_ctx, p);
+	loop_timer_start(s->loop, t, now_ns + p->config.tick_ns); /* slots are kept: cannot fail */
+}
+
+static void start_ticks(struct session *s, struct phase *p)
+{
+	if (!p->driver->tick || !p->config.tick_ns)
+		return;
+	int err = loop_timer_start(s->loop, &s->phase_tick, p->started_ns + p->config.tick_ns);
+	struct error e;
+	if (err && error_set(&e, err, "phase '%s': ticks: %s", p->name, status_text(err)))
+		session_fail(s, &e);
+}
+
 static void start_phase(struct session *s, struct phase *p)
 {
 	phase_enter(p, PHASE_RUNNING, loop_refresh(s->loop));
@@ -531,10 +550,12 @@ static void start_phase(struct session *s, struct phase *p)
 		emit_plain(s, EVENT_SESSION_START_TRACKING, p->index);
 	if (p->driver->phase_start)
 		p->driver->phase_start(p->driver_ctx, p);
+	start_ticks(s, p);
 }
 
 static void end_phase(struct session *s, struct phase *p)
 {
+	loop_timer_stop(s->loop, &s->phase_tick);
 	phase_enter(p, PHASE_ENDED, loop_now(s->loop));
 	if (p->config.kind == PHASE_PERFORMANCE)
 		emit_plain(s, EVENT_SESSION_STOP_TRACKING, p->index);
@@ -739,6 +760,7 @@ static int run_loop(struct session *s)
 		err = loop_run(s->loop);
 	loop_timer_stop(s->loop, &s->wake);
 	loop_timer_stop(s->loop, &s->tick);
+	loop_timer_stop(s->loop, &s->phase_tick);
 	loop_hook_remove(s->loop, &s->hook);
 	return err;
 }
@@ -815,6 +837,7 @@ int session_new(struct session **out, struct loop *loop, const struct session_co
 	s->hook = (struct loop_hook){ .fn = on_turn, .data = s };
 	s->wake = (struct loop_timer){ .fn = on_wake, .data = s };
 	s->tick = (struct loop_timer){ .fn = on_tick, .data = s };
+	s->phase_tick = (struct loop_timer){ .fn = on_phase_tick, .data = s };
 	if (!s->config.max_inflight)
 		s->config.max_inflight = DEFAULT_INFLIGHT;
 	buffer_init(&s->scratch, (size_t)64 << 20);

@@ -65,7 +65,7 @@ function assemble.phase(p, seed, target)
       max_inflight = p.load.args.max_inflight, overload = p.load.args.overload,
       requests = p.requests, duration = p.duration,
       min_requests = p.min_requests, min_duration = p.min_duration, max_duration = p.max_duration,
-      drain = p.drain, deadline = p.deadline, stall = p.stall,
+      drain = p.drain, deadline = p.deadline, stall = p.stall, tick = p.tick,
       keep_text = keep, keep_body = keep, results = p.load.kind == "strategy",
       record_text = p.record_text, record_body = p.record_body, chunk_events = p.chunk_events,
       on = p.on,

@@ -1,6 +1,8 @@
 --- Checks: conditions on a phase's report. "ttft.p99 < 500ms" is compiled when the
 --- scenario loads, so that a typo shows before any traffic.
+local metric = require "perigee.metric"
 local nearest = require "perigee.nearest"
+local schema = require "perigee.schema"
 local units = require "perigee.units"
 local where = require "perigee.where"
 
@@ -9,6 +11,8 @@ local checks = {}
 local STATISTICS = { mean = "mean", min = "min", max = "max", p50 = "p50", p90 = "p90", p95 = "p95", p99 = "p99",
    p999 = "p99.9", ["p99.9"] = "p99.9" }
 local STATISTIC_NAMES = { "mean", "min", "max", "p50", "p90", "p95", "p99", "p99.9" }
+-- Of a histogram of the script these as well.
+local OWN_STATISTICS = { "mean", "min", "max", "p50", "p90", "p95", "p99", "p99.9", "count", "sum" }
 
 local function per_second(count, report)
    return report.duration_ns > 0 and count / (report.duration_ns / 1e9) or nil
@@ -58,24 +62,69 @@ local function did_you_mean(word, names)
    return near and (", did you mean '%s'?"):format(near) or " (" .. table.concat(names, ", ") .. ")"
 end
 
-local function distribution(text, name, at, statistic, statistic_at, place)
+-- The key of a distribution's statistic.
+local function statistic_key(text, name, at, statistic, names, place)
    if not statistic then
       refuse(text, at, ("'%s' is a distribution: say which statistic, e.g. %s.p99"):format(name, name), place)
    end
    local key = STATISTICS[statistic]
+   if not key and names == OWN_STATISTICS and (statistic == "count" or statistic == "sum") then key = statistic end
    if not key then
-      refuse(text, statistic_at, ("unknown statistic '%s'%s"):format(statistic, did_you_mean(statistic, STATISTIC_NAMES)), place)
+      refuse(text, at + #name + 1, ("unknown statistic '%s'%s"):format(statistic, did_you_mean(statistic, names)), place)
    end
-   return { unit = "duration", get = function(report) return report[name] and report[name][key] end }
+   return key
+end
+
+local function refuse_statistic(text, name, at, statistic, place)
+   if statistic then refuse(text, at + #name, ("'%s' is a number and has no statistics"):format(name), place) end
+end
+
+-- A number in the metric's own unit; a unit of time may be another one.
+local function own_number(m)
+   local scale = m.unit and units.duration("1" .. m.unit)
+   return function(number, suffix)
+      if suffix == "" or suffix == m.unit then return tonumber(number) end
+      local seconds = scale and units.duration(number .. suffix)
+      if seconds then return seconds / scale end
+      return nil, m.unit and ("'%s' is counted in %s"):format(m.name, m.unit) or ("'%s' has no unit"):format(m.name)
+   end
+end
+
+-- A metric of the script.
+local function own_metric(text, m, at, statistic, place)
+   local key
+   if m.kind == "histogram" then
+      key = statistic_key(text, m.name, at, statistic, OWN_STATISTICS, place)
+   else
+      refuse_statistic(text, m.name, at, statistic, place)
+   end
+   local function get(report) return m:value(report.name, key) end
+   if key == "count" then return { unit = "count", get = get } end
+   return {
+      read = own_number(m), get = get,
+      show = function(x) return units.number(x) .. (m.unit and " " .. m.unit or "") end,
+   }
+end
+
+local function all_names()
+   local names = metric.names()
+   for _, name in ipairs(NAMES) do names[#names + 1] = name end
+   table.sort(names)
+   return names
 end
 
 local function left_side(text, at, word, place)
    local name, statistic = word:match("^([^.]*)%.(.*)$")
    name = name or word
-   if IS_METRIC[name] then return distribution(text, name, at, statistic, at + #name + 1, place) end
+   if IS_METRIC[name] then
+      local key = statistic_key(text, name, at, statistic, STATISTIC_NAMES, place)
+      return { unit = "duration", get = function(report) return report[name] and report[name][key] end }
+   end
+   local own = metric.find(name)
+   if own then return own_metric(text, own, at, statistic, place) end
    local number = NUMBERS[name]
-   if not number then refuse(text, at, ("unknown metric '%s'%s"):format(name, did_you_mean(name, NAMES)), place) end
-   if statistic then refuse(text, at + #name, ("'%s' is a number and has no statistics"):format(name), place) end
+   if not number then refuse(text, at, ("unknown metric '%s'%s"):format(name, did_you_mean(name, all_names())), place) end
+   refuse_statistic(text, name, at, statistic, place)
    return number
 end
 
@@ -115,16 +164,17 @@ local function compile_text(text, place)
    if not operator then refuse(text, next_at, "a comparison expected (<, <=, >, >=, ==, ~=)", place) end
    local compare = COMPARE[operator]
    if not compare then refuse(text, next_at, ("unknown comparison '%s' (<, <=, >, >=, ==, ~=)"):format(operator), place) end
-   local number, suffix_at, suffix, rest_at = text:match("^(%d*%.?%d*)%s*()([%%%a/\194\181]*)%s*()", number_at)
+   local number, suffix_at, suffix, rest_at = text:match("^(%-?%d*%.?%d*)%s*()([%%%a/\194\181]*)%s*()", number_at)
    if not tonumber(number) then refuse(text, number_at, "a number expected", place) end
-   local bound, problem = READ[left.unit](number, suffix)
+   local bound, problem = (left.read or READ[left.unit])(number, suffix)
    if not bound then refuse(text, suffix_at, problem, place) end
    if rest_at <= #text then refuse(text, rest_at, "nothing more expected", place) end
 
+   local show = left.show or SHOW[left.unit]
    return function(report)
       local value = left.get(report)
-      if value == nil then return false, "no data" end
-      return compare(value, bound), SHOW[left.unit](value)
+      if value == nil then return nil, "no data" end
+      return compare(value, bound), show(value)
    end
 end
 
@@ -133,7 +183,7 @@ local function function_name(fn)
    return ("function at %s:%d"):format(info.short_src:match("[^/]*$"), info.linedefined)
 end
 
--- A user's function(summary of the phase) -> boolean [, message].
+-- A user's function(summary of the phase) -> boolean [, message]; nil: not yet known.
 local function compile_function(fn)
    return function(_, summary)
       local trace
@@ -142,15 +192,49 @@ local function compile_function(fn)
          return tostring(e)
       end)
       if not ok then return false, "error: " .. passed, passed .. "\n" .. (trace or "") end
-      return passed and true or false, message ~= nil and tostring(message) or nil
+      if passed ~= nil then passed = passed and true or false end
+      return passed, message ~= nil and tostring(message) or nil
    end
 end
 
---- Compile a list of checks (strings and functions); an error names what is wrong.
----@param list? (string|function)[]
+local FIELDS = {
+   check = schema.required(schema.either(schema.string, schema.func)),
+   abort = schema.default(schema.boolean, false), after = schema.either(schema.duration, schema.not_negative),
+}
+
+-- { "error_rate < 1%", abort = true, after = "10s" } as { check =, abort =, after = }.
+local function read_table(written, at, place)
+   local fields = {}
+   for key, value in pairs(written) do fields[key] = value end
+   if fields[1] ~= nil then
+      if fields.check ~= nil then where.fail(at .. ": the check is given twice", place) end
+      fields.check, fields[1] = fields[1], nil
+   end
+   fields = schema.check(at, FIELDS, fields, place)
+   if fields.after and not fields.abort then where.fail(at .. ": 'after' says when 'abort' begins: set abort = true", place) end
+   return fields
+end
+
+local function compile_one(written, at, place)
+   local is_table = type(written) == "table" and not getmetatable(written)
+   local fields = is_table and read_table(written, at, place) or { check = written }
+   local check, compiled = fields.check, { abort = fields.abort, after = fields.after or 0 }
+   if type(check) == "string" then
+      compiled.text, compiled.test = check, compile_text(check, place)
+   elseif type(check) == "function" then
+      compiled.text, compiled.test = function_name(check), compile_function(check)
+   else
+      where.fail(("%s: a string such as \"ttft.p99 < 500ms\", a function or a table with one of them expected, got a %s"):format(
+         at, type(check)), place)
+   end
+   return compiled
+end
+
+--- Compile a list of checks (strings, functions, and tables with one of them); an error names what is wrong.
+---@param list? (string|function|table)[]
 ---@param at string       e.g. "scenario.checks"
 ---@param place? string   "file:line"
----@return table[]        of { text, test(report, summary) -> passed, detail, script_error }
+---@return table[]        of { text, abort, after (seconds), test(report, summary) -> passed (nil: no data), detail, script_error }
 function checks.compile(list, at, place)
    if list == nil then return {} end
    if type(list) ~= "table" or getmetatable(list) then where.fail(at .. ": a list of checks expected, got " .. type(list), place) end
@@ -158,31 +242,30 @@ function checks.compile(list, at, place)
       if type(key) ~= "number" then where.fail(("%s: a list of checks expected, found the field '%s'"):format(at, tostring(key)), place) end
    end
    local compiled = {}
-   for i, check in ipairs(list) do
-      if type(check) == "string" then
-         compiled[i] = { text = check, test = compile_text(check, place) }
-      elseif type(check) == "function" then
-         compiled[i] = { text = function_name(check), test = compile_function(check) }
-      else
-         where.fail(("%s[%d]: a string such as \"ttft.p99 < 500ms\" or a function expected, got a %s"):format(
-            at, i, type(check)), place)
-      end
-   end
+   for i, check in ipairs(list) do compiled[i] = compile_one(check, ("%s[%d]"):format(at, i), place) end
    return compiled
 end
 
---- Evaluate: a list of { check =, passed =, detail =, script_error = }; the last is the
---- message of an error with its traceback.
+--- Evaluate: a list of { check =, passed =, detail =, aborted =, script_error = }; the last is the
+--- message of an error with its traceback. A check that has ended the run stays as it was then.
 ---@param compiled table[]
 ---@param report table   the engine's report of the phase
 ---@param summary table  the same phase as it stands in summary.json
-function checks.evaluate(compiled, report, summary)
+---@param aborted? table<table, string>  detail by the check that ended the run
+function checks.evaluate(compiled, report, summary, aborted)
    local results = {}
    for i, check in ipairs(compiled) do
-      local passed, detail, script_error = check.test(report, summary)
-      results[i] = { check = check.text, passed = passed, detail = detail, script_error = script_error }
+      local ended = aborted and aborted[check]
+      if ended then
+         results[i] = { check = check.text, passed = false, detail = ended, aborted = true }
+      else
+         local passed, detail, script_error = check.test(report, summary)
+         results[i] = { check = check.text, passed = passed or false, detail = detail, aborted = false, script_error = script_error }
+      end
    end
    return results
 end
+
+checks.NAMES = NAMES
 
 return checks

@@ -1,6 +1,7 @@
 --- perigee: benchmarks of inference endpoints, written in Lua.
 --- A script returns `perigee.scenario { ... }`; `perigee run FILE` plays it.
 local engine = require "perigee.engine"
+local metric = require "perigee.metric"
 local opt = require "perigee.opt"
 local phase = require "perigee.phase"
 local scenario = require "perigee.scenario"
@@ -13,6 +14,7 @@ local perigee = {
    order = require("perigee.order").public,
    dataset = require("perigee.dataset").public,
    target = require "perigee.target",
+   metric = metric.public,
 }
 
 -- What only tests need is loaded when they ask for it.

@@ -13,10 +13,11 @@ local phase = {}
 local MAX_NAME = 63 -- bytes, the engine's limit
 local DRAIN = 300 -- seconds
 local DEADLINE = 600 -- seconds per request
+local TICK = 1 -- seconds
 
 local ON = {
    issue = schema.func, first = schema.func, chunk = schema.func, complete = schema.func, error = schema.func,
-   phase_start = schema.func, phase_end = schema.func,
+   phase_start = schema.func, phase_end = schema.func, tick = schema.func,
 }
 
 local function name(v)
@@ -30,7 +31,7 @@ phase.INHERITED = {
    request = schema.func, on = schema.table, checks = schema.table,
    requests = schema.count, duration = schema.duration, min_requests = schema.count, min_duration = schema.duration,
    max_duration = schema.duration, drain = schema.either(schema.boolean, schema.duration),
-   deadline = schema.duration, stall = schema.duration,
+   deadline = schema.duration, stall = schema.duration, tick = schema.duration,
    -- What the events carry beside the stamps: prompts and answers, whole bodies (for load.replay), each chunk.
    record_text = schema.boolean, record_body = schema.boolean, chunk_events = schema.boolean,
 }
@@ -119,6 +120,7 @@ function phase.complete(fields, number, place)
    fields.dataset = fields.dataset and dataset.loaded(fields.dataset)
    fields.checks = checks.compile(fields.checks, at .. ".checks", place)
    fields.on = fields.on or {}
+   fields.tick = fields.tick or TICK
    fields.deadline = fields.deadline or fields.target.args.timeout or DEADLINE
    if fields.drain == nil or fields.drain == true then fields.drain = DRAIN end
    if not (fields.requests or fields.duration or fields.max_duration or ENDS_ITSELF[fields.load.kind]) then

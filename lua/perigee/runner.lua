@@ -1,4 +1,5 @@
 --- Plays a plan: endpoints, hooks, the engine's session, checks, files, exit code.
+local abort = require "perigee.abort"
 local assemble = require "perigee.assemble"
 local checks = require "perigee.checks"
 local config = require "perigee.report.config"
@@ -6,9 +7,12 @@ local control = require "perigee.control"
 local endpoint = require "perigee.endpoint"
 local engine = require "perigee.engine"
 local files = require "perigee.report.files"
+local junit = require "perigee.report.junit"
+local metric = require "perigee.metric"
 local progress = require "perigee.progress"
 local summary = require "perigee.report.summary"
 local report_table = require "perigee.report.table"
+local tick = require "perigee.tick"
 local verdict = require "perigee.verdict"
 local where = require "perigee.where"
 
@@ -38,12 +42,22 @@ function runner.build_targets(plan, endpoints)
    return by_spec
 end
 
--- The user's handlers, with those who watch (progress, control) told of the phase's begin and end.
+-- What a handler counts belongs to the phase of its request, also when the next phase has begun.
+local function counting_for(name, fn)
+   return function(a, b, c)
+      local previous = metric.enter(name)
+      fn(a, b, c)
+      metric.enter(previous)
+   end
+end
+
+-- The user's handlers, with those who watch (progress, control, checks) told of the phase's begin and end.
 local function with_watchers(planned, watchers, on_result)
    local on = {}
-   for name, fn in pairs(planned.on) do on[name] = fn end
+   for name, fn in pairs(planned.on) do on[name] = planned.drain and fn or counting_for(planned.name, fn) end
    local user_start, user_end = on.phase_start, on.phase_end
    on.phase_start = function(p)
+      metric.enter(planned.name)
       for _, watcher in ipairs(watchers) do watcher:start(p, planned) end
       if user_start then user_start(p) end
    end
@@ -67,10 +81,11 @@ local function assemble_phases(plan, targets)
    return list
 end
 
-local function add_phases(session, plan, assembled, watchers, on_result)
+local function add_phases(session, plan, assembled, watchers, watch, on_result)
    for i, planned in ipairs(plan.phases) do
       local arguments = assembled[i]
       arguments.on = with_watchers(planned, watchers, on_result)
+      arguments.tick, arguments.on.tick = tick.combine(planned.tick, planned.on.tick, watch:looker(planned))
       if on_result then
          arguments.keep_text = true
          arguments.keep_body = arguments.keep_body or arguments.client.decoder == "raw"
@@ -93,20 +108,30 @@ local function open_session(plan, options, view, facts)
    return session
 end
 
-local function evaluate(plan, report)
+local function evaluate(plan, report, metrics, aborted)
    local results, planned = {}, {}
    for _, p in ipairs(plan.phases) do planned[p.name] = p end
    for _, phase in ipairs(report.phases) do
       local compiled = planned[phase.name] and planned[phase.name].checks or {}
-      results[phase.name] = checks.evaluate(compiled, phase, summary.phase(phase))
+      results[phase.name] = checks.evaluate(compiled, phase, summary.phase(phase, nil, metrics[phase.name]), aborted)
    end
    return results
 end
 
+local function metric_values(report)
+   local values = {}
+   for _, phase in ipairs(report.phases) do values[phase.name] = metric.values(phase.name) end
+   return values
+end
+
 -- Write the files; what could not be written turns a good exit code into a failure.
 local function publish(result, options)
-   if not options.out then return end
-   for _, problem in ipairs(files.write_run(options.out, result.summary, result.text)) do
+   local problems = options.out and files.write_run(options.out, result.summary, result.text) or {}
+   if options.junit then
+      local ok, message = files.write(options.junit, junit.render(result.summary))
+      if not ok then problems[#problems + 1] = message end
+   end
+   for _, problem in ipairs(problems) do
       result.problems[#result.problems + 1] = problem
       if result.exit_code == verdict.EXIT.ok or result.exit_code == verdict.EXIT.check then
          result.exit_code = verdict.EXIT.failed
@@ -116,7 +141,7 @@ end
 
 -- The log's last record says how the run was judged: with it the log alone gives the same report.
 local function close_log(session, run)
-   local ok, message = session:close_log(json.encode { judged = run.judged, checks = run.checks })
+   local ok, message = session:close_log(json.encode { judged = run.judged, checks = run.checks, metrics = run.metrics })
    if ok then return end
    local failures = run.judged.failures
    failures[#failures + 1] = message
@@ -127,7 +152,8 @@ end
 
 -- What the session measured, as summary, text and exit code.
 local function conclude(session, plan, options, run)
-   run.plan, run.checks = plan, evaluate(plan, run.report)
+   run.plan, run.metrics = plan, metric_values(run.report)
+   run.checks = evaluate(plan, run.report, run.metrics, run.aborted)
    run.judged = verdict.judge(run)
    close_log(session, run)
    local built = summary.build(run)
@@ -179,10 +205,11 @@ end
 -- Run a session that is open: the outcome, the report and what was lost.
 local function play(session, plan, options, assembled, view)
    local commands, socket = open_control(session, plan, options.control)
-   add_phases(session, plan, assembled, socket and { view, commands } or { view }, options.on_result)
+   local watch = abort.new(#plan.phases)
+   add_phases(session, plan, assembled, { watch, view, socket and commands or nil }, watch, options.on_result)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address()) end
    start_services(session, options)
-   local run = { outcome = session:run() }
+   local run = { outcome = session:run(), aborted = watch.details }
    view:clear()
    if socket then socket:close() end
    run.report = session:report()
@@ -196,6 +223,7 @@ local function run_session(plan, options, endpoints)
    local could, assembled = guarded(assemble_phases, plan, targets)
    if not could then error(assembled, 0) end
    local view = progress.new { mode = options.progress }
+   metric.reset()
    local facts = summary.facts(plan, config.describe(plan, options.description))
    local session = open_session(plan, options, view, facts)
    local ok, result = guarded(function()
@@ -236,7 +264,7 @@ local function hook(plan, name, handle, ...)
 end
 
 --- Play a plan.
---- options: out (folder, exists), log (path of the event log), events, subscribers, subscribers_timeout, progress,
+--- options: out (folder, exists), log (path of the event log), junit (path), events, subscribers, subscribers_timeout, progress,
 --- description (for config.json), on_ready(address, control_address), close_timeout,
 --- services (perigee.service, not begun; close_timeout is theirs too), control (an address);
 --- for tests simulate ({ answer =, slots = }: no endpoint, simulated time), on_event(e), on_result(r), a kept result.
@@ -244,6 +272,7 @@ end
 ---@param options table
 ---@return { exit_code: integer, summary: table?, text: string?, error: string?, problems: string[] } result  also outcome, report, checks
 function runner.run(plan, options)
+   if options.junit then os.remove(options.junit) end -- an earlier run's says nothing of this one
    local endpoints = options.simulate and endpoint.simulated() or endpoint.new()
    local handle = { scenario = plan.name, options = plan.options, seed = plan.seed, out = options.out }
    local ok, message = hook(plan, "setup", handle)

@@ -25,8 +25,9 @@ function units.duration(value)
    return value
 end
 
---- Three significant digits, without an exponent.
+--- Three significant digits, without an exponent from 0.0001 on; two from 0.01 to 1.
 local function digits(x)
+   if x < 0.00995 then return ("%.3g"):format(x) end
    if x >= 99.95 then return ("%.0f"):format(x) end
    if x >= 9.995 then return ("%.1f"):format(x) end
    return ("%.2f"):format(x)

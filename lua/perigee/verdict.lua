@@ -31,7 +31,7 @@ local function judge_phase(phase_plan, report, failures, warnings)
       add(failures, "%d requests were abandoned when the drain deadline passed", report.abandoned)
    end
    if FAILED_ENDS[report.end_reason] then add(failures, "%s", FAILED_ENDS[report.end_reason]) end
-   if report.kind == "performance" and report.completed == 0 then
+   if report.kind == "performance" and report.completed == 0 and report.end_reason ~= "check" then
       add(failures, "not one request succeeded (%d issued, %d failed)", report.issued, report.failed)
    elseif report.failed > 0 then
       add(warnings, "%d of %d requests failed", report.failed, report.issued)
@@ -45,7 +45,20 @@ local function judge_phase(phase_plan, report, failures, warnings)
    end
 end
 
-local function judge_phases(run, failures, warnings)
+-- The checks that ended the run, in words.
+local function aborts(run)
+   local list = {}
+   for _, report in ipairs(run.report.phases) do
+      for _, result in ipairs(run.checks[report.name] or {}) do
+         if result.aborted then
+            list[#list + 1] = ("phase '%s': the check '%s' ended the run (%s)"):format(report.name, result.check, result.detail)
+         end
+      end
+   end
+   return list
+end
+
+local function judge_phases(run, failures, warnings, aborted)
    local reports, late = {}, false
    for _, report in ipairs(run.report.phases) do reports[report.name] = report end
    for _, phase_plan in ipairs(run.plan.phases) do
@@ -53,7 +66,7 @@ local function judge_phases(run, failures, warnings)
       if report then
          judge_phase(phase_plan, report, failures, warnings)
          late = late or is_late(phase_plan, report) or own_failures(report) > 0
-      elseif run.outcome.outcome == "ok" then
+      elseif run.outcome.outcome == "ok" and not aborted then
          failures[#failures + 1] = ("phase '%s' did not run"):format(phase_plan.name)
       end
    end
@@ -87,7 +100,8 @@ function verdict.judge(run)
    if run.undelivered > 0 then
       failures[#failures + 1] = ("%d event records did not reach their subscribers"):format(run.undelivered)
    end
-   local late = judge_phases(run, failures, warnings)
+   local aborted = aborts(run)
+   local late = judge_phases(run, failures, warnings, aborted[1])
    local check_failed, check_error = judge_checks(run, failures)
    local result = { failures = failures, warnings = warnings }
    result.script_error = outcome.outcome == "script_error" and outcome.error or check_error
@@ -103,6 +117,7 @@ function verdict.judge(run)
    else
       result.verdict, result.exit_code = late and "client_limited" or "ok", verdict.EXIT.ok
    end
+   for _, text in ipairs(aborted) do failures[#failures + 1] = text end -- beside the exit code of a check
    return result
 end
 

@@ -59,6 +59,21 @@ static void is_exact_below_2048(void **state)
 	histogram_free(h);
 }
 
+static void the_bottom_is_the_lowest_of_a_bucket(void **state)
+{
+	(void)state;
+	for (uint64_t v = 0; v <= 2048; v++)
+		assert_int_equal(histogram_bottom(v), v);
+	assert_int_equal(histogram_bottom(2049), 2048);
+	assert_int_equal(histogram_bottom(2050), 2050);
+	for (unsigned bits = 11; bits <= 41; bits++) {
+		uint64_t v = 1ULL << bits;
+		assert_int_equal(histogram_bottom(v), v);
+		assert_int_equal(histogram_bottom(v + (v >> 10) - 1), v);
+		assert_int_equal(histogram_bottom(v + (v >> 10)), v + (v >> 10));
+	}
+}
+
 static void quantiles_agree_with_the_sorted_values(void **state)
 {
 	(void)state;
@@ -258,6 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(is_all_zero_when_empty),
 		cmocka_unit_test(is_exact_below_2048),
+		cmocka_unit_test(the_bottom_is_the_lowest_of_a_bucket),
 		cmocka_unit_test(quantiles_agree_with_the_sorted_values),
 		cmocka_unit_test(every_value_keeps_three_digits),
 		cmocka_unit_test(a_quantile_is_never_above_the_maximum),

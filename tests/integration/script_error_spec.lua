@@ -42,6 +42,7 @@ describe("an error of the script", function()
       { CLOSED .. "on = { first = function() boom() end }", "on.first: ", 5 },
       { CLOSED .. "on = { chunk = function() boom() end }", "on.chunk: ", 2 },
       { CLOSED .. "on = { complete = function() boom() end }", "on.complete: ", 5 },
+      { CLOSED .. "tick = '1ms', on = { tick = function() boom() end }", "on.tick: ", 1 },
    } do
       it("ends the run: " .. row[1], function()
          local r = run(row[1])

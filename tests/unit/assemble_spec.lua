@@ -41,6 +41,11 @@ describe("perigee.assemble", function()
       assert.same({ "b", 1, "/p", { "A: 1" }, "t", "PUT" }, { build(1) })
    end)
 
+   it("ticks once a second unless told otherwise", function()
+      assert.equal(1, arguments().tick)
+      assert.equal(0.25, arguments({ tick = "250ms" }).tick)
+   end)
+
    it("gives a phase without a dataset one empty sample", function()
       local plan = perigee.scenario({
          name = "t", target = perigee.target.http { url = "x" }, requests = 2, request = function(s, i) return next(s) or "n" .. i end,

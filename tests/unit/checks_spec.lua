@@ -90,13 +90,46 @@ describe("perigee.checks functions", function()
    end)
 end)
 
+describe("perigee.checks tables", function()
+   it("are a string or a function that may end the run", function()
+      local compiled = checks.compile({
+         { "failed == 8", abort = true, after = "10s" }, { function() return true end, abort = true, after = 0 }, { "failed < 8" },
+      }, "scenario.checks")
+      assert.same({ "failed == 8", true, 10 }, { compiled[1].text, compiled[1].abort, compiled[1].after })
+      assert.same({ true, 0 }, { compiled[2].abort, compiled[2].after })
+      assert.same({ false, 0 }, { compiled[3].abort, compiled[3].after })
+      local results = checks.evaluate(compiled, report, {})
+      assert.same({ true, true, false }, { results[1].passed, results[2].passed, results[3].passed })
+   end)
+
+   it("that have ended the run stay as they were then", function()
+      local compiled = checks.compile({ { "failed == 8", abort = true }, "failed == 8" }, "scenario.checks")
+      local results = checks.evaluate(compiled, report, {}, { [compiled[1]] = "7" })
+      assert.same({ check = "failed == 8", passed = false, detail = "7", aborted = true }, results[1])
+      assert.same({ check = "failed == 8", passed = true, detail = "8", aborted = false }, results[2])
+   end)
+
+   it("tell what does not hold from what has no data", function()
+      local empty = support.phase_report { completed = 0, failed = 0, abandoned = 0 }
+      assert.is_nil((checks.compile({ "error_rate < 1%" }, "x")[1].test(empty, {})))
+      assert.is_nil((checks.compile({ function() end }, "x")[1].test(empty, {})))
+      assert.is_false((checks.compile({ "completed > 1" }, "x")[1].test(empty, {})))
+   end)
+end)
+
 describe("perigee.checks lists", function()
    it("refuse what is no check", function()
       local invalid = {
          { "qps > 1", "scenario.checks: a list of checks expected, got string" },
          { { abort = true }, "scenario.checks: a list of checks expected, found the field 'abort'" },
-         { { { "qps > 1", abort = true } }, "scenario.checks[1]: a string such as" },
-         { { 5 }, "or a function expected, got a number" },
+         { { { abort = true } }, "scenario.checks[1]: 'check' is missing" },
+         { { { "qps > 1", abrot = true } }, "scenario.checks[1]: unknown field 'abrot', did you mean 'abort'?" },
+         { { { "qps > 1", abort = 1 } }, "scenario.checks[1]: abort: true or false expected, got 1" },
+         { { { "qps > 1", abort = true, after = "soon" } }, "scenario.checks[1]: after: a duration above 0" },
+         { { { "qps > 1", after = "1s" } }, "scenario.checks[1]: 'after' says when 'abort' begins" },
+         { { { "qps > 1", check = "qps > 2" } }, "scenario.checks[1]: the check is given twice" },
+         { { { "qsp > 1", abort = true } }, "unknown metric 'qsp', did you mean 'qps'?\n   qsp > 1\n   ^" },
+         { { 5 }, "a function or a table with one of them expected, got a number" },
       }
       for _, row in ipairs(invalid) do support.contains(row[2], support.refusal(checks.compile, row[1], "scenario.checks")) end
    end)

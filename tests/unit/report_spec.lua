@@ -37,7 +37,7 @@ describe("perigee.report.summary", function()
       assert.equal(5, phase.lateness_us.mean)
       assert.equal(null, phase.ttft_ms)
       assert.same({ refused = 2 }, phase.errors)
-      assert.same({ check = "c", passed = true, detail = null }, phase.checks[1])
+      assert.same({ check = "c", passed = true, aborted = false, detail = null }, phase.checks[1])
    end)
 
    it("asks no rate of a closed load and divides by nothing that is 0", function()

@@ -45,6 +45,22 @@ describe("engine.session", function()
 
    teardown(function() mock:stop(10) end)
 
+   it("keeps its description until it is told, whatever is collected before", function()
+      local function description() return '{"note":"' .. ("x"):rep(3000) .. '"}' end
+      local path = drive.tempdir() .. "/events.plog"
+      local session = open { name = "test", log_file = path, description = description() }
+      assert(session:phase(phase()))
+      collectgarbage()
+      collectgarbage()
+      local others = {}
+      for i = 1, 2000 do others[i] = ("y"):rep(3000) .. i end -- into the memory that became free
+      assert.equal("ok", session:run().outcome)
+      assert(session:close_log())
+      session:close()
+      assert.equal(2000, #others)
+      assert.equal(description(), engine.read_log(path).run_config)
+   end)
+
    describe("while it runs", function()
       -- What `act` raises inside a handler of a running session.
       local function inside(act)

@@ -18,6 +18,12 @@ local function judge(changes, run, load)
    return verdict.judge(all)
 end
 
+local ENDED = { steady = { { check = "x", passed = false, detail = "7%", aborted = true } } }
+local TWO = perigee.scenario({
+   target = perigee.target.http { url = "x" }, dataset = { "a" }, phases = { { "steady" }, { "next" } },
+}):resolve()
+local ONE_OF_TWO = { phases = { support.phase_report { end_reason = "check" } } }
+
 local FAILED_CHECK = { steady = { { check = "x", passed = false } } }
 
 describe("perigee.verdict", function()
@@ -37,6 +43,9 @@ describe("perigee.verdict", function()
          { "the engine failed", nil, { outcome = { outcome = "failed", error = "x" } }, "failed", 1 },
          { "a phase did not run", nil, { report = { phases = {} } }, "failed", 1 },
          { "a check failed", nil, { checks = FAILED_CHECK }, "failed", 3 },
+         { "a check ended the run", nil, { checks = ENDED, report = ONE_OF_TWO, plan = TWO }, "failed", 3 },
+         { "a check ended the run before any success", { completed = 0, failed = 10, end_reason = "check" }, { checks = ENDED },
+            "failed", 3 },
          { "a check failed in a failed run", abandoned, { checks = FAILED_CHECK }, "failed", 1 },
          { "a check raised", nil, { checks = { steady = { { passed = false, script_error = "s.lua:3: oops\n" } } } }, "failed", 2 },
          { "a script error", abandoned, { outcome = { outcome = "script_error" } }, "failed", 2 },
@@ -50,6 +59,7 @@ describe("perigee.verdict", function()
 
    it("says why", function()
       assert.same({ "phase 'steady': 1 requests were abandoned when the drain deadline passed" }, judge({ abandoned = 1 }).failures)
+      assert.same({ "phase 'steady': the check 'x' ended the run (7%)" }, judge(nil, { checks = ENDED }).failures)
       assert.same({ "s.lua:3: oops" }, judge(nil, { outcome = { outcome = "script_error", error = "s.lua:3: oops\nstack" } }).failures)
       assert.same({ "phase 'steady': 1 of 10 requests failed" }, judge({ completed = 9, failed = 1 }).warnings)
       assert.same({ "phase 'steady': 4 arrivals were dropped by the overload rule" }, judge({ dropped = 4 }).warnings)

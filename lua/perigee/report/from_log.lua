@@ -39,7 +39,10 @@ function from_log.summary(path)
    local outcome = log.run_outcome and json.decode(log.run_outcome) or cut_short(log)
    local problems = from_log.damage(path, log.stats)
    if not log.run_outcome then problems[#problems + 1] = path .. ": " .. outcome.judged.failures[1] end
-   return summary.build { facts = facts, report = log.report, checks = outcome.checks, judged = outcome.judged }, problems
+   local built = summary.build {
+      facts = facts, report = log.report, checks = outcome.checks, metrics = outcome.metrics, judged = outcome.judged,
+   }
+   return built, problems
 end
 
 return from_log

@@ -29,7 +29,9 @@ end
 
 local function check_list(results)
    local list = {}
-   for i, r in ipairs(results or {}) do list[i] = { check = r.check, passed = r.passed, detail = or_null(r.detail) } end
+   for i, r in ipairs(results or {}) do
+      list[i] = { check = r.check, passed = r.passed, aborted = r.aborted or false, detail = or_null(r.detail) }
+   end
    return json.array(list)
 end
 
@@ -41,7 +43,8 @@ end
 --- One phase of summary.json.
 ---@param report table  the engine's report of the phase
 ---@param checks? table[] results
-function summary.phase(report, checks)
+---@param metrics? table<string, table>  of the script, as of perigee.metric
+function summary.phase(report, checks, metrics)
    local arrivals = report.issued + (report.dropped or 0)
    return {
       name = report.name, kind = report.kind, end_reason = or_null(report.end_reason),
@@ -61,6 +64,7 @@ function summary.phase(report, checks)
       itl_ms = distribution(report.itl, MS),
       lateness_us = distribution(report.lateness, US),
       errors = report.errors or {}, finish_reasons = report.finish_reasons or {},
+      metrics = metrics or {},
       checks = check_list(checks),
    }
 end
@@ -100,11 +104,14 @@ function summary.facts(plan, config)
 end
 
 --- The whole of summary.json.
----@param run table  facts, report, checks (phase name -> results), judged (verdict.judge)
+---@param run table  facts, report, checks and metrics (phase name -> results, values), judged (verdict.judge)
 ---@return table
 function summary.build(run)
    local phases, facts = {}, run.facts
-   for i, report in ipairs(run.report.phases) do phases[i] = summary.phase(report, run.checks[report.name]) end
+   local metrics = run.metrics or {}
+   for i, report in ipairs(run.report.phases) do
+      phases[i] = summary.phase(report, run.checks[report.name], metrics[report.name])
+   end
    return {
       schema_version = 1,
       verdict = run.judged.verdict,

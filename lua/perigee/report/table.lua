@@ -87,6 +87,24 @@ local function rate_line(phase)
    return #parts > 0 and "  " .. table.concat(parts, "  ") or nil
 end
 
+local function metric_line(name, m)
+   local unit = present(m.unit) and " " .. m.unit or ""
+   local d = present(m.distribution)
+   if not d then return ("%s: %s"):format(name, present(m.value) and units.number(m.value) .. unit or "no data") end
+   local parts = { ("%s: count %d"):format(name, d.count) }
+   for _, key in ipairs { "mean", "p50", "p90", "p99", "max" } do
+      parts[#parts + 1] = ("%s %s%s"):format(key, units.number(d[key]), unit)
+   end
+   return table.concat(parts, "  ")
+end
+
+-- Those of the script.
+local function metric_lines(phase)
+   local lines = {}
+   for _, name in ipairs(schema.sorted_keys(phase.metrics)) do lines[#lines + 1] = "  " .. metric_line(name, phase.metrics[name]) end
+   return lines
+end
+
 local function check_lines(phase)
    local lines = {}
    for _, check in ipairs(phase.checks) do
@@ -101,6 +119,7 @@ local function phase_lines(phase)
    lines[#lines + 1] = rate_line(phase)
    if next(phase.finish_reasons) then lines[#lines + 1] = "  finish reasons: " .. counts(phase.finish_reasons) end
    append(lines, distributions(phase))
+   append(lines, metric_lines(phase))
    append(lines, check_lines(phase))
    return lines
 end

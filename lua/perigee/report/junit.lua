@@ -1,0 +1,125 @@
+--- JUnit XML of a summary, for CI systems: a suite for each phase, a case for each check.
+local engine = require "perigee.engine"
+
+local null = engine.json.null
+local junit = {}
+
+local UNKNOWN = "\239\191\189" -- U+FFFD, for what XML cannot hold
+local ENTITIES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&apos;" }
+
+-- The characters of UTF-8 by their length and first bytes, without surrogates.
+local CHARACTERS = {
+   "^[%z\1-\127]", "^[\194-\223][\128-\191]", "^\224[\160-\191][\128-\191]", "^[\225-\236\238\239][\128-\191][\128-\191]",
+   "^\237[\128-\159][\128-\191]", "^\240[\144-\191][\128-\191][\128-\191]", "^[\241-\243][\128-\191][\128-\191][\128-\191]",
+   "^\244[\128-\143][\128-\191][\128-\191]",
+}
+local NO_CHARACTERS = { ["\239\191\190"] = true, ["\239\191\191"] = true } -- U+FFFE, U+FFFF
+
+-- Line ends would become blanks in an attribute.
+local function escape_character(c)
+   if ENTITIES[c] then return ENTITIES[c] end
+   if c == "\t" or c == "\n" or c == "\r" then return ("&#%d;"):format(c:byte()) end
+   return (c:find "^[%z\1-\31]" or NO_CHARACTERS[c]) and UNKNOWN or c
+end
+
+local function character_end(text, at)
+   for _, pattern in ipairs(CHARACTERS) do
+      local _, to = text:find(pattern, at)
+      if to then return to end
+   end
+end
+
+--- A text as it may stand in an attribute or an element.
+---@param text string
+---@return string
+function junit.escape(text)
+   local out, at = {}, 1
+   while at <= #text do
+      local to = character_end(text, at)
+      out[#out + 1] = to and escape_character(text:sub(at, to)) or UNKNOWN
+      at = (to or at) + 1
+   end
+   return table.concat(out)
+end
+
+-- <name a="1" b="2": attributes in the order given, as pairs.
+local function open_tag(name, attributes)
+   local parts = { "<" .. name }
+   for _, pair in ipairs(attributes) do parts[#parts + 1] = ('%s="%s"'):format(pair[1], junit.escape(tostring(pair[2]))) end
+   return table.concat(parts, " ")
+end
+
+local function element(name, attributes, text)
+   return ("%s>%s</%s>"):format(open_tag(name, attributes), junit.escape(text), name)
+end
+
+-- A case; bad: the element that says why it is none of the good ones, or nil.
+local function case(lines, class, name, bad)
+   local tag = open_tag("testcase", { { "classname", class }, { "name", name } })
+   lines[#lines + 1] = bad and ("    %s>%s</testcase>"):format(tag, bad) or ("    %s/>"):format(tag)
+end
+
+local function suite(lines, name, counts, seconds, write_cases)
+   lines[#lines + 1] = "  " .. open_tag("testsuite", {
+      { "name", name }, { "tests", counts.tests }, { "failures", counts.failures }, { "errors", counts.errors },
+      { "time", ("%.3f"):format(seconds) },
+   }) .. ">"
+   write_cases()
+   lines[#lines + 1] = "  </testsuite>"
+end
+
+local function failure(phase, check)
+   local detail = check.detail ~= null and check.detail or "does not hold"
+   local text = ("phase '%s': %s: %s%s"):format(phase.name, check.check, detail, check.aborted and "; it ended the run" or "")
+   return element("failure", { { "message", detail }, { "type", check.aborted and "abort" or "check" } }, text)
+end
+
+local function phase_counts(phase)
+   local counts = { tests = #phase.checks, failures = 0, errors = 0 }
+   for _, check in ipairs(phase.checks) do
+      if not check.passed then counts.failures = counts.failures + 1 end
+   end
+   return counts
+end
+
+local function phase_suite(lines, summary, phase)
+   suite(lines, phase.name, phase_counts(phase), phase.duration_s, function()
+      for _, check in ipairs(phase.checks) do
+         case(lines, summary.scenario .. "." .. phase.name, check.check, not check.passed and failure(phase, check) or nil)
+      end
+   end)
+end
+
+-- So that no failed run looks like a good one.
+local function run_suite(lines, summary)
+   suite(lines, "run", { tests = 1, failures = 0, errors = 1 }, 0, function()
+      local why = summary.failures[1] or summary.verdict
+      local all = table.concat(summary.failures, "\n")
+      case(lines, summary.scenario, "run", element("error", { { "message", why }, { "type", summary.verdict } }, all))
+   end)
+end
+
+--- The document. A run that failed although its checks hold has a further suite, `run`, that says why.
+---@param summary table  of report.summary
+---@return string
+function junit.render(summary)
+   local lines, total, seconds = {}, { tests = 0, failures = 0, errors = 0 }, 0
+   for _, phase in ipairs(summary.phases) do
+      local counts = phase_counts(phase)
+      total.tests, total.failures = total.tests + counts.tests, total.failures + counts.failures
+      seconds = seconds + phase.duration_s
+      phase_suite(lines, summary, phase)
+   end
+   local good = summary.verdict == "ok" or summary.verdict == "client_limited"
+   if not good and total.failures == 0 then
+      total.tests, total.errors = total.tests + 1, 1
+      run_suite(lines, summary)
+   end
+   local head = open_tag("testsuites", {
+      { "name", summary.scenario }, { "tests", total.tests }, { "failures", total.failures }, { "errors", total.errors },
+      { "time", ("%.3f"):format(seconds) },
+   })
+   return table.concat({ '<?xml version="1.0" encoding="UTF-8"?>', head .. ">", table.concat(lines, "\n"), "</testsuites>" }, "\n") .. "\n"
+end
+
+return junit
