@@ -65,6 +65,14 @@ function drive.scenario(dir, text, name)
    return path
 end
 
+-- A log gives the report of its run again, byte by byte, whatever the run was.
+local function check_log(r)
+   if not r.summary or not read(r.dir .. "/events.plog") then return end
+   if r.err:find("scenario.teardown", 1, true) then return end -- its error comes when the log is closed
+   local again = drive.perigee("report", r.dir .. "/events.plog", "--json")
+   assert(again.out == read(r.dir .. "/summary.json"), "the log gives another report: " .. again.err)
+end
+
 --- Run a scenario's text: the result of the run, with its directory and its summary (nil when none).
 function drive.run(text, ...)
    local dir = drive.tempdir()
@@ -72,6 +80,7 @@ function drive.run(text, ...)
    r.dir = dir .. "/out"
    local summary = read(r.dir .. "/summary.json")
    r.summary = summary and assert(engine.json.decode(summary))
+   check_log(r)
    return r
 end
 

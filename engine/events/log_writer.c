@@ -213,6 +213,11 @@ int log_writer_put(struct log_writer *w, const struct event *e)
 	if (!w->current)
 		w->current = begin_block(w, e->seq);
 	int err = w->current ? append(w->current, e) : STATUS_ENOMEM;
+	if (err == STATUS_ELIMIT && w->current->records) { /* a block of its own holds more */
+		log_writer_flush(w);
+		w->current = begin_block(w, e->seq);
+		err = w->current ? append(w->current, e) : STATUS_ENOMEM;
+	}
 	if (err) {
 		lose(w, 1);
 		return err;

@@ -308,6 +308,35 @@ static void a_slow_disk_loses_by_count_and_not_in_memory(void **state)
 	loop_free(loop);
 }
 
+static void a_record_too_large_for_the_open_block_gets_its_own(void **state)
+{
+	(void)state;
+	struct loop *loop;
+	struct log_stats stats;
+	struct event e;
+	const size_t size = LOG_BLOCK_MAX - 1000;
+	char *text = malloc(size);
+	assert_non_null(text);
+	memset(text, 'x', size);
+	assert_int_equal(loop_new(&loop), STATUS_OK);
+	struct log_writer *w =
+		open_writer(loop, (struct log_config){ .block_bytes = LOG_BLOCK_MAX,
+	                                               .queue_bytes = 4 * (size_t)LOG_BLOCK_MAX });
+	put_range(w, 0, 10);
+	fill(&e, 10);
+	e.text = (struct slice){ text, size };
+	assert_int_equal(log_writer_put(w, &e), STATUS_OK);
+	log_writer_stats(w, &stats);
+	assert_int_equal(stats.lost, 0);
+	assert_int_equal(log_writer_close(w, NULL), STATUS_OK);
+	loop_free(loop);
+	free(text);
+	struct log_reader_stats read;
+	uint64_t last;
+	assert_int_equal(read_log(&read, &last), 11);
+	assert_int_equal(read.blocks, 2);
+}
+
 /* The child writes until it is killed; each `told` byte says that a flush of 100 more was done. */
 static void write_until_killed(int told)
 {
@@ -376,6 +405,7 @@ int main(void)
 		TEST(a_file_that_cannot_be_made_is_named),
 		TEST(a_full_disk_ends_the_log_in_order),
 		TEST(a_slow_disk_loses_by_count_and_not_in_memory),
+		TEST(a_record_too_large_for_the_open_block_gets_its_own),
 		TEST(kill_9_loses_at_most_what_was_not_flushed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

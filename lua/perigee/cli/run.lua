@@ -11,7 +11,8 @@ local run = {
    definitions = {
       { name = "out", value = "DIR", help = "folder of the results (default results/NAME-TIME)" },
       { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
-      { name = "events", value = "ADDR", help = "address of the event publisher (default a socket in DIR); off publishes none" },
+      { name = "events", value = "ADDR",
+         help = "address of the event publisher (default a socket in a private folder); off publishes none" },
       { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },
       { name = "overflow", value = "RULE", choices = { "spill", "drop", "block" }, default = "spill",
          help = "of events when subscribers are slow: spill, drop or block" },
@@ -55,7 +56,7 @@ local function make_services(values, out)
       if not parsed then return nil, message, 2 end
       list[i] = parsed
    end
-   local snapshots, clean_up = place.address(out, "snapshots.ipc")
+   local snapshots, clean_up = place.private_address "snapshots.ipc"
    if not snapshots then return nil, clean_up, 1 end
    return service.new(list, {
       out = out, snapshots = snapshots,
@@ -145,7 +146,7 @@ function run.run(args)
    if not made then return command.refuse(run, message, 1) end
    if loaded.values.events == "off" then return play(loaded, out, nil) end
    if loaded.values.events then return play(loaded, out, loaded.values.events) end
-   local address, clean_up = place.events_address(out)
+   local address, clean_up = place.private_address "events.ipc"
    if not address then return command.refuse(run, clean_up, 1) end
    code = play(loaded, out, address)
    clean_up()
