@@ -174,43 +174,28 @@ describe("the main job", function()
       assert.same({ 3, 3, 7 }, { phase.issued, phase.completed, phase.dropped })
    end)
 
-   it("spreads requests over several endpoints in turn", function()
-      local a, url_a = drive.mock()
-      local b, url_b = drive.mock()
-      local r = drive.run(([[
-         return perigee.scenario {
-            target = perigee.target.openai_chat { url = { "%s", "%s" } },
-            dataset = perigee.dataset.table { { prompt = "x" } },
-            load = perigee.load.concurrency(2),
-            requests = 20,
-         }]]):format(url_a, url_b))
-      assert.equal(0, r.code, r.err)
-      for _, url in ipairs { url_a, url_b } do
-         local stats = engine.json.decode(drive.shell("curl -s -m 10 " .. url .. "/stats").out)
-         assert.equal(10, stats.requests - 1)
-      end
-      a:stop(5)
-      b:stop(5)
-   end)
-
-   it("spreads what is sent over them when the script skips every other request", function()
-      local a, url_a = drive.mock()
-      local b, url_b = drive.mock()
-      local r = drive.run(([[
-         local n = 0
-         return perigee.scenario {
-            target = perigee.target.openai_chat { url = { "%s", "%s" } },
-            request = function() n = n + 1 if n %% 2 == 0 then return "x" end end,
-            load = perigee.load.concurrency(1), requests = 20,
-         }]]):format(url_a, url_b))
-      assert.equal(0, r.code, r.err)
-      for _, url in ipairs { url_a, url_b } do
-         local stats = engine.json.decode(drive.shell("curl -s -m 10 " .. url .. "/stats").out)
-         assert.equal(10, stats.requests - 1)
-      end
-      a:stop(5)
-      b:stop(5)
-   end)
+   for how, rest in pairs {
+      ["in turn"] = 'dataset = { "x" }, load = perigee.load.concurrency(2)',
+      ["also when the script skips every other request"] = [[load = perigee.load.concurrency(1),
+         request = (function()
+            local n = 0
+            return function() n = n + 1 if n % 2 == 0 then return "x" end end
+         end)()]],
+   } do
+      it("spreads requests over several endpoints " .. how, function()
+         local servers, urls = {}, {}
+         for i = 1, 2 do servers[i], urls[i] = drive.mock() end
+         local r = drive.run(([[
+            return perigee.scenario { requests = 20, target = perigee.target.openai_chat { url = { "%s", "%s" } }, %s }
+         ]]):format(urls[1], urls[2], rest))
+         assert.equal(0, r.code, r.err)
+         for i, url in ipairs(urls) do
+            local stats = engine.json.decode(drive.shell("curl -s -m 10 " .. url .. "/stats").out)
+            assert.equal(10, stats.requests - 1)
+            servers[i]:stop(5)
+         end
+      end)
+   end
 
    for _, row in ipairs { { "soft", "-Sn", 0 }, { "hard", "-n", 1 } } do
       it("with more requests in flight than the " .. row[1] .. " limit of descriptors", function()
