@@ -34,7 +34,6 @@ OBJ      := $(SRC:engine/%.c=$(B)/%.o)
 CORE_OBJ := $(filter-out $(B)/lua/%,$(OBJ))
 MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
-LUA_SRC  := $(shell find lua scripts examples tests -name '*.lua' 2>/dev/null)
 
 .PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-publisher fuzz run-fuzz install clean c-tests
 .DELETE_ON_ERROR:

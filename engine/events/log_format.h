@@ -43,11 +43,6 @@ static inline uint32_t log_get32(const char *text)
 	return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static inline uint64_t log_get64(const char *p)
-{
-	return log_get32(p) | (uint64_t)log_get32(p + 4) << 32;
-}
-
 /* Of a block: head is LOG_BLOCK_HEAD_SIZE bytes. */
 static inline uint32_t log_block_crc(const char *head, const char *payload, size_t bytes)
 {

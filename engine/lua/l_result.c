@@ -140,13 +140,34 @@ static int64_t longest_gap(const struct response *res)
 	return max;
 }
 
-static void push_time(lua_State *L, const struct request *r, enum field field)
+/* What is computed from the stamps, by the fold's own definitions. */
+static void push_measure(lua_State *L, const struct request *r, enum field field)
 {
-	const struct response *res = &r->exchange.response;
 	struct event e;
 	request_complete_event(r, &e);
 	if (!ended(r))
 		e.timestamp_ns = 0;
+	switch (field) {
+	case FIELD_LATENCY:
+		push_seconds(L, complete_latency(&e));
+		break;
+	case FIELD_SERVICE_TIME:
+		push_seconds(L, complete_service_time(&e));
+		break;
+	case FIELD_TTFT:
+		push_seconds(L, complete_ttft(&e));
+		break;
+	case FIELD_TPOT:
+		push_seconds(L, complete_tpot(&e));
+		break;
+	default:
+		push_seconds(L, longest_gap(&r->exchange.response));
+	}
+}
+
+static void push_time(lua_State *L, const struct request *r, enum field field)
+{
+	const struct response *res = &r->exchange.response;
 	switch (field) {
 	case FIELD_SCHEDULED:
 		push_stamp(L, r, r->scheduled_ns);
@@ -164,22 +185,10 @@ static void push_time(lua_State *L, const struct request *r, enum field field)
 		push_stamp(L, r, res->first_ns);
 		break;
 	case FIELD_FINISHED:
-		push_stamp(L, r, e.timestamp_ns);
-		break;
-	case FIELD_LATENCY:
-		push_seconds(L, complete_latency(&e));
-		break;
-	case FIELD_SERVICE_TIME:
-		push_seconds(L, complete_service_time(&e));
-		break;
-	case FIELD_TTFT:
-		push_seconds(L, complete_ttft(&e));
-		break;
-	case FIELD_TPOT:
-		push_seconds(L, complete_tpot(&e));
+		push_stamp(L, r, ended(r) ? res->finished_ns : 0);
 		break;
 	default:
-		push_seconds(L, longest_gap(res));
+		push_measure(L, r, field);
 	}
 }
 

@@ -330,8 +330,10 @@ static void send_request(struct session *s, struct request *r)
 	request_issued_event(r, &e);
 	emit(s, &e);
 	int err = client_submit(p->client, &r->exchange);
-	if (err) /* the handler must not see the answer to another one */
+	if (err) { /* the handler must not see the answer to another one */
+		response_init(&r->exchange.response, RESPONSE_LIMIT);
 		response_start(&r->exchange.response, DECODE_RAW, NULL, NULL);
+	}
 	if (p->driver->issue)
 		p->driver->issue(p->driver_ctx, r);
 	if (!err) {
@@ -349,8 +351,6 @@ static struct request *new_request(struct session *s, struct phase *p, uint64_t 
 	struct request *r = pool_get(s->requests);
 	if (!r)
 		return NULL;
-	if (!r->exchange.response.text.limit)
-		response_init(&r->exchange.response, RESPONSE_LIMIT);
 	request_enter(r, REQUEST_DUE);
 	r->phase = p;
 	r->job = (struct job){ .index = -1 };

@@ -47,6 +47,17 @@ local function names(summary, text)
    return false
 end
 
+-- A run that kills itself in its middle, in a way that it cannot tell anybody.
+local KILLED = [[
+   local ffi = require "ffi"
+   ffi.cdef "int getpid(void); int kill(int pid, int signal);"
+   return perigee.scenario {
+      target = perigee.target.openai_chat { url = "mock:" },
+      dataset = perigee.dataset.table { { prompt = "x" } },
+      phases = { { "steady", load = perigee.load.concurrency(4), duration = "1h" } },
+      on = { issue = function(_, p) if p.issued == 5000 then ffi.C.kill(ffi.C.getpid(), 9) end end },
+   }]]
+
 describe("a service of a run", function()
    it("is started, subscribed before the first event, and awaited", function()
       local r = drive.run(scenario(), "--service", "metrics", "--service", "events --topic sample.complete")
@@ -163,15 +174,7 @@ describe("a service of a run", function()
 
    it("learns that the run was killed, and says that what it has is incomplete", function()
       local dir = drive.tempdir()
-      local file = drive.scenario(dir, [[
-         local ffi = require "ffi"
-         ffi.cdef "int getpid(void); int kill(int pid, int signal);"
-         return perigee.scenario {
-            target = perigee.target.openai_chat { url = "mock:" },
-            dataset = perigee.dataset.table { { prompt = "x" } },
-            phases = { { "steady", load = perigee.load.concurrency(4), duration = "1h" } },
-            on = { issue = function(_, p) if p.issued == 5000 then ffi.C.kill(ffi.C.getpid(), 9) end end },
-         }]])
+      local file = drive.scenario(dir, KILLED)
       local r = drive.shell(table.concat({
          drive.command("run", file, "--out", dir .. "/out", "--progress", "none", "--service", "metrics"),
          "echo code $?",
@@ -185,15 +188,7 @@ describe("a service of a run", function()
 
    it("does not outlive a run that was killed, and keeps what had come", function()
       local dir = drive.tempdir()
-      local file = drive.scenario(dir, [[
-         local ffi = require "ffi"
-         ffi.cdef "int getpid(void); int kill(int pid, int signal);"
-         return perigee.scenario {
-            target = perigee.target.openai_chat { url = "mock:" },
-            dataset = perigee.dataset.table { { prompt = "x" } },
-            phases = { { "steady", load = perigee.load.concurrency(4), duration = "1h" } },
-            on = { issue = function(_, p) if p.issued == 5000 then ffi.C.kill(ffi.C.getpid(), 9) end end },
-         }]])
+      local file = drive.scenario(dir, KILLED)
       -- The pipe ends when all have closed it who inherited it from the run.
       local r = drive.shell(drive.command("run", file, "--out", dir .. "/out", "--progress", "none",
          "--service", ("events --jsonl %s/all.jsonl --sqlite %s/all.db"):format(dir, dir)) .. " 2>&1 >/dev/null | cat")

@@ -36,14 +36,19 @@ local function refused(part, fn, ...)
    support.contains(part, support.refusal(fn, ...))
 end
 
-describe("engine.session", function()
-   setup(function()
-      local url
-      mock, url = drive.mock("--mode", "max", "--tokens", "1")
-      client = { urls = { url }, path = "/v1/completions", headers = {}, decoder = "raw" }
-   end)
+local function start_mock()
+   local url
+   mock, url = drive.mock("--mode", "max", "--tokens", "1")
+   client = { urls = { url }, path = "/v1/completions", headers = {}, decoder = "raw" }
+end
 
-   teardown(function() mock:stop(10) end)
+local function stop_mock()
+   mock:stop(10)
+end
+
+describe("engine.session", function()
+   setup(start_mock)
+   teardown(stop_mock)
 
    it("keeps its description until it is told, whatever is collected before", function()
       local function description() return '{"note":"' .. ("x"):rep(3000) .. '"}' end
@@ -370,13 +375,8 @@ describe("engine.session", function()
 end)
 
 describe("a strategy", function()
-   setup(function()
-      local url
-      mock, url = drive.mock("--mode", "max", "--tokens", "1")
-      client = { urls = { url }, path = "/v1/completions", headers = {}, decoder = "raw" }
-   end)
-
-   teardown(function() mock:stop(10) end)
+   setup(start_mock)
+   teardown(stop_mock)
 
    local function drain_all(p)
       while p.inflight > 0 do p:wait() end
