@@ -26,6 +26,13 @@ void buffer_trim(struct buffer *b, size_t keep);
 /* Room for n more bytes. Returns 0, STATUS_ELIMIT or STATUS_ENOMEM. */
 int buffer_reserve(struct buffer *b, size_t n);
 
+/* Where the next byte goes: writers of many small parts reserve once, write there and
+ * set len themselves. */
+static inline char *buffer_end(const struct buffer *b)
+{
+	return b->data + b->len;
+}
+
 /* Append n bytes; the same returns. */
 int buffer_append(struct buffer *b, const void *data, size_t n);
 int buffer_append_str(struct buffer *b, const char *s);

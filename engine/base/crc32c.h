@@ -9,4 +9,7 @@
 /* Of data after what gave `crc`; 0 to begin. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t len);
 
+/* The same on any processor; slower. */
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t len);
+
 #endif

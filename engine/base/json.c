@@ -424,23 +424,3 @@ int json_put_number(struct buffer *out, double v)
 	}
 	return buffer_append_str(out, tmp);
 }
-
-int json_put_decimal(struct buffer *out, int64_t value, unsigned decimals)
-{
-	char tmp[48], *end = tmp + sizeof(tmp), *p = end;
-	uint64_t v = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-	while (decimals && v % 10 == 0) { /* trailing zeros; of 0 all of them */
-		v /= 10;
-		decimals--;
-	}
-	unsigned digits = 0;
-	do {
-		if (decimals && digits == decimals)
-			*--p = '.';
-		*--p = (char)('0' + v % 10);
-		v /= 10;
-	} while (++digits <= decimals || v);
-	if (value < 0)
-		*--p = '-';
-	return buffer_append(out, p, (size_t)(end - p));
-}

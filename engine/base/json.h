@@ -80,8 +80,4 @@ int json_put_string(struct buffer *out, const char *s, size_t len);
  * infinities become null. The same returns. */
 int json_put_number(struct buffer *out, double v);
 
-/* Append value / 10^decimals (0..18) exactly, without trailing zeros. Hot paths
- * use it: no printf. */
-int json_put_decimal(struct buffer *out, int64_t value, unsigned decimals);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include "events/event_keys.h"
 
+#include <endian.h>
 #include <string.h>
 
 #define CUSTOM_PREFIX     "custom."
@@ -129,12 +130,22 @@ void event_data(const struct event *e, struct event_data *out)
 	}
 }
 
+/* Eight hexadecimal digits of v at out: its nibbles are spread over the bytes of one word. */
+static void put_hex32(uint32_t v, char out[8])
+{
+	uint64_t x = v;
+	x = (x << 16 | x) & 0x0000ffff0000ffff;
+	x = (x << 8 | x) & 0x00ff00ff00ff00ff;
+	x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
+	uint64_t letters = (x + 0x0606060606060606) >> 4 & 0x0101010101010101;
+	x = htobe64(x + 0x3030303030303030 + letters * ('a' - '0' - 10));
+	memcpy(out, &x, sizeof(x));
+}
+
 void event_uuid_hex(const uint64_t uuid[2], char out[32])
 {
-	static const char digits[] = "0123456789abcdef";
-	for (int half = 0; half < 2; half++) {
-		uint64_t v = uuid[half];
-		for (int i = 15; i >= 0; i--, v >>= 4)
-			out[half * 16 + i] = digits[v & 15];
+	for (int i = 0; i < 2; i++) {
+		put_hex32((uint32_t)(uuid[i] >> 32), out + 16 * i);
+		put_hex32((uint32_t)uuid[i], out + 16 * i + 8);
 	}
 }

@@ -139,6 +139,11 @@ bool event_is_control(enum event_type type);
  * or STATUS_ENOMEM; after a failure the buffer is as before. */
 int event_encode(const struct event *e, struct buffer *out);
 
+/* Append the record of e: the one that event_encode() made of it before, or for
+ * EVENT_NOT_ENCODED one made now. The same returns. */
+#define EVENT_NOT_ENCODED ((struct slice){ 0 })
+int event_append(const struct event *e, struct slice encoded, struct buffer *out);
+
 /* Read one record of len bytes; *e borrows from data and from chunk_space, which
  * the caller lends for chunk_us: chunk_room values (0: NULL is fine), the rest is
  * passed over. Unknown keys are skipped; event_type and timestamp_ns must be there.

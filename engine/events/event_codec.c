@@ -226,6 +226,11 @@ int event_encode(const struct event *e, struct buffer *out)
 	return STATUS_OK;
 }
 
+int event_append(const struct event *e, struct slice encoded, struct buffer *out)
+{
+	return encoded.data ? buffer_append(out, encoded.data, encoded.len) : event_encode(e, out);
+}
+
 /* ---- decode ---- */
 
 struct reader {

@@ -1,5 +1,6 @@
 #include "events/event.h"
 
+#include "base/decimal.h"
 #include "base/json.h"
 #include "base/status.h"
 #include "events/event_keys.h"
@@ -28,12 +29,8 @@ static void put_text(struct json_out *j, struct slice s)
 /* Exact for all 64 bits, which a double is not. */
 static void put_uint(struct json_out *j, uint64_t v)
 {
-	char digits[20];
-	size_t at = sizeof(digits);
-	do
-		digits[--at] = (char)('0' + v % 10);
-	while (v /= 10);
-	put(j, digits + at, sizeof(digits) - at);
+	char digits[DECIMAL_SIZE];
+	put(j, digits, (size_t)(decimal_put(digits, v) - digits));
 }
 
 static void put_key(struct json_out *j, const struct event_key *key)

@@ -191,14 +191,14 @@ static struct block *begin_block(struct log_writer *w, uint64_t first_seq)
 	return b;
 }
 
-static int append(struct block *b, const struct event *e)
+static int append(struct block *b, const struct event *e, struct slice encoded)
 {
 	size_t at = b->data.len;
 	int err = buffer_reserve(&b->data, RECORD_HEAD);
 	if (err)
 		return err;
 	b->data.len += RECORD_HEAD;
-	err = event_encode(e, &b->data);
+	err = event_append(e, encoded, &b->data);
 	if (err) {
 		b->data.len = at;
 		return err;
@@ -208,15 +208,15 @@ static int append(struct block *b, const struct event *e)
 	return STATUS_OK;
 }
 
-int log_writer_put(struct log_writer *w, const struct event *e)
+int log_writer_put(struct log_writer *w, const struct event *e, struct slice encoded)
 {
 	if (!w->current)
 		w->current = begin_block(w, e->seq);
-	int err = w->current ? append(w->current, e) : STATUS_ENOMEM;
+	int err = w->current ? append(w->current, e, encoded) : STATUS_ENOMEM;
 	if (err == STATUS_ELIMIT && w->current->records) { /* a block of its own holds more */
 		log_writer_flush(w);
 		w->current = begin_block(w, e->seq);
-		err = w->current ? append(w->current, e) : STATUS_ENOMEM;
+		err = w->current ? append(w->current, e, encoded) : STATUS_ENOMEM;
 	}
 	if (err) {
 		lose(w, 1);

@@ -136,7 +136,8 @@ static int begin_batch(struct publisher *p, struct batch *b)
 }
 
 /* Append e as a bin. Bytes beyond limit are refused; then the batch is as before. */
-static int append_record(struct publisher *p, struct batch *b, const struct event *e, size_t limit)
+static int append_record(struct publisher *p, struct batch *b, const struct event *e,
+                         struct slice encoded, size_t limit)
 {
 	int err = b->records ? STATUS_OK : begin_batch(p, b);
 	if (err)
@@ -146,7 +147,7 @@ static int append_record(struct publisher *p, struct batch *b, const struct even
 	if (err)
 		return err;
 	b->data.len += MSGPACK_HEAD_MAX;
-	err = event_encode(e, &b->data);
+	err = event_append(e, encoded, &b->data);
 	size_t size = b->data.len - at - MSGPACK_HEAD_MAX, added = b->data.len - at + overhead;
 	if (!err && held_bytes(p) + added > limit)
 		err = STATUS_ELIMIT;
@@ -215,14 +216,14 @@ static bool is_full(const struct publisher *p)
 
 /* Append, waiting for the socket while there is no room and it may still come. */
 static int append_blocking(struct publisher *p, struct batch *b, const struct event *e,
-                           size_t limit)
+                           struct slice encoded, size_t limit)
 {
 	uint64_t from = clock_now(), now = from;
-	int err = append_record(p, b, e, limit);
+	int err = append_record(p, b, e, encoded, limit);
 	while (err == STATUS_ELIMIT && held_bytes(p) && now - from < p->config.block_ns) {
 		outlet_wait(p->outlet);
 		outlet_service(p->outlet);
-		err = append_record(p, b, e, limit);
+		err = append_record(p, b, e, encoded, limit);
 		now = clock_now();
 	}
 	p->stats.blocked_ns += clock_now() - from;
@@ -230,16 +231,17 @@ static int append_blocking(struct publisher *p, struct batch *b, const struct ev
 }
 
 /* There was no room for e. What is in batches moves on first: to the socket, or to disk. */
-static int overflow(struct publisher *p, struct batch *b, const struct event *e, size_t limit)
+static int overflow(struct publisher *p, struct batch *b, const struct event *e,
+                    struct slice encoded, size_t limit)
 {
 	if (p->config.overflow == OVERFLOW_DROP)
 		return STATUS_ELIMIT;
 	publisher_flush(p);
-	return p->config.overflow == OVERFLOW_BLOCK ? append_blocking(p, b, e, limit)
-	                                            : append_record(p, b, e, limit);
+	return p->config.overflow == OVERFLOW_BLOCK ? append_blocking(p, b, e, encoded, limit)
+	                                            : append_record(p, b, e, encoded, limit);
 }
 
-static int put_record(struct publisher *p, const struct event *e)
+static int put_record(struct publisher *p, const struct event *e, struct slice encoded)
 {
 	size_t limit = p->config.max_bytes - (event_is_control(e->type) ? 0 : p->control_room);
 	struct batch *b = batch_of(p, e);
@@ -247,9 +249,9 @@ static int put_record(struct publisher *p, const struct event *e)
 	if (alone)
 		publisher_flush(p);
 	/* A full house is told before the work of encoding. */
-	int err = held_bytes(p) < limit ? append_record(p, b, e, limit) : STATUS_ELIMIT;
+	int err = held_bytes(p) < limit ? append_record(p, b, e, encoded, limit) : STATUS_ELIMIT;
 	if (err == STATUS_ELIMIT)
-		err = overflow(p, b, e, limit);
+		err = overflow(p, b, e, encoded, limit);
 	if (err) {
 		p->stats.dropped++;
 		return err;
@@ -264,7 +266,7 @@ static int put_record(struct publisher *p, const struct event *e)
 
 /* The mlcommons framing has no place for custom records. Their number goes with
  * the next record, and again with each control event in case that was lost. */
-static int put_mlcommons(struct publisher *p, const struct event *e)
+static int put_mlcommons(struct publisher *p, const struct event *e, struct slice encoded)
 {
 	if (is_custom(e->type)) {
 		p->stats.left_out++;
@@ -272,18 +274,19 @@ static int put_mlcommons(struct publisher *p, const struct event *e)
 	}
 	uint64_t left_out = p->stats.left_out;
 	if (left_out == p->told_left_out && !event_is_control(e->type))
-		return put_record(p, e);
+		return put_record(p, e, encoded);
 	struct event telling = *e;
 	telling.left_out = left_out;
-	int err = put_record(p, &telling);
+	int err = put_record(p, &telling, EVENT_NOT_ENCODED);
 	if (!err)
 		p->told_left_out = left_out;
 	return err;
 }
 
-int publisher_put(struct publisher *p, const struct event *e)
+int publisher_put(struct publisher *p, const struct event *e, struct slice encoded)
 {
-	return p->config.framing == FRAMING_MLCOMMONS ? put_mlcommons(p, e) : put_record(p, e);
+	return p->config.framing == FRAMING_MLCOMMONS ? put_mlcommons(p, e, encoded)
+	                                              : put_record(p, e, encoded);
 }
 
 /* ---- life ---- */

@@ -83,9 +83,10 @@ const char *publisher_address(const struct publisher *p);
  * Returns 0, STATUS_ETIMEDOUT or STATUS_EIO. */
 int publisher_await(struct publisher *p, unsigned count, uint64_t deadline_ns);
 
-/* Accept one event, and flush when it is time. Returns 0, or a status when records
- * were dropped, this one or others: stats.dropped has their number. */
-int publisher_put(struct publisher *p, const struct event *e);
+/* Accept one event, and flush when it is time. encoded: its record, when event_encode() has
+ * made it already, else EVENT_NOT_ENCODED. Returns 0, or a status when records were dropped,
+ * this one or others: stats.dropped has their number. */
+int publisher_put(struct publisher *p, const struct event *e, struct slice encoded);
 
 /* Send what is buffered now, as far as the socket takes it; the rest is queued.
  * Returns 0, or a status when records were dropped. */

@@ -1,6 +1,7 @@
 #include "metrics/recorder.h"
 
 #include "base/buffer.h"
+#include "base/decimal.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "metrics/fold.h"
@@ -52,132 +53,139 @@ int recorder_open(struct recorder **out, const char *path, struct error *e)
 
 /* ---- one line ---- */
 
-static int put_key(struct buffer *b, const char *key)
+/* A line's numbers, keys and id together; its texts make room for themselves. */
+#define NUMBERS_ROOM 1024
+
+/* The parts of a line know their room: it was reserved before. */
+struct line {
+	struct buffer *buffer;
+	char *end; /* where the next byte goes */
+	int err;   /* of the texts; the first one stays */
+};
+
+static void put_literal(struct line *l, const char *text, size_t n)
 {
-	int err = buffer_append_str(b, b->len > 1 ? ",\"" : "\"");
-	if (!err)
-		err = buffer_append_str(b, key);
-	return err ? err : buffer_append(b, "\":", 2);
+	memcpy(l->end, text, n);
+	l->end += n;
 }
 
-static int put_text(struct buffer *b, const char *key, struct slice s)
-{
-	if (!s.data)
-		return STATUS_OK;
-	int err = put_key(b, key);
-	return err ? err : json_put_string(b, s.data, s.len);
-}
+/* With a constant key the copy is a few stores. */
+#define PUT(l, literal) put_literal(l, literal, sizeof(literal) - 1)
 
-static int put_count(struct buffer *b, const char *key, int64_t v)
-{
-	if (v < 0)
-		return STATUS_OK;
-	int err = put_key(b, key);
-	return err ? err : json_put_decimal(b, v, 0);
-}
+#define PUT_COUNT(l, key, v)                                                                       \
+	do {                                                                                       \
+		if ((v) >= 0) {                                                                    \
+			PUT(l, ",\"" key "\":");                                                   \
+			(l)->end = decimal_put((l)->end, (uint64_t)(v));                           \
+		}                                                                                  \
+	} while (0)
 
 /* Nanoseconds in a unit of 10^decimals ns; absent when negative. */
-static int put_scaled(struct buffer *b, const char *key, int64_t ns, unsigned decimals)
+#define PUT_SCALED(l, key, ns, decimals)                                                           \
+	do {                                                                                       \
+		int64_t scaled_ = (ns);                                                            \
+		if (scaled_ >= 0) {                                                                \
+			PUT(l, ",\"" key "\":");                                                   \
+			(l)->end = decimal_put_scaled((l)->end, scaled_, decimals);                \
+		}                                                                                  \
+	} while (0)
+
+#define PUT_STAMP(l, key, ns, origin_ns)                                                           \
+	do {                                                                                       \
+		if ((ns) >= (origin_ns))                                                           \
+			PUT_COUNT(l, key, (int64_t)((ns) - (origin_ns)));                          \
+	} while (0)
+
+static void put_text(struct line *l, const char *key, struct slice s)
 {
-	if (ns < 0)
-		return STATUS_OK;
-	int err = put_key(b, key);
-	return err ? err : json_put_decimal(b, ns, decimals);
+	struct buffer *b = l->buffer;
+	if (!s.data || l->err)
+		return;
+	b->len = (size_t)(l->end - b->data);
+	l->err = buffer_append_str(b, key);
+	if (!l->err)
+		l->err = json_put_string(b, s.data, s.len);
+	if (!l->err)
+		l->err = buffer_reserve(b, NUMBERS_ROOM);
+	if (l->err) /* the line will be thrown away: what is still to come goes over it */
+		buffer_clear(b);
+	l->end = buffer_end(b);
 }
 
-static int put_stamp(struct buffer *b, const char *key, uint64_t ns, uint64_t origin_ns)
+#define PUT_TEXT(l, key, slice) put_text(l, ",\"" key "\":", slice)
+
+static struct slice slice_of(const char *text)
 {
-	return ns >= origin_ns ? put_count(b, key, (int64_t)(ns - origin_ns)) : STATUS_OK;
+	return (struct slice){ text, strlen(text) };
 }
 
-static int put_identity(struct buffer *b, const struct event *e, const char *phase)
+static void put_identity(struct line *l, const struct event *e, const char *phase)
 {
-	char uuid[32];
-	event_uuid_hex(e->uuid, uuid);
-	int err = put_text(b, "sample_uuid", (struct slice){ uuid, sizeof(uuid) });
-	if (!err)
-		err = put_text(b, "phase", (struct slice){ phase, strlen(phase) });
-	if (!err)
-		err = put_count(b, "index", e->index);
-	if (!err)
-		err = put_text(b, "tag", e->tag);
-	if (!err)
-		err = put_key(b, "ok");
-	return err ? err : buffer_append_str(b, e->failure == FAILURE_NONE ? "true" : "false");
+	PUT(l, "{\"sample_uuid\":\"");
+	event_uuid_hex(e->uuid, l->end);
+	l->end += 32;
+	PUT(l, "\"");
+	PUT_TEXT(l, "phase", slice_of(phase));
+	PUT_COUNT(l, "index", e->index);
+	PUT_TEXT(l, "tag", e->tag);
+	if (e->failure == FAILURE_NONE) {
+		PUT(l, ",\"ok\":true");
+		return;
+	}
+	PUT(l, ",\"ok\":false");
+	PUT_TEXT(l, "error", slice_of(failure_name(e->failure)));
+	PUT_TEXT(l, "error_message", e->error_message);
 }
 
-static int put_failure(struct buffer *b, const struct event *e)
+static void put_stamps(struct line *l, const struct event *e, uint64_t origin_ns)
 {
-	if (e->failure == FAILURE_NONE)
-		return STATUS_OK;
-	const char *name = failure_name(e->failure);
-	int err = put_text(b, "error", (struct slice){ name, strlen(name) });
-	return err ? err : put_text(b, "error_message", e->error_message);
+	PUT_STAMP(l, "scheduled_ns", e->scheduled_ns, origin_ns);
+	PUT_STAMP(l, "issued_ns", e->issued_ns, origin_ns);
+	PUT_STAMP(l, "sent_ns", e->sent_ns, origin_ns);
+	PUT_STAMP(l, "first_byte_ns", e->first_byte_ns, origin_ns);
+	PUT_STAMP(l, "first_ns", e->first_ns, origin_ns);
+	PUT_STAMP(l, "finished_ns", e->timestamp_ns, origin_ns);
 }
 
-static int put_stamps(struct buffer *b, const struct event *e, uint64_t origin_ns)
-{
-	int err = put_stamp(b, "scheduled_ns", e->scheduled_ns, origin_ns);
-	if (!err)
-		err = put_stamp(b, "issued_ns", e->issued_ns, origin_ns);
-	if (!err)
-		err = put_stamp(b, "sent_ns", e->sent_ns, origin_ns);
-	if (!err)
-		err = put_stamp(b, "first_byte_ns", e->first_byte_ns, origin_ns);
-	if (!err)
-		err = put_stamp(b, "first_ns", e->first_ns, origin_ns);
-	return err ? err : put_stamp(b, "finished_ns", e->timestamp_ns, origin_ns);
-}
-
-static int put_measures(struct buffer *b, const struct event *e)
+static void put_measures(struct line *l, const struct event *e)
 {
 	int64_t late =
 		e->issued_ns > e->scheduled_ns ? (int64_t)(e->issued_ns - e->scheduled_ns) : 0;
-	int err = put_scaled(b, "latency_ms", complete_latency(e), 6);
-	if (!err)
-		err = put_scaled(b, "service_time_ms", complete_service_time(e), 6);
-	if (!err)
-		err = put_scaled(b, "lateness_us", late, 3);
-	if (!err)
-		err = put_scaled(b, "ttft_ms", complete_ttft(e), 6);
-	return err ? err : put_scaled(b, "tpot_ms", complete_tpot(e), 6);
+	PUT_SCALED(l, "latency_ms", complete_latency(e), 6);
+	PUT_SCALED(l, "service_time_ms", complete_service_time(e), 6);
+	PUT_SCALED(l, "lateness_us", late, 3);
+	PUT_SCALED(l, "ttft_ms", complete_ttft(e), 6);
+	PUT_SCALED(l, "tpot_ms", complete_tpot(e), 6);
 }
 
-static int put_counts(struct buffer *b, const struct event *e)
+static void put_counts(struct line *l, const struct event *e)
 {
-	int err = e->http_status ? put_count(b, "http_status", e->http_status) : STATUS_OK;
-	if (!err)
-		err = put_count(b, "chunks", e->chunks);
-	if (!err)
-		err = put_count(b, "tokens_in", e->tokens_in);
-	if (!err)
-		err = put_count(b, "tokens_out", e->tokens_out);
-	if (!err)
-		err = put_count(b, "bytes_in", e->bytes_in);
-	if (!err)
-		err = put_count(b, "bytes_out", e->bytes_out);
-	if (!err)
-		err = put_text(b, "finish_reason", e->finish_reason);
-	if (!err)
-		err = put_text(b, "text", e->text);
-	return err ? err : put_text(b, "reasoning", e->reasoning);
+	if (e->http_status)
+		PUT_COUNT(l, "http_status", e->http_status);
+	PUT_COUNT(l, "chunks", (int64_t)e->chunks);
+	PUT_COUNT(l, "tokens_in", e->tokens_in);
+	PUT_COUNT(l, "tokens_out", e->tokens_out);
+	PUT_COUNT(l, "bytes_in", e->bytes_in);
+	PUT_COUNT(l, "bytes_out", e->bytes_out);
+	PUT_TEXT(l, "finish_reason", e->finish_reason);
+	PUT_TEXT(l, "text", e->text);
+	PUT_TEXT(l, "reasoning", e->reasoning);
 }
 
 static int compose(struct buffer *b, const struct event *e, const char *phase, uint64_t origin_ns)
 {
 	buffer_clear(b);
-	int err = buffer_append(b, "{", 1);
-	if (!err)
-		err = put_identity(b, e, phase);
-	if (!err)
-		err = put_failure(b, e);
-	if (!err)
-		err = put_stamps(b, e, origin_ns);
-	if (!err)
-		err = put_measures(b, e);
-	if (!err)
-		err = put_counts(b, e);
-	return err ? err : buffer_append(b, "}\n", 2);
+	struct line l = { .buffer = b, .err = buffer_reserve(b, NUMBERS_ROOM) };
+	if (l.err)
+		return l.err;
+	l.end = buffer_end(b);
+	put_identity(&l, e, phase);
+	put_stamps(&l, e, origin_ns);
+	put_measures(&l, e);
+	put_counts(&l, e);
+	PUT(&l, "}\n");
+	b->len = (size_t)(l.end - b->data);
+	return l.err;
 }
 
 int recorder_put(struct recorder *r, const struct event *e, const char *phase, uint64_t origin_ns)

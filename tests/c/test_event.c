@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 /* after the standard headers, which it needs */
@@ -508,6 +509,23 @@ static void test_json_has_the_keys_of_the_wire(void **state)
 	            "\"tokens_out\":100000,\"chunk_times\":[0,127,128,65535,65536,4294967295]}");
 }
 
+static void test_a_uuid_is_written_as_hexadecimal_digits(void **state)
+{
+	(void)state;
+	static const uint64_t rows[][2] = {
+		{ 0, 1 },
+		{ 0x0123456789abcdef, 0xfedcba9876543210 },
+		{ 0x00ff10900fa9a09f, UINT64_MAX },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		char hex[32], expected[33];
+		event_uuid_hex(rows[i], hex);
+		snprintf(expected, sizeof(expected), "%016llx%016llx",
+		         (unsigned long long)rows[i][0], (unsigned long long)rows[i][1]);
+		assert_memory_equal(hex, expected, sizeof(hex));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_keys_and_parts_are_passed_over),
 		cmocka_unit_test(test_gaps_beyond_the_room_are_passed_over),
 		cmocka_unit_test(test_json_has_the_keys_of_the_wire),
+		cmocka_unit_test(test_a_uuid_is_written_as_hexadecimal_digits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -246,7 +246,7 @@ describe("docs/reference.md", function()
       walk(r.summary)
       assert.is_true(names.ttft_ms and names["p99.9"] and names.sha256 and names.passed and names.stall_s)
       documented("summary.json", keys(names))
-      documented("requests.jsonl", source("engine/metrics/recorder.c", 'put_%l+%(b, "([%l_]+)"'))
+      documented("requests.jsonl", source("engine/metrics/recorder.c", 'PUT_%u+%(l, "([%l_]+)"'))
    end)
 
    it("has every exit status", function()
