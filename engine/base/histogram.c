@@ -9,10 +9,11 @@
 /* Values below SUB_COUNT have a bucket each; every doubling above adds
  * SUB_HALF buckets, so a bucket is at most value / 1024 wide: three digits. */
 #define SUB_BITS  11
-#define SUB_COUNT (1u << SUB_BITS)
+#define SUB_COUNT HISTOGRAM_SUB_BUCKETS
 #define SUB_HALF  (SUB_COUNT / 2)
-#define MAX_BITS  42 /* 2^42 ns > 1 h */
-#define BUCKETS   ((MAX_BITS - SUB_BITS + 2) * SUB_HALF)
+#define BUCKETS   ((HISTOGRAM_DOUBLINGS + 1) * SUB_HALF)
+
+_Static_assert(SUB_COUNT == 1u << SUB_BITS, "a sub-bucket is found by shifting");
 
 struct histogram {
 	uint64_t count;
@@ -179,4 +180,15 @@ uint64_t histogram_quantile(const struct histogram *h, double q)
 	}
 	uint64_t top = bucket_top(i);
 	return top > h->max ? h->max : top;
+}
+
+bool histogram_next(const struct histogram *h, struct histogram_bucket *b)
+{
+	for (unsigned i = b->index + 1; i < BUCKETS; i++) {
+		if (!h->counts[i])
+			continue;
+		*b = (struct histogram_bucket){ i, bucket_top(i), h->counts[i] };
+		return true;
+	}
+	return false;
 }

@@ -6,9 +6,12 @@
 #ifndef PERIGEE_BASE_HISTOGRAM_H
 #define PERIGEE_BASE_HISTOGRAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define HISTOGRAM_MAX_NS 3600000000000ULL
+#define HISTOGRAM_MAX_NS      3600000000000ULL
+#define HISTOGRAM_SUB_BUCKETS 2048u /* of the first doubling, half of it of each that follows */
+#define HISTOGRAM_DOUBLINGS   32u   /* to 2^42 ns, which is above the maximum */
 
 struct histogram;
 
@@ -37,6 +40,18 @@ double histogram_std(const struct histogram *h);
 /* The lowest value such that at least q (0..1) of the counts are at or below
  * it: the top of its bucket, never above the true maximum. 0 when empty. */
 uint64_t histogram_quantile(const struct histogram *h, double q);
+
+/* A bucket that holds something; start with .index = HISTOGRAM_FIRST. */
+struct histogram_bucket {
+	unsigned index; /* in HdrHistogram's array of counts */
+	uint64_t top;   /* the highest value that is counted here */
+	uint64_t count;
+};
+
+#define HISTOGRAM_FIRST UINT32_MAX
+
+/* Step to the next bucket that holds something, from low values to high ones. False at the end. */
+bool histogram_next(const struct histogram *h, struct histogram_bucket *b);
 
 /* The lowest value that is counted together with this one. */
 uint64_t histogram_bottom(uint64_t value_ns);
