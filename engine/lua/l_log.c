@@ -88,8 +88,8 @@ static void take_text(lua_State *L, int t, const struct event *e, const char *na
 	lua_setfield(L, t, name);
 }
 
-/* read_log(path) -> { report, run_config, run_outcome (JSON texts), ended, stats } | nil, message,
- * code */
+/* read_log(path) -> { report, histograms, run_config, run_outcome (JSON texts), ended, stats }
+ * | nil, message, code */
 static int l_read(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1);
@@ -116,6 +116,8 @@ static int l_read(lua_State *L)
 	}
 	report_push(L, r->fold);
 	lua_setfield(L, t, "report");
+	report_push_histograms(L, r->fold);
+	lua_setfield(L, t, "histograms");
 	push_stats(L, r->reader);
 	lua_pushnumber(L, (double)fold_lost(r->fold));
 	lua_setfield(L, -2, "uncounted");

@@ -434,6 +434,13 @@ static int l_report(lua_State *L)
 	return 1;
 }
 
+/* session:histograms() -> list, see report_push_histograms() */
+static int l_histograms(lua_State *L)
+{
+	report_push_histograms(L, session_fold(check(L)->session));
+	return 1;
+}
+
 static int l_address(lua_State *L)
 {
 	const struct publisher *p = session_publisher(check(L)->session);
@@ -599,6 +606,7 @@ void binding_session(lua_State *L)
 		{ "run", l_run },
 		{ "stop", l_stop },
 		{ "report", l_report },
+		{ "histograms", l_histograms },
 		{ "stats", l_stats },
 		{ "address", l_address },
 		{ "emit", l_emit },

@@ -93,6 +93,10 @@ void simulate_tap(void *ctx, const struct event *e);
 void report_push_phase(lua_State *L, const struct phase_metrics *m);
 void report_push(lua_State *L, const struct fold *f);
 
+/* Push the list of { phase, metric, max, started_ns, ended_ns (ns), percentiles (text, ms), encoded
+ * (text), curve = { ns, share, ... } }, one for each histogram that has values. */
+void report_push_histograms(lua_State *L, const struct fold *f);
+
 /* Define the classes. */
 void script_phase_class(lua_State *L);
 void script_result_class(lua_State *L);

@@ -6,6 +6,7 @@ local config = require "perigee.report.config"
 local control = require "perigee.control"
 local endpoint = require "perigee.endpoint"
 local engine = require "perigee.engine"
+local export = require "perigee.export"
 local files = require "perigee.report.files"
 local junit = require "perigee.report.junit"
 local metric = require "perigee.metric"
@@ -126,10 +127,16 @@ end
 
 -- Write the files; what could not be written turns a good exit code into a failure.
 local function publish(result, options)
-   local problems = options.out and files.write_run(options.out, result.summary, result.text) or {}
+   local problems = options.out and files.write_run(options.out, result.summary, result.text, result.histograms) or {}
    if options.junit then
       local ok, message = files.write(options.junit, junit.render(result.summary))
       if not ok then problems[#problems + 1] = message end
+   end
+   if options.out and options.export then
+      local requests = options.out .. "/requests.jsonl"
+      for _, problem in ipairs(export.write(options.export, options.out, result.summary, requests)) do
+         problems[#problems + 1] = problem
+      end
    end
    for _, problem in ipairs(problems) do
       result.problems[#result.problems + 1] = problem
@@ -158,7 +165,7 @@ local function conclude(session, plan, options, run)
    close_log(session, run)
    local built = summary.build(run)
    local result = {
-      outcome = run.outcome.outcome, report = run.report, checks = run.checks,
+      outcome = run.outcome.outcome, report = run.report, checks = run.checks, histograms = run.histograms,
       summary = built, text = report_table.render(built), exit_code = run.judged.exit_code,
       error = run.judged.script_error and where.shorten(run.judged.script_error), problems = {},
    }
@@ -212,7 +219,7 @@ local function play(session, plan, options, assembled, view)
    local run = { outcome = session:run(), aborted = watch.details }
    view:clear()
    if socket then socket:close() end
-   run.report = session:report()
+   run.report, run.histograms = session:report(), session:histograms()
    leave(session, options, run)
    return run
 end
@@ -264,7 +271,8 @@ local function hook(plan, name, handle, ...)
 end
 
 --- Play a plan.
---- options: out (folder, exists), log (path of the event log), junit (path), events, subscribers, subscribers_timeout, progress,
+--- options: out (folder, exists), log (path of the event log), junit (path), export (of perigee.export),
+--- events, subscribers, subscribers_timeout, progress,
 --- description (for config.json), on_ready(address, control_address), close_timeout,
 --- services (perigee.service, not begun; close_timeout is theirs too), control (an address);
 --- for tests simulate ({ answer =, slots = }: no endpoint, simulated time), on_event(e), on_result(r), a kept result.

@@ -142,16 +142,17 @@ describe("perigee.report.files", function()
       assert.is_nil(io.open(path .. ".tmp"))
    end)
 
-   it("writes summary.json, summary.txt and config.json", function()
+   it("writes summary.json, summary.txt, config.json and the histograms", function()
       local path, folder = support.file("x", "")
-      for _, name in ipairs { "summary.json", "summary.txt", "config.json" } do
+      for _, name in ipairs { "summary.json", "summary.txt", "config.json", "histograms.hgrm", "histograms.hlog" } do
          table.insert(support.made, 1, folder .. "/" .. name)
       end
       local built = build(support.phase_report())
-      assert.same({}, files.write_run(folder, built, "text\n"))
+      assert.same({}, files.write_run(folder, built, "text\n", {}))
       assert.equal("t", engine.json.decode(support.read(folder .. "/summary.json")).scenario)
       assert.equal("text\n", support.read(folder .. "/summary.txt"))
       assert.equal("t", engine.json.decode(support.read(folder .. "/config.json")).name)
+      assert.equal("", support.read(folder .. "/histograms.hgrm"))
       assert.is_string(path)
    end)
 
@@ -159,6 +160,6 @@ describe("perigee.report.files", function()
       local ok, message = files.write("/no/such/folder/summary.json", "x")
       assert.is_nil(ok)
       support.contains("/no/such/folder/summary.json", message)
-      assert.equal(3, #files.write_run("/no/such/folder", build(support.phase_report()), "x"))
+      assert.equal(5, #files.write_run("/no/such/folder", build(support.phase_report()), "x", {}))
    end)
 end)

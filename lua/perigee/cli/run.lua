@@ -1,5 +1,6 @@
 --- perigee run: play a scenario and report.
 local command = require "perigee.cli.command"
+local export = require "perigee.export"
 local place = require "perigee.cli.place"
 local progress = require "perigee.progress"
 local runner = require "perigee.runner"
@@ -25,6 +26,7 @@ local run = {
       { name = "control", value = "ADDR", help = "take commands there (perigee control); auto is a socket in a private folder" },
       { name = "log", value = "FILE", help = "event log (default DIR/events.plog); off writes none" },
       { name = "junit", value = "FILE", help = "write the checks there as JUnit XML" },
+      { name = "export", value = "FORMS", read = export.parse, help = export.HELP },
       { name = "progress", value = "MODE", choices = progress.MODES, default = "auto", help = table.concat(progress.MODES, ", ") },
       { name = "quiet", help = "no progress and no summary on the terminal" },
       { name = "help", help = "show this text and the scenario's options" },
@@ -98,7 +100,7 @@ local function play_on(loaded, out, address, services, control)
    local result = runner.run(loaded.plan, {
       out = out,
       log = values.log ~= "off" and (values.log or out .. "/events.plog") or nil,
-      junit = values.junit,
+      junit = values.junit, export = values.export,
       events = address and {
          address = address, framing = values.framing, overflow = values.overflow, spill_dir = out,
          max_bytes = values.events_memory * MIB,

@@ -1,5 +1,6 @@
 --- The files of a run's folder, each written whole or not at all.
 local engine = require "perigee.engine"
+local hdr = require "perigee.report.hdr"
 
 local files = {}
 
@@ -23,14 +24,20 @@ function files.write(path, text)
    return true
 end
 
---- summary.json, summary.txt and config.json in `directory`.
+--- summary.json, summary.txt, config.json, histograms.hgrm and histograms.hlog in `directory`.
+---@param directory string
+---@param summary table
+---@param text string         of summary.txt
+---@param histograms table[]  as of session:histograms()
 ---@return string[] problems
-function files.write_run(directory, summary, text)
+function files.write_run(directory, summary, text, histograms)
    local problems = {}
    for _, entry in ipairs {
       { "summary.json", engine.json.encode(summary, 2) .. "\n" },
       { "summary.txt", text },
       { "config.json", engine.json.encode(summary.config, 2) .. "\n" },
+      { "histograms.hgrm", hdr.percentiles(histograms) },
+      { "histograms.hlog", hdr.log(histograms, summary) },
    } do
       local ok, message = files.write(directory .. "/" .. entry[1], entry[2])
       if not ok then problems[#problems + 1] = message end

@@ -1,0 +1,86 @@
+/* l_hdr.c - the fold's histograms in the forms that other tools and plots read. */
+#include "lua/script.h"
+
+#include "metrics/hdr.h"
+
+#define TICKS      5   /* lines for each halving of the distance to 100 % */
+#define CURVE_STEP 2.5 /* percent of the rest that lie between two points of a curve */
+
+static void set_text(lua_State *L, const char *key, const struct buffer *b)
+{
+	lua_pushlstring(L, b->data, b->len);
+	lua_setfield(L, -2, key);
+}
+
+/* { ns, share of the values at or below, ... }: closer together where the tail is thin, so
+ * that a few hundred points hold what a logarithmic plot of the tail can show. */
+static void push_curve(lua_State *L, const struct histogram *h)
+{
+	struct histogram_bucket b = { .index = HISTOGRAM_FIRST };
+	double total = (double)histogram_count(h), seen = 0, rest = 1;
+	int n = 0;
+	lua_newtable(L);
+	while (histogram_next(h, &b)) {
+		seen += (double)b.count;
+		bool last = seen == total;
+		if (1 - seen / total > rest * (1 - CURVE_STEP / 100) && !last && n)
+			continue;
+		rest = 1 - seen / total;
+		lua_pushnumber(L, last ? (double)histogram_max(h) : (double)b.top);
+		lua_rawseti(L, -2, ++n);
+		lua_pushnumber(L, seen / total);
+		lua_rawseti(L, -2, ++n);
+	}
+}
+
+static int put_texts(lua_State *L, const struct histogram *h, struct buffer *text)
+{
+	int err = hdr_put_percentiles(text, h, 1e6, TICKS);
+	if (err)
+		return err;
+	set_text(L, "percentiles", text);
+	buffer_clear(text);
+	err = hdr_put_encoded(text, h);
+	if (!err)
+		set_text(L, "encoded", text);
+	buffer_clear(text);
+	return err;
+}
+
+static int push_histogram(lua_State *L, const struct phase_metrics *m, int metric,
+                          struct buffer *text)
+{
+	const struct histogram *h = m->histograms[metric];
+	lua_newtable(L);
+	lua_pushstring(L, m->name);
+	lua_setfield(L, -2, "phase");
+	lua_pushstring(L, metric_name((enum metric)metric));
+	lua_setfield(L, -2, "metric");
+	binding_set_number(L, "max", (double)histogram_max(h));
+	binding_set_number(L, "started_ns", (double)m->started_ns);
+	binding_set_number(L, "ended_ns", (double)m->ended_ns);
+	push_curve(L, h);
+	lua_setfield(L, -2, "curve");
+	return put_texts(L, h, text);
+}
+
+void report_push_histograms(lua_State *L, const struct fold *f)
+{
+	struct buffer
+		text; /* an error of Lua, out of memory, leaks it: the process is at its end */
+	buffer_init(&text, (size_t)4 << 20);
+	int err = STATUS_OK, n = 0;
+	lua_newtable(L);
+	for (int i = 0; !err && i < fold_phase_count(f); i++) {
+		const struct phase_metrics *m = fold_phase(f, i);
+		for (int k = 0; !err && m && k < METRIC_COUNT; k++) {
+			if (!m->histograms[k])
+				continue;
+			err = push_histogram(L, m, k, &text);
+			lua_rawseti(L, -2, ++n);
+		}
+	}
+	buffer_free(&text);
+	if (err)
+		luaL_error(L, "histograms: %s", status_text(err));
+}

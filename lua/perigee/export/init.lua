@@ -1,0 +1,78 @@
+--- The results of a run in the forms of other tools: files beside summary.json.
+local csv = require "perigee.export.csv"
+local engine = require "perigee.engine"
+local files = require "perigee.report.files"
+local prometheus = require "perigee.export.prometheus"
+local vllm = require "perigee.export.vllm"
+
+local export = {}
+
+-- A phase's name as a part of a file's name.
+local function file_part(name)
+   return (name:gsub("[^%w._-]", "_"))
+end
+
+-- Each: function(summary, requests_path) -> { { file name, text } ... } | nil, message
+local FORMATS = {}
+
+function FORMATS.csv(summary, requests_path)
+   local text, message = csv.requests(requests_path)
+   if not text then return nil, message end
+   return { { "summary.csv", csv.summary(summary) }, { "requests.csv", text } }
+end
+
+function FORMATS.prometheus(summary)
+   return { { "metrics.prom", prometheus.render(summary) } }
+end
+
+function FORMATS.vllm(summary, requests_path)
+   local out = {}
+   for _, phase in ipairs(summary.phases) do
+      if phase.kind == "performance" then
+         local result, message = vllm.phase(summary, phase, requests_path)
+         if not result then return nil, message end
+         out[#out + 1] = { ("vllm-%s.json"):format(file_part(phase.name)), engine.json.encode(result) .. "\n" }
+      end
+   end
+   return out
+end
+
+--- The names of the forms.
+export.NAMES = { "csv", "prometheus", "vllm" }
+
+--- For the help of an option that takes them.
+export.HELP = "write the results in these forms as well, a list of " .. table.concat(export.NAMES, ", ")
+
+--- "csv,vllm" as a list of forms.
+---@param text string
+---@return string[]? names
+---@return string? expected  in words
+function export.parse(text)
+   local names = {}
+   for name in (text .. ","):gmatch "%s*([^,]*),%s*" do
+      if not FORMATS[name] then return nil, "some of " .. table.concat(export.NAMES, ", ") end
+      names[#names + 1] = name
+   end
+   return names
+end
+
+--- Write the files of these forms into a folder.
+---@param names string[]
+---@param directory string
+---@param summary table
+---@param requests_path string  the run's requests.jsonl
+---@return string[] problems
+function export.write(names, directory, summary, requests_path)
+   local problems = {}
+   for _, name in ipairs(names) do
+      local list, message = FORMATS[name](summary, requests_path)
+      if not list then problems[#problems + 1] = ("export %s: %s"):format(name, message) end
+      for _, entry in ipairs(list or {}) do
+         local ok, failure = files.write(directory .. "/" .. entry[1], entry[2])
+         if not ok then problems[#problems + 1] = failure end
+      end
+   end
+   return problems
+end
+
+return export

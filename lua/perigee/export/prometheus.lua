@@ -1,0 +1,104 @@
+--- The numbers of a summary in the text format of Prometheus: counters, gauges and summaries,
+--- in base units (seconds), labelled with the phase.
+local engine = require "perigee.engine"
+
+local null = engine.json.null
+local prometheus = {}
+
+local QUANTILES = { { "p50", "0.5" }, { "p90", "0.9" }, { "p95", "0.95" }, { "p99", "0.99" }, { "p99.9", "0.999" } }
+
+-- name, key of the summary, what one of its units is in seconds, help
+local DISTRIBUTIONS = {
+   { "latency_seconds", "latency_ms", 1e-3, "Time from the intended start to the end of a request." },
+   { "service_time_seconds", "service_time_ms", 1e-3, "Time from the sending to the end of a request." },
+   { "ttft_seconds", "ttft_ms", 1e-3, "Time from the intended start to the first content." },
+   { "tpot_seconds", "tpot_ms", 1e-3, "Time per output token after the first." },
+   { "itl_seconds", "itl_ms", 1e-3, "Gaps between chunks of a stream." },
+   { "lateness_seconds", "lateness_us", 1e-6, "How late the client itself was." },
+}
+
+local OUTCOMES = { "completed", "failed", "abandoned", "cancelled" }
+
+local GAUGES = {
+   { "rate_asked", "rate_asked_per_s", "Requests per second that the schedule asked for." },
+   { "rate_delivered", "rate_delivered_per_s", "Requests per second that were issued." },
+   { "output_tokens_rate", "output_tokens_per_s", "Output tokens per second." },
+   { "phase_duration_seconds", "duration_s", "Duration of the phase." },
+}
+
+local function escape(text)
+   return (text:gsub('[\\"\n]', { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }))
+end
+
+local Writer = {}
+Writer.__index = Writer
+
+function Writer:family(name, kind, help)
+   self.name = "perigee_" .. name
+   self.lines[#self.lines + 1] = ("# HELP %s %s\n# TYPE %s %s\n"):format(self.name, help, self.name, kind)
+end
+
+-- labels: a list of name, value pairs in order.
+function Writer:sample(suffix, labels, value)
+   if value == nil or value == null then return end
+   local parts = {}
+   for i = 1, #labels, 2 do parts[#parts + 1] = ('%s="%s"'):format(labels[i], escape(labels[i + 1])) end
+   self.lines[#self.lines + 1] = ("%s%s{%s} %s\n"):format(self.name, suffix, table.concat(parts, ","), engine.json.encode(value))
+end
+
+local function counters(out, phases)
+   out:family("requests_total", "counter", "Requests that ended, by outcome.")
+   for _, p in ipairs(phases) do
+      for _, outcome in ipairs(OUTCOMES) do out:sample("", { "phase", p.name, "outcome", outcome }, p[outcome]) end
+   end
+   out:family("requests_issued_total", "counter", "Requests that were sent.")
+   for _, p in ipairs(phases) do out:sample("", { "phase", p.name }, p.issued) end
+   out:family("arrivals_dropped_total", "counter", "Arrivals that the overload rule refused.")
+   for _, p in ipairs(phases) do out:sample("", { "phase", p.name }, p.dropped) end
+   out:family("errors_total", "counter", "Failed requests by class.")
+   for _, p in ipairs(phases) do
+      local classes = {}
+      for class in pairs(p.errors) do classes[#classes + 1] = class end
+      table.sort(classes)
+      for _, class in ipairs(classes) do out:sample("", { "phase", p.name, "class", class }, p.errors[class]) end
+   end
+   out:family("tokens_total", "counter", "Tokens that the server reported.")
+   for _, p in ipairs(phases) do
+      out:sample("", { "phase", p.name, "direction", "in" }, p.tokens_in)
+      out:sample("", { "phase", p.name, "direction", "out" }, p.tokens_out)
+   end
+end
+
+local function distributions(out, phases)
+   for _, d in ipairs(DISTRIBUTIONS) do
+      local name, key, unit, help = unpack(d)
+      out:family(name, "summary", help)
+      for _, p in ipairs(phases) do
+         local values = p[key]
+         if values and values ~= null then
+            for _, q in ipairs(QUANTILES) do
+               local v = values[q[1]]
+               out:sample("", { "phase", p.name, "quantile", q[2] }, v ~= null and v and v * unit)
+            end
+            out:sample("_sum", { "phase", p.name }, values.mean * values.count * unit)
+            out:sample("_count", { "phase", p.name }, values.count)
+         end
+      end
+   end
+end
+
+--- The text of a scrape, or of a file for node_exporter's textfile collector.
+---@param summary { phases: table[] }  as of perigee.report.summary
+---@return string
+function prometheus.render(summary)
+   local out = setmetatable({ lines = {} }, Writer)
+   counters(out, summary.phases)
+   for _, g in ipairs(GAUGES) do
+      out:family(g[1], "gauge", g[3])
+      for _, p in ipairs(summary.phases) do out:sample("", { "phase", p.name }, p[g[2]]) end
+   end
+   distributions(out, summary.phases)
+   return table.concat(out.lines)
+end
+
+return prometheus
