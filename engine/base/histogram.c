@@ -19,7 +19,7 @@ struct histogram {
 	uint64_t count;
 	uint64_t saturated;
 	uint64_t min, max;
-	double sum;
+	unsigned __int128 sum; /* exact, so that the order of adding changes no digit */
 	uint64_t counts[BUCKETS];
 };
 
@@ -57,10 +57,11 @@ static uint64_t bucket_middle(unsigned i)
 
 int histogram_new(struct histogram **out)
 {
-	struct histogram *h = malloc(sizeof(*h));
+	/* Zero pages of the system: what no value touches takes no memory. */
+	struct histogram *h = calloc(1, sizeof(*h));
 	if (!h)
 		return STATUS_ENOMEM;
-	histogram_reset(h);
+	h->min = UINT64_MAX;
 	*out = h;
 	return STATUS_OK;
 }
@@ -76,16 +77,14 @@ void histogram_reset(struct histogram *h)
 	h->min = UINT64_MAX;
 }
 
-void histogram_add_n(struct histogram *h, uint64_t v, uint64_t n)
+static inline void count(struct histogram *h, uint64_t v, uint64_t n)
 {
-	if (n == 0)
-		return;
 	if (v < h->min)
 		h->min = v;
 	if (v > h->max)
 		h->max = v;
 	h->count += n;
-	h->sum += (double)v * (double)n;
+	h->sum += (unsigned __int128)v * n;
 	if (v > HISTOGRAM_MAX_NS) {
 		h->saturated += n;
 		v = HISTOGRAM_MAX_NS;
@@ -93,9 +92,21 @@ void histogram_add_n(struct histogram *h, uint64_t v, uint64_t n)
 	h->counts[bucket_of(v)] += n;
 }
 
+void histogram_add_n(struct histogram *h, uint64_t v, uint64_t n)
+{
+	if (n)
+		count(h, v, n);
+}
+
 void histogram_add(struct histogram *h, uint64_t v)
 {
-	histogram_add_n(h, v, 1);
+	count(h, v, 1);
+}
+
+void histogram_add_each(struct histogram *h, const uint32_t *values, uint32_t n, uint32_t unit_ns)
+{
+	for (uint32_t i = 0; i < n; i++)
+		count(h, (uint64_t)values[i] * unit_ns, 1);
 }
 
 void histogram_merge(struct histogram *h, const struct histogram *from)
@@ -131,15 +142,31 @@ uint64_t histogram_max(const struct histogram *h)
 	return h->max;
 }
 
+double histogram_sum(const struct histogram *h)
+{
+	return (double)h->sum;
+}
+
 double histogram_mean(const struct histogram *h)
 {
-	return h->count ? h->sum / (double)h->count : 0;
+	return h->count ? (double)h->sum / (double)h->count : 0;
+}
+
+/* Buckets outside of these are empty. */
+static unsigned first_bucket(const struct histogram *h)
+{
+	return bucket_of(h->min < HISTOGRAM_MAX_NS ? h->min : HISTOGRAM_MAX_NS);
+}
+
+static unsigned last_bucket(const struct histogram *h)
+{
+	return bucket_of(h->max < HISTOGRAM_MAX_NS ? h->max : HISTOGRAM_MAX_NS);
 }
 
 static double bucket_mean(const struct histogram *h)
 {
 	double sum = 0;
-	for (unsigned i = 0; i < BUCKETS; i++)
+	for (unsigned i = first_bucket(h); i <= last_bucket(h); i++)
 		if (h->counts[i])
 			sum += (double)bucket_middle(i) * (double)h->counts[i];
 	return sum / (double)h->count;
@@ -151,7 +178,7 @@ double histogram_std(const struct histogram *h)
 		return 0;
 	/* Around the buckets' own mean: equal values then have no deviation. */
 	double mean = bucket_mean(h), squares = 0;
-	for (unsigned i = 0; i < BUCKETS; i++) {
+	for (unsigned i = first_bucket(h); i <= last_bucket(h); i++) {
 		if (!h->counts[i])
 			continue;
 		double d = (double)bucket_middle(i) - mean;
@@ -160,22 +187,17 @@ double histogram_std(const struct histogram *h)
 	return sqrt(squares / (double)h->count);
 }
 
-uint64_t histogram_quantile(const struct histogram *h, double q)
+uint64_t histogram_at_rank(const struct histogram *h, uint64_t rank)
 {
 	if (!h->count)
 		return 0;
-	/* One step down: 0.07 * 100 must not become the eighth of 100 values. */
-	double share = !(q > 0) ? 0 : q > 1 ? 1 : q;
-	double want = ceil(nextafter(share * (double)h->count, 0));
-	uint64_t target = want < 1 ? 1 : (uint64_t)want;
-	if (target >= h->count)
+	if (rank >= h->count)
 		return h->max;
-
 	uint64_t seen = 0;
-	unsigned i = 0;
-	for (; i < BUCKETS - 1; i++) {
+	unsigned i = first_bucket(h), last = last_bucket(h);
+	for (; i < last; i++) {
 		seen += h->counts[i];
-		if (seen >= target)
+		if (seen >= rank)
 			break;
 	}
 	uint64_t top = bucket_top(i);
@@ -191,4 +213,12 @@ bool histogram_next(const struct histogram *h, struct histogram_bucket *b)
 		return true;
 	}
 	return false;
+}
+
+uint64_t histogram_quantile(const struct histogram *h, double q)
+{
+	/* One step down: 0.07 * 100 must not become the eighth of 100 values. */
+	double share = !(q > 0) ? 0 : q > 1 ? 1 : q;
+	double want = ceil(nextafter(share * (double)h->count, 0));
+	return histogram_at_rank(h, want < 1 ? 1 : (uint64_t)want);
 }

@@ -25,15 +25,19 @@ void histogram_reset(struct histogram *h);
 void histogram_add(struct histogram *h, uint64_t value_ns);
 void histogram_add_n(struct histogram *h, uint64_t value_ns, uint64_t n);
 
+/* Count n values, each values[i] * unit_ns. */
+void histogram_add_each(struct histogram *h, const uint32_t *values, uint32_t n, uint32_t unit_ns);
+
 /* Add all of from's counts to h. */
 void histogram_merge(struct histogram *h, const struct histogram *from);
 
 uint64_t histogram_count(const struct histogram *h);
 uint64_t histogram_saturated(const struct histogram *h);
 
-/* 0 for an empty histogram. mean is exact; std is taken from the buckets. */
+/* 0 for an empty histogram. sum and mean are exact; std is taken from the buckets. */
 uint64_t histogram_min(const struct histogram *h);
 uint64_t histogram_max(const struct histogram *h);
+double histogram_sum(const struct histogram *h);
 double histogram_mean(const struct histogram *h);
 double histogram_std(const struct histogram *h);
 
@@ -52,6 +56,9 @@ struct histogram_bucket {
 
 /* Step to the next bucket that holds something, from low values to high ones. False at the end. */
 bool histogram_next(const struct histogram *h, struct histogram_bucket *b);
+
+/* The value of that rank, 1 (lowest) to count, as histogram_quantile() tells it. 0 when empty. */
+uint64_t histogram_at_rank(const struct histogram *h, uint64_t rank);
 
 /* The lowest value that is counted together with this one. */
 uint64_t histogram_bottom(uint64_t value_ns);

@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 size_t utf8_len(const char *text, size_t left)
 {
 	const unsigned char *s = (const unsigned char *)text;
@@ -40,4 +42,21 @@ size_t utf8_put(char out[4], unsigned c)
 	out[2] = (char)(0x80 | (c >> 6 & 0x3f));
 	out[3] = (char)(0x80 | (c & 0x3f));
 	return 4;
+}
+
+size_t utf8_fit(char *out, size_t size, const char *s, size_t len)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < len && s[i];) {
+		size_t n = s[i] & 0x80 ? utf8_len(s + i, len - i) : 1;
+		const char *from = n ? s + i : UTF8_REPLACEMENT;
+		size_t put = n ? n : sizeof(UTF8_REPLACEMENT) - 1;
+		if (at + put >= size)
+			break;
+		memcpy(out + at, from, put);
+		at += put;
+		i += n ? n : 1;
+	}
+	out[at] = '\0';
+	return at;
 }

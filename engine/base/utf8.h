@@ -14,4 +14,8 @@ size_t utf8_len(const char *s, size_t left);
 /* Write the code point (at most U+10FFFF); returns the bytes written. */
 size_t utf8_put(char out[4], unsigned code);
 
+/* Copy what fits of the text at s into out, terminated: whole sequences up to the first
+ * NUL, U+FFFD for each byte that is not valid. size > 0. Returns the bytes written. */
+size_t utf8_fit(char *out, size_t size, const char *s, size_t len);
+
 #endif

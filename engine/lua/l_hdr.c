@@ -48,9 +48,10 @@ static int put_texts(lua_State *L, const struct histogram *h, struct buffer *tex
 }
 
 static int push_histogram(lua_State *L, const struct phase_metrics *m, int metric,
-                          struct buffer *text)
+                          struct histogram *h, struct buffer *text)
 {
-	const struct histogram *h = m->histograms[metric];
+	histogram_reset(h);
+	distribution_merge_into(m->all.distributions[metric], h);
 	lua_newtable(L);
 	lua_pushstring(L, m->name);
 	lua_setfield(L, -2, "phase");
@@ -64,22 +65,32 @@ static int push_histogram(lua_State *L, const struct phase_metrics *m, int metri
 	return put_texts(L, h, text);
 }
 
-void report_push_histograms(lua_State *L, const struct fold *f)
+static int push_all(lua_State *L, const struct fold *f, struct histogram *h, struct buffer *text)
 {
-	struct buffer
-		text; /* an error of Lua, out of memory, leaks it: the process is at its end */
-	buffer_init(&text, (size_t)4 << 20);
 	int err = STATUS_OK, n = 0;
-	lua_newtable(L);
 	for (int i = 0; !err && i < fold_phase_count(f); i++) {
 		const struct phase_metrics *m = fold_phase(f, i);
 		for (int k = 0; !err && m && k < METRIC_COUNT; k++) {
-			if (!m->histograms[k])
+			if (!m->all.distributions[k])
 				continue;
-			err = push_histogram(L, m, k, &text);
+			err = push_histogram(L, m, k, h, text);
 			lua_rawseti(L, -2, ++n);
 		}
 	}
+	return err;
+}
+
+void report_push_histograms(lua_State *L, const struct fold *f)
+{
+	struct histogram *h =
+		NULL; /* Lua's lack of memory leaks these two: the process is at its end */
+	struct buffer text;
+	buffer_init(&text, (size_t)4 << 20);
+	lua_newtable(L);
+	int err = histogram_new(&h);
+	if (!err)
+		err = push_all(L, f, h, &text);
+	histogram_free(h);
 	buffer_free(&text);
 	if (err)
 		luaL_error(L, "histograms: %s", status_text(err));

@@ -15,7 +15,7 @@ static void set_bool(lua_State *L, const char *key, bool b)
 	lua_setfield(L, -2, key);
 }
 
-static void push_distribution(lua_State *L, const struct histogram *h)
+static void push_distribution(lua_State *L, struct distribution *d)
 {
 	static const struct {
 		const char *key;
@@ -25,43 +25,44 @@ static void push_distribution(lua_State *L, const struct histogram *h)
 		{ "p99", 0.99 }, { "p99.9", 0.999 },
 	};
 	lua_newtable(L);
-	binding_set_number(L, "count", (double)histogram_count(h));
-	binding_set_number(L, "mean", histogram_mean(h));
-	binding_set_number(L, "std", histogram_std(h));
-	binding_set_number(L, "min", (double)histogram_min(h));
-	binding_set_number(L, "max", (double)histogram_max(h));
+	binding_set_number(L, "count", (double)distribution_count(d));
+	binding_set_number(L, "mean", distribution_mean(d));
+	binding_set_number(L, "std", distribution_std(d));
+	binding_set_number(L, "min", (double)distribution_min(d));
+	binding_set_number(L, "max", (double)distribution_max(d));
+	set_bool(L, "exact", distribution_is_exact(d));
 	for (size_t i = 0; i < sizeof(quantiles) / sizeof(*quantiles); i++)
 		binding_set_number(L, quantiles[i].key,
-		                   (double)histogram_quantile(h, quantiles[i].q));
+		                   (double)distribution_quantile(d, quantiles[i].q));
 }
 
 /* { refused = 3, http_429 = 1 } */
-static void push_errors(lua_State *L, const struct phase_metrics *m)
+static void push_errors(lua_State *L, const struct tally *m)
 {
 	lua_newtable(L);
 	for (int i = FAILURE_NONE + 1; i < FAILURE_COUNT; i++)
 		if (m->failures[i] && i != FAILURE_HTTP)
 			binding_set_number(L, failure_name((enum failure)i),
 			                   (double)m->failures[i]);
-	for (int i = 0; m->failures[FAILURE_HTTP] && i < FOLD_STATUS_COUNT; i++) {
+	for (int i = 0; m->failures[FAILURE_HTTP] && i < TALLY_STATUS_COUNT; i++) {
 		char key[16];
 		if (!m->statuses[i])
 			continue;
-		snprintf(key, sizeof(key), "http_%d", FOLD_FIRST_STATUS + i);
+		snprintf(key, sizeof(key), "http_%d", TALLY_FIRST_STATUS + i);
 		binding_set_number(L, key, m->statuses[i]);
 	}
 }
 
-static void push_finish_reasons(lua_State *L, const struct phase_metrics *m)
+static void push_finish_reasons(lua_State *L, const struct tally *m)
 {
 	lua_newtable(L);
-	for (int i = 0; i < FOLD_FINISH_REASONS; i++)
+	for (int i = 0; i < TALLY_FINISH_REASONS; i++)
 		if (m->finish_reasons[i].count)
 			binding_set_number(L, m->finish_reasons[i].name,
 			                   (double)m->finish_reasons[i].count);
 }
 
-static void set_counts(lua_State *L, const struct phase_metrics *m)
+static void set_counts(lua_State *L, const struct tally *m)
 {
 	uint64_t ended = m->completed + m->failed + m->abandoned + m->cancelled;
 	binding_set_number(L, "issued", (double)m->issued);
@@ -69,7 +70,6 @@ static void set_counts(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "failed", (double)m->failed);
 	binding_set_number(L, "abandoned", (double)m->abandoned);
 	binding_set_number(L, "cancelled", (double)m->cancelled);
-	binding_set_number(L, "dropped", (double)m->dropped);
 	binding_set_number(L, "inflight", (double)(m->issued - ended));
 	binding_set_number(L, "tokens_in", (double)m->tokens_in);
 	binding_set_number(L, "tokens_out", (double)m->tokens_out);
@@ -79,21 +79,53 @@ static void set_counts(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "bytes_out", (double)m->bytes_out);
 }
 
-/* A running phase lasts until its latest event so far. */
-static void set_times(lua_State *L, const struct phase_metrics *m)
+static void set_stamps(lua_State *L, const struct tally *m)
 {
-	uint64_t end =
-		m->last_finished_ns > m->last_issued_ns ? m->last_finished_ns : m->last_issued_ns;
-	if (m->ended_ns > end)
-		end = m->ended_ns;
-	binding_set_number(L, "started_ns", (double)m->started_ns);
-	binding_set_number(L, "duration_ns",
-	                   end > m->started_ns ? (double)(end - m->started_ns) : 0);
 	binding_set_number(L, "first_scheduled_ns", (double)m->first_scheduled_ns);
 	binding_set_number(L, "last_scheduled_ns", (double)m->last_scheduled_ns);
 	binding_set_number(L, "first_issued_ns", (double)m->first_issued_ns);
 	binding_set_number(L, "last_issued_ns", (double)m->last_issued_ns);
 	binding_set_number(L, "last_finished_ns", (double)m->last_finished_ns);
+}
+
+/* What a phase and each of its tags have, into the table at the top. */
+static void set_tally(lua_State *L, const struct tally *m)
+{
+	set_counts(L, m);
+	set_stamps(L, m);
+	for (int i = 0; i < METRIC_COUNT; i++) {
+		if (!m->distributions[i])
+			continue;
+		push_distribution(L, m->distributions[i]);
+		lua_setfield(L, -2, metric_name((enum metric)i));
+	}
+	push_errors(L, m);
+	lua_setfield(L, -2, "errors");
+	push_finish_reasons(L, m);
+	lua_setfield(L, -2, "finish_reasons");
+}
+
+/* A running phase lasts until its latest event so far. */
+static double duration_ns(const struct phase_metrics *m)
+{
+	uint64_t end = m->ended_ns;
+	if (m->all.last_finished_ns > end)
+		end = m->all.last_finished_ns;
+	if (m->all.last_issued_ns > end)
+		end = m->all.last_issued_ns;
+	return end > m->started_ns ? (double)(end - m->started_ns) : 0;
+}
+
+/* { name = { ... as of a phase }, ... }; rates of a tag are over the phase's duration. */
+static void push_tags(lua_State *L, const struct phase_metrics *m)
+{
+	lua_newtable(L);
+	for (int i = 0; m->tags && i < m->tags->count; i++) {
+		lua_newtable(L);
+		set_tally(L, &m->tags->list[i]->tally);
+		binding_set_number(L, "duration_ns", duration_ns(m));
+		lua_setfield(L, -2, m->tags->list[i]->name);
+	}
 }
 
 void report_push_phase(lua_State *L, const struct phase_metrics *m)
@@ -110,18 +142,13 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	set_string(L, "end_reason", m->end_reason);
 	binding_set_number(L, "goal_requests", (double)m->goal_requests);
 	binding_set_number(L, "goal_duration_ns", (double)m->goal_duration_ns);
-	set_counts(L, m);
-	set_times(L, m);
-	for (int i = 0; i < METRIC_COUNT; i++) {
-		if (!m->histograms[i])
-			continue;
-		push_distribution(L, m->histograms[i]);
-		lua_setfield(L, -2, metric_name((enum metric)i));
-	}
-	push_errors(L, m);
-	lua_setfield(L, -2, "errors");
-	push_finish_reasons(L, m);
-	lua_setfield(L, -2, "finish_reasons");
+	binding_set_number(L, "dropped", (double)m->dropped);
+	binding_set_number(L, "started_ns", (double)m->started_ns);
+	binding_set_number(L, "duration_ns", duration_ns(m));
+	set_tally(L, &m->all);
+	push_tags(L, m);
+	lua_setfield(L, -2, "tags");
+	set_bool(L, "tags_full", m->tags && m->tags->full);
 }
 
 void report_push(lua_State *L, const struct fold *f)

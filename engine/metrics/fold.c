@@ -13,16 +13,6 @@ struct fold {
 	uint64_t started_ns, started_realtime_ns;
 };
 
-const char *metric_name(enum metric m)
-{
-	static const char *const names[METRIC_COUNT] = {
-#define X(id, name, text) [METRIC_##id] = name,
-		METRIC_MAP(X)
-#undef X
-	};
-	return (unsigned)m < METRIC_COUNT ? names[m] : "unknown";
-}
-
 int fold_new(struct fold **out)
 {
 	struct fold *f = calloc(1, sizeof(*f));
@@ -34,8 +24,12 @@ int fold_new(struct fold **out)
 
 static void phase_metrics_free(struct phase_metrics *m)
 {
-	for (int i = 0; m && i < METRIC_COUNT; i++)
-		histogram_free(m->histograms[i]);
+	if (!m)
+		return;
+	tally_free(&m->all);
+	if (m->tags)
+		tags_free(m->tags);
+	free(m->tags);
 	free(m);
 }
 
@@ -68,142 +62,39 @@ static struct phase_metrics *phase_of(struct fold *f, const struct event *e)
 	return *slot;
 }
 
-static int observe(struct phase_metrics *m, enum metric metric, int64_t value_ns)
+/* The tally of the event's tag; *out is NULL when it has none. */
+static int tagged(struct phase_metrics *m, const struct event *e, struct tally **out)
 {
-	if (value_ns < 0)
+	*out = NULL;
+	if (!e->tag.data)
 		return STATUS_OK;
-	if (!m->histograms[metric]) {
-		int err = histogram_new(&m->histograms[metric]);
-		if (err)
-			return err;
-	}
-	histogram_add(m->histograms[metric], (uint64_t)value_ns);
+	if (!m->tags)
+		m->tags = calloc(1, sizeof(*m->tags));
+	struct tag *tag = m->tags ? tags_get(m->tags, e->tag) : NULL;
+	if (!tag)
+		return STATUS_ENOMEM;
+	*out = &tag->tally;
 	return STATUS_OK;
-}
-
-/* to - from, never negative; EVENT_NONE when one of them never happened. */
-static int64_t span(uint64_t from_ns, uint64_t to_ns)
-{
-	if (!from_ns || !to_ns)
-		return EVENT_NONE;
-	return to_ns > from_ns ? (int64_t)(to_ns - from_ns) : 0;
-}
-
-int64_t complete_latency(const struct event *e)
-{
-	return span(e->scheduled_ns, e->timestamp_ns);
-}
-
-int64_t complete_service_time(const struct event *e)
-{
-	return span(e->issued_ns, e->timestamp_ns);
-}
-
-int64_t complete_ttft(const struct event *e)
-{
-	return span(e->scheduled_ns, e->first_ns);
-}
-
-int64_t complete_tpot(const struct event *e)
-{
-	if (e->tokens_out < 2)
-		return EVENT_NONE;
-	int64_t decode = span(e->first_ns, e->timestamp_ns);
-	return decode < 0 ? EVENT_NONE : decode / (e->tokens_out - 1);
 }
 
 static int put_issued(struct phase_metrics *m, const struct event *e)
 {
-	if (m->issued++ == 0) {
-		m->first_scheduled_ns = e->scheduled_ns;
-		m->first_issued_ns = e->timestamp_ns;
-	}
-	if (e->scheduled_ns > m->last_scheduled_ns)
-		m->last_scheduled_ns = e->scheduled_ns;
-	m->last_issued_ns = e->timestamp_ns;
-	return observe(m, METRIC_LATENESS, span(e->scheduled_ns, e->timestamp_ns));
-}
-
-static int count_failure(struct phase_metrics *m, const struct event *e)
-{
-	if ((unsigned)e->failure >= FAILURE_COUNT) { /* from a stream of another version */
-		m->failed++;
-		return STATUS_ELIMIT;
-	}
-	m->failures[e->failure]++;
-	if (e->failure == FAILURE_ABANDONED)
-		m->abandoned++;
-	else if (e->failure == FAILURE_CANCELLED)
-		m->cancelled++;
-	else
-		m->failed++;
-	int status = e->http_status - FOLD_FIRST_STATUS;
-	if (e->failure == FAILURE_HTTP && status >= 0 && status < FOLD_STATUS_COUNT)
-		m->statuses[status]++;
-	return STATUS_OK;
-}
-
-static void count_finish_reason(struct phase_metrics *m, struct slice reason)
-{
-	/* Compare what fits, or a long one would take a new place each time. */
-	size_t room = sizeof(m->finish_reasons[0].name) - 1;
-	reason.len = reason.len ? strnlen(reason.data, reason.len < room ? reason.len : room) : 0;
-	if (!reason.len)
-		return;
-	int i = 0;
-	for (; i < FOLD_FINISH_REASONS - 1; i++) {
-		const char *name = m->finish_reasons[i].name;
-		if (!*name ||
-		    (strlen(name) == reason.len && !memcmp(name, reason.data, reason.len)))
-			break;
-	}
-	if (i == FOLD_FINISH_REASONS - 1)
-		reason = (struct slice){ "other", 5 };
-	copy_text(m->finish_reasons[i].name, sizeof(m->finish_reasons[i].name), reason);
-	m->finish_reasons[i].count++;
-}
-
-static void count_tokens(struct phase_metrics *m, const struct event *e)
-{
-	if (e->tokens_in > 0)
-		m->tokens_in += (uint64_t)e->tokens_in;
-	if (e->tokens_out >= 0) {
-		m->tokens_out += (uint64_t)e->tokens_out;
-		m->token_responses++;
-	}
-}
-
-static int put_success(struct phase_metrics *m, const struct event *e)
-{
-	m->completed++;
-	count_tokens(m, e);
-	count_finish_reason(m, e->finish_reason);
-	int err = observe(m, METRIC_LATENCY, complete_latency(e));
+	struct tally *own;
+	int err = tally_issued(&m->all, e);
 	if (!err)
-		err = observe(m, METRIC_SERVICE_TIME, complete_service_time(e));
-	if (!err)
-		err = observe(m, METRIC_TTFT, complete_ttft(e));
-	if (!err)
-		err = observe(m, METRIC_TTFT_SERVICE, span(e->issued_ns, e->first_ns));
-	if (!err)
-		err = observe(m, METRIC_TPOT, complete_tpot(e));
-	for (uint32_t i = 0; !err && i < e->chunk_us_count; i++)
-		err = observe(m, METRIC_ITL, (int64_t)e->chunk_us[i] * 1000);
-	return err;
+		err = tagged(m, e, &own);
+	return err || !own ? err : tally_issued(own, e);
 }
 
 static int put_complete(struct phase_metrics *m, const struct event *e)
 {
-	m->chunks += e->chunks;
-	if (e->bytes_in > 0)
-		m->bytes_in += (uint64_t)e->bytes_in;
-	if (e->bytes_out > 0)
-		m->bytes_out += (uint64_t)e->bytes_out;
-	if (e->timestamp_ns > m->last_finished_ns)
-		m->last_finished_ns = e->timestamp_ns;
-	if (e->failure == FAILURE_NONE)
-		return put_success(m, e);
-	return count_failure(m, e);
+	int64_t values[METRIC_COUNT];
+	struct tally *own;
+	complete_values(e, values);
+	int err = tally_complete(&m->all, e, values);
+	if (!err)
+		err = tagged(m, e, &own);
+	return err || !own ? err : tally_complete(own, e, values);
 }
 
 static void put_phase_start(struct phase_metrics *m, const struct event *e)

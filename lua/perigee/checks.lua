@@ -19,20 +19,20 @@ local function per_second(count, report)
 end
 
 local function counter(name)
-   return { unit = "count", get = function(report) return report[name] or 0 end }
+   return { unit = "count", by_tag = name ~= "dropped", get = function(report) return report[name] or 0 end }
 end
 
 -- name -> unit and get(engine's phase report) -> number | nil when undefined
 local NUMBERS = {
    issued = counter "issued", completed = counter "completed", failed = counter "failed",
    abandoned = counter "abandoned", dropped = counter "dropped",
-   error_rate = { unit = "fraction", get = function(report)
+   error_rate = { unit = "fraction", by_tag = true, get = function(report)
       local bad = report.failed + report.abandoned
       local ended = report.completed + bad
       return ended > 0 and bad / ended or nil
    end },
-   qps = { unit = "rate", get = function(report) return per_second(report.completed, report) end },
-   output_tokens_per_s = { unit = "rate", get = function(report) return per_second(report.tokens_out or 0, report) end },
+   qps = { unit = "rate", by_tag = true, get = function(report) return per_second(report.completed, report) end },
+   output_tokens_per_s = { unit = "rate", by_tag = true, get = function(report) return per_second(report.tokens_out or 0, report) end },
 }
 NUMBERS.tokens_per_s = NUMBERS.output_tokens_per_s
 
@@ -118,14 +118,14 @@ local function left_side(text, at, word, place)
    name = name or word
    if IS_METRIC[name] then
       local key = statistic_key(text, name, at, statistic, STATISTIC_NAMES, place)
-      return { unit = "duration", get = function(report) return report[name] and report[name][key] end }
+      return { unit = "duration", by_tag = true, get = function(report) return report[name] and report[name][key] end }
    end
    local own = metric.find(name)
    if own then return own_metric(text, own, at, statistic, place) end
    local number = NUMBERS[name]
    if not number then refuse(text, at, ("unknown metric '%s'%s"):format(name, did_you_mean(name, all_names())), place) end
    refuse_statistic(text, name, at, statistic, place)
-   return number
+   return { unit = number.unit, by_tag = number.by_tag, get = number.get }
 end
 
 -- unit -> function(number, suffix) -> value | nil, problem
@@ -156,10 +156,33 @@ local SHOW = {
    rate = function(x) return units.number(x) .. "/s" end,
 }
 
+-- tag('long').ttft.p99: the tag's name, and where the metric begins.
+local function tag_prefix(text, place)
+   local at, open_at = text:match("^%s*()tag%s*%(()")
+   if not at then return nil, 1 end
+   local name, next_at = text:match("^%s*'([^']+)'%s*%)%s*%.()", open_at)
+   if not name then name, next_at = text:match('^%s*"([^"]+)"%s*%)%s*%.()', open_at) end
+   if not name then refuse(text, at, "the tag's name in quotes and a metric expected, e.g. tag('long').ttft.p99", place) end
+   return name, next_at
+end
+
+-- The same number of the requests with a tag alone.
+local function of_tag(left, tag)
+   local get = left.get
+   left.get = function(report)
+      local tagged = report.tags and report.tags[tag]
+      if tagged then return get(tagged) end
+   end
+   return left
+end
+
 local function compile_text(text, place)
-   local word_at, word, next_at = text:match("^%s*()([%a_][%w_.]*)%s*()")
-   if not word then refuse(text, text:match("^%s*()"), "a metric expected", place) end
+   local tag, from = tag_prefix(text, place)
+   local word_at, word, next_at = text:match("^%s*()([%a_][%w_.]*)%s*()", from)
+   if not word then refuse(text, text:match("^%s*()", from), "a metric expected", place) end
    local left = left_side(text, word_at, word, place)
+   if tag and not left.by_tag then refuse(text, word_at, ("'%s' is not counted by tag"):format(word), place) end
+   if tag then left = of_tag(left, tag) end
    local operator, number_at = text:match("^([<>=~!]+)%s*()", next_at)
    if not operator then refuse(text, next_at, "a comparison expected (<, <=, >, >=, ==, ~=)", place) end
    local compare = COMPARE[operator]

@@ -40,6 +40,7 @@ local function judge_phase(phase_plan, report, failures, warnings)
       add(warnings, "%d requests failed in the client itself: what was measured is its limit", own_failures(report))
    end
    if (report.dropped or 0) > 0 then add(warnings, "%d arrivals were dropped by the overload rule", report.dropped) end
+   if report.tags_full then add(warnings, "there were more tags than are kept apart: the rest is counted as 'other'") end
    if is_late(phase_plan, report) then
       add(warnings, "the client was late: p99 of lateness is %s", units.ns(report.lateness.p99))
    end

@@ -59,9 +59,9 @@ static void put(struct fold *f, struct event e)
 
 static uint64_t only_value(const struct phase_metrics *m, enum metric metric)
 {
-	assert_non_null(m->histograms[metric]);
-	assert_int_equal(histogram_count(m->histograms[metric]), 1);
-	return histogram_max(m->histograms[metric]);
+	assert_non_null(m->all.distributions[metric]);
+	assert_int_equal(distribution_count(m->all.distributions[metric]), 1);
+	return distribution_max(m->all.distributions[metric]);
 }
 
 static void is_empty_at_first(void **state)
@@ -150,17 +150,17 @@ static void an_issue_counts_with_its_lateness(void **state)
 		put(f, e);
 	}
 	const struct phase_metrics *m = fold_phase(f, 0);
-	assert_int_equal(m->issued, 3);
-	assert_int_equal(m->first_scheduled_ns, T0 + 100);
-	assert_int_equal(m->last_scheduled_ns, T0 + 200);
-	assert_int_equal(m->first_issued_ns, T0 + 130);
-	assert_int_equal(m->last_issued_ns, T0 + 190);
-	const struct histogram *h = m->histograms[METRIC_LATENESS];
-	assert_int_equal(histogram_count(h), 3);
-	assert_int_equal(histogram_min(h), 0); /* never negative */
-	assert_int_equal(histogram_quantile(h, 0.5), 30);
-	assert_int_equal(histogram_max(h), 90);
-	assert_null(m->histograms[METRIC_LATENCY]);
+	assert_int_equal(m->all.issued, 3);
+	assert_int_equal(m->all.first_scheduled_ns, T0 + 100);
+	assert_int_equal(m->all.last_scheduled_ns, T0 + 200);
+	assert_int_equal(m->all.first_issued_ns, T0 + 130);
+	assert_int_equal(m->all.last_issued_ns, T0 + 190);
+	struct distribution *h = m->all.distributions[METRIC_LATENESS];
+	assert_int_equal(distribution_count(h), 3);
+	assert_int_equal(distribution_min(h), 0); /* never negative */
+	assert_int_equal(distribution_quantile(h, 0.5), 30);
+	assert_int_equal(distribution_max(h), 90);
+	assert_null(m->all.distributions[METRIC_LATENCY]);
 	fold_free(f);
 }
 
@@ -180,26 +180,26 @@ static void a_success_gives_every_metric(void **state)
 	e.finish_reason = text("stop");
 	put(f, e);
 	const struct phase_metrics *m = fold_phase(f, 0);
-	assert_int_equal(m->completed, 1);
-	assert_int_equal(m->failed, 0);
+	assert_int_equal(m->all.completed, 1);
+	assert_int_equal(m->all.failed, 0);
 	assert_int_equal(only_value(m, METRIC_LATENCY), 510);
 	assert_int_equal(only_value(m, METRIC_SERVICE_TIME), 500);
 	assert_int_equal(only_value(m, METRIC_TTFT), 110);
 	assert_int_equal(only_value(m, METRIC_TTFT_SERVICE), 100);
 	assert_int_equal(only_value(m, METRIC_TPOT), 100);
-	assert_int_equal(histogram_count(m->histograms[METRIC_ITL]), 3);
-	assert_int_equal(histogram_min(m->histograms[METRIC_ITL]), 0);
-	assert_int_equal(histogram_max(m->histograms[METRIC_ITL]), 3000);
-	assert_null(m->histograms[METRIC_LATENESS]); /* that one is told by the issue */
-	assert_int_equal(m->tokens_in, 12);
-	assert_int_equal(m->tokens_out, 5);
-	assert_int_equal(m->token_responses, 1);
-	assert_int_equal(m->chunks, 4);
-	assert_int_equal(m->bytes_in, 1000);
-	assert_int_equal(m->bytes_out, 200);
-	assert_int_equal(m->last_finished_ns, T0 + 510);
-	assert_string_equal(m->finish_reasons[0].name, "stop");
-	assert_int_equal(m->finish_reasons[0].count, 1);
+	assert_int_equal(distribution_count(m->all.distributions[METRIC_ITL]), 3);
+	assert_int_equal(distribution_min(m->all.distributions[METRIC_ITL]), 0);
+	assert_int_equal(distribution_max(m->all.distributions[METRIC_ITL]), 3000);
+	assert_null(m->all.distributions[METRIC_LATENESS]); /* that one is told by the issue */
+	assert_int_equal(m->all.tokens_in, 12);
+	assert_int_equal(m->all.tokens_out, 5);
+	assert_int_equal(m->all.token_responses, 1);
+	assert_int_equal(m->all.chunks, 4);
+	assert_int_equal(m->all.bytes_in, 1000);
+	assert_int_equal(m->all.bytes_out, 200);
+	assert_int_equal(m->all.last_finished_ns, T0 + 510);
+	assert_string_equal(m->all.finish_reasons[0].name, "stop");
+	assert_int_equal(m->all.finish_reasons[0].count, 1);
 	fold_free(f);
 }
 
@@ -216,15 +216,15 @@ static void what_was_not_told_is_not_counted(void **state)
 	e.tokens_out = 0;
 	put(f, e);
 	const struct phase_metrics *m = fold_phase(f, 0);
-	assert_int_equal(m->completed, 3);
-	assert_int_equal(histogram_count(m->histograms[METRIC_LATENCY]), 3);
-	assert_int_equal(histogram_count(m->histograms[METRIC_TTFT]), 2);
-	assert_null(m->histograms[METRIC_TPOT]);
-	assert_null(m->histograms[METRIC_ITL]);
-	assert_int_equal(m->token_responses, 2);
-	assert_int_equal(m->tokens_out, 1);
-	assert_int_equal(m->tokens_in, 0);
-	assert_int_equal(m->bytes_in, 0);
+	assert_int_equal(m->all.completed, 3);
+	assert_int_equal(distribution_count(m->all.distributions[METRIC_LATENCY]), 3);
+	assert_int_equal(distribution_count(m->all.distributions[METRIC_TTFT]), 2);
+	assert_null(m->all.distributions[METRIC_TPOT]);
+	assert_null(m->all.distributions[METRIC_ITL]);
+	assert_int_equal(m->all.token_responses, 2);
+	assert_int_equal(m->all.tokens_out, 1);
+	assert_int_equal(m->all.tokens_in, 0);
+	assert_int_equal(m->all.bytes_in, 0);
 	fold_free(f);
 }
 
@@ -241,20 +241,20 @@ static void failures_are_counted_apart_and_never_in_latencies(void **state)
 	put(f, failed(0, FAILURE_CANCELLED, 200));
 	put(f, success(0));
 	const struct phase_metrics *m = fold_phase(f, 0);
-	assert_int_equal(m->completed, 1);
-	assert_int_equal(m->failed, 4);
-	assert_int_equal(m->abandoned, 1);
-	assert_int_equal(m->cancelled, 2);
-	assert_int_equal(m->failures[FAILURE_REFUSED], 1);
-	assert_int_equal(m->failures[FAILURE_HTTP], 3);
-	assert_int_equal(m->failures[FAILURE_ABANDONED], 1);
-	assert_int_equal(m->failures[FAILURE_CANCELLED], 2);
-	assert_int_equal(m->failures[FAILURE_NONE], 0);
-	assert_int_equal(m->statuses[429 - FOLD_FIRST_STATUS], 2);
-	assert_int_equal(m->statuses[500 - FOLD_FIRST_STATUS], 1);
+	assert_int_equal(m->all.completed, 1);
+	assert_int_equal(m->all.failed, 4);
+	assert_int_equal(m->all.abandoned, 1);
+	assert_int_equal(m->all.cancelled, 2);
+	assert_int_equal(m->all.failures[FAILURE_REFUSED], 1);
+	assert_int_equal(m->all.failures[FAILURE_HTTP], 3);
+	assert_int_equal(m->all.failures[FAILURE_ABANDONED], 1);
+	assert_int_equal(m->all.failures[FAILURE_CANCELLED], 2);
+	assert_int_equal(m->all.failures[FAILURE_NONE], 0);
+	assert_int_equal(m->all.statuses[429 - TALLY_FIRST_STATUS], 2);
+	assert_int_equal(m->all.statuses[500 - TALLY_FIRST_STATUS], 1);
 	for (int i = 0; i < METRIC_COUNT; i++)
-		if (m->histograms[i])
-			assert_int_equal(histogram_count(m->histograms[i]), 1);
+		if (m->all.distributions[i])
+			assert_int_equal(distribution_count(m->all.distributions[i]), 1);
 	fold_free(f);
 }
 
@@ -267,13 +267,13 @@ static void statuses_outside_the_table_do_no_harm(void **state)
 		put(f, failed(0, FAILURE_HTTP, statuses[i]));
 	const struct phase_metrics *m = fold_phase(f, 0);
 	uint64_t sum = 0;
-	for (int i = 0; i < FOLD_STATUS_COUNT; i++)
-		sum += m->statuses[i];
+	for (int i = 0; i < TALLY_STATUS_COUNT; i++)
+		sum += m->all.statuses[i];
 	assert_int_equal(sum, 2);
-	assert_string_equal(m->finish_reasons[0].name, ""); /* what lies behind it */
-	assert_int_equal(m->statuses[0], 1);
-	assert_int_equal(m->statuses[FOLD_STATUS_COUNT - 1], 1);
-	assert_int_equal(m->failed, COUNT_OF(statuses));
+	assert_string_equal(m->all.finish_reasons[0].name, ""); /* what lies behind it */
+	assert_int_equal(m->all.statuses[0], 1);
+	assert_int_equal(m->all.statuses[TALLY_STATUS_COUNT - 1], 1);
+	assert_int_equal(m->all.failed, COUNT_OF(statuses));
 	fold_free(f);
 }
 
@@ -289,13 +289,13 @@ static void finish_reasons_past_the_table_are_gathered(void **state)
 		}
 	}
 	const struct phase_metrics *m = fold_phase(f, 0);
-	int last = FOLD_FINISH_REASONS - 1;
+	int last = TALLY_FINISH_REASONS - 1;
 	for (int i = 0; i < last; i++) {
-		assert_int_equal(m->finish_reasons[i].name[0], 'a' + i);
-		assert_int_equal(m->finish_reasons[i].count, 2);
+		assert_int_equal(m->all.finish_reasons[i].name[0], 'a' + i);
+		assert_int_equal(m->all.finish_reasons[i].count, 2);
 	}
-	assert_string_equal(m->finish_reasons[last].name, "other");
-	assert_int_equal(m->finish_reasons[last].count, 2 * (26 - last));
+	assert_string_equal(m->all.finish_reasons[last].name, "other");
+	assert_int_equal(m->all.finish_reasons[last].count, 2 * (26 - last));
 	fold_free(f);
 }
 
@@ -314,12 +314,12 @@ static void long_finish_reasons_are_cut_and_counted_together(void **state)
 		put(f, e);
 	}
 	const struct phase_metrics *m = fold_phase(f, 0);
-	assert_memory_equal(m->finish_reasons[0].name, reason, 31);
-	assert_int_equal(m->finish_reasons[0].count, 3);
-	assert_string_equal(m->finish_reasons[1].name, "a");
-	assert_int_equal(m->finish_reasons[1].count, 3);
-	assert_string_equal(m->finish_reasons[2].name, "");
-	assert_int_equal(m->finish_reasons[2].count, 0);
+	assert_memory_equal(m->all.finish_reasons[0].name, reason, 31);
+	assert_int_equal(m->all.finish_reasons[0].count, 3);
+	assert_string_equal(m->all.finish_reasons[1].name, "a");
+	assert_int_equal(m->all.finish_reasons[1].count, 3);
+	assert_string_equal(m->all.finish_reasons[2].name, "");
+	assert_int_equal(m->all.finish_reasons[2].count, 0);
 	fold_free(f);
 }
 
@@ -331,10 +331,51 @@ static void phases_do_not_mix(void **state)
 	put(f, success(1));
 	put(f, success(1));
 	put(f, failed(FOLD_MAX_PHASES - 1, FAILURE_DNS, 0));
-	assert_int_equal(fold_phase(f, 0)->completed, 1);
-	assert_int_equal(fold_phase(f, 1)->completed, 2);
-	assert_int_equal(fold_phase(f, FOLD_MAX_PHASES - 1)->failed, 1);
+	assert_int_equal(fold_phase(f, 0)->all.completed, 1);
+	assert_int_equal(fold_phase(f, 1)->all.completed, 2);
+	assert_int_equal(fold_phase(f, FOLD_MAX_PHASES - 1)->all.failed, 1);
 	assert_int_equal(fold_phase_count(f), FOLD_MAX_PHASES);
+	fold_free(f);
+}
+
+static void requests_with_a_tag_count_twice(void **state)
+{
+	(void)state;
+	static const char *const names[] = { "long", NULL, "short", "long" };
+	struct fold *f = new_fold();
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		struct event e = blank(EVENT_SAMPLE_ISSUED, 0, T0 + 10);
+		e.scheduled_ns = T0;
+		e.tag = names[i] ? text(names[i]) : (struct slice){ 0 };
+		put(f, e);
+		e = i == 3 ? failed(0, FAILURE_RESET, 0) : success(0);
+		e.tag = names[i] ? text(names[i]) : (struct slice){ 0 };
+		e.timestamp_ns += i;
+		put(f, e);
+	}
+	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_int_equal(m->all.issued, 4);
+	assert_int_equal(m->all.completed, 3);
+	assert_int_equal(m->tags->count, 2);
+	const struct tag *longs = m->tags->list[0], *shorts = m->tags->list[1];
+	assert_string_equal(longs->name, "long");
+	assert_int_equal(longs->tally.issued, 2);
+	assert_int_equal(longs->tally.completed, 1);
+	assert_int_equal(longs->tally.failed, 1);
+	assert_int_equal(longs->tally.failures[FAILURE_RESET], 1);
+	assert_int_equal(distribution_max(longs->tally.distributions[METRIC_LATENCY]), 510);
+	assert_int_equal(distribution_count(longs->tally.distributions[METRIC_LATENESS]), 2);
+	assert_string_equal(shorts->name, "short");
+	assert_int_equal(distribution_max(shorts->tally.distributions[METRIC_LATENCY]), 512);
+	fold_free(f);
+}
+
+static void requests_without_a_tag_make_no_table(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	put(f, success(0));
+	assert_null(fold_phase(f, 0)->tags);
 	fold_free(f);
 }
 
@@ -365,11 +406,11 @@ static void a_failure_of_no_known_class_is_still_a_failure(void **state)
 		assert_int_equal(fold_lost(f), i + 1);
 	}
 	const struct phase_metrics *m = fold_phase(f, 0);
-	assert_int_equal(m->failed, 3);
+	assert_int_equal(m->all.failed, 3);
 	for (int i = 0; i < FAILURE_COUNT; i++)
-		assert_int_equal(m->failures[i], 0);
-	for (int i = 0; i < FOLD_STATUS_COUNT; i++)
-		assert_int_equal(m->statuses[i], 0);
+		assert_int_equal(m->all.failures[i], 0);
+	for (int i = 0; i < TALLY_STATUS_COUNT; i++)
+		assert_int_equal(m->all.statuses[i], 0);
 	fold_free(f);
 }
 
@@ -438,6 +479,8 @@ int main(void)
 		cmocka_unit_test(long_finish_reasons_are_cut_and_counted_together),
 		cmocka_unit_test(a_failure_of_no_known_class_is_still_a_failure),
 		cmocka_unit_test(phases_do_not_mix),
+		cmocka_unit_test(requests_with_a_tag_count_twice),
+		cmocka_unit_test(requests_without_a_tag_make_no_table),
 		cmocka_unit_test(tells_what_it_could_not_count),
 		cmocka_unit_test(other_events_change_no_counter),
 		cmocka_unit_test(spans_need_both_ends),

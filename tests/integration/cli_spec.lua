@@ -194,7 +194,7 @@ describe("docs/reference.md", function()
       end
       assert.is_true(#names >= 10, table.concat(names, " "))
       documented("checks", names)
-      documented("metrics", source("engine/metrics/fold.h", 'X%([%u_]+, "([%l_]+)", "'))
+      documented("metrics", source("engine/metrics/measure.h", 'X%([%u_]+, "([%l_]+)", '))
    end)
 
    it("has every failure with its meaning, and every end of a phase", function()

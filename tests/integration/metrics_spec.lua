@@ -58,6 +58,50 @@ describe("perigee metrics", function()
       end
    end)
 
+   it("splits them by the tags of the requests", function()
+      local r = drive.run([[
+         local long = { prompt = "one two three four" }
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:fault=status=0.2,seed=3" },
+            dataset = perigee.dataset.table { long, { prompt = "five" }, { prompt = "six" } },
+            request = function(sample, i)
+               if i == 2 then return sample.prompt end
+               return { tag = i == 1 and "long" or "sh\255rt" }
+            end,
+            load = perigee.load.concurrency(4), requests = 300,
+            checks = { "tag('long').issued == 100", "tag('long').latency.p99 < 100s" },
+            on = { phase_end = function(p, report)
+               print(report.tags.long.issued, report.tags.long.latency.count == report.tags.long.completed,
+                  p:report().tags["sh\239\191\189rt"].issued)
+            end },
+         }]], "--service", "metrics")
+      assert.equal(0, r.code, r.err)
+      assert.equal("100\ttrue\t100\n", r.out:match "^[^\n]*\n")
+      local summary, snapshot = summary_and_snapshot(r.dir)
+      local phase = summary.phases[1]
+      assert.same(phase.tags, snapshot.phases[1].tags)
+      local long, short = phase.tags.long, phase.tags["sh\239\191\189rt"]
+      assert.same({ 300, 100, 100 }, { phase.issued, long.issued, short.issued })
+      assert.is_true(long.failed > 0 and long.failed < phase.failed)
+      assert.equal(long.completed, long.latency_ms.count)
+      assert.is_true(long.latency_ms.exact)
+      assert.equal(long.failed, long.errors.http_500)
+      assert.truthy(drive.read(r.dir .. "/summary.txt"):find "\n  long%s+100%s+%d")
+   end)
+
+   it("says when there were more tags than it keeps apart", function()
+      local r = drive.run([[
+         return perigee.scenario {
+            target = perigee.target.http { url = "mock:" },
+            request = function(_, i) return { path = "/health", method = "GET", tag = "t" .. i } end,
+            dataset = (function() local d = {} for i = 1, 300 do d[i] = { prompt = "p" } end return d end)(),
+            load = perigee.load.concurrency(4), requests = 300,
+         }]])
+      assert.equal(0, r.code, r.err)
+      assert.equal(300 - 255, r.summary.phases[1].tags.other.issued)
+      assert.truthy(r.summary.warnings[1]:find "more tags than are kept apart")
+   end)
+
    it("does so in the mlcommons framing too", function()
       local r = drive.run([[
          return perigee.scenario {

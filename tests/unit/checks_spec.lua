@@ -37,6 +37,29 @@ describe("perigee.checks texts", function()
       end
    end)
 
+   it("look at the requests of one tag", function()
+      local tagged = support.phase_report {
+         issued = 300, completed = 300, ttft = support.distribution(1e9),
+         tags = {
+            long = support.phase_report { issued = 20, completed = 18, failed = 2, ttft = support.distribution(300e6) },
+            ["a b"] = support.phase_report { issued = 7 },
+         },
+      }
+      for _, row in ipairs {
+         { "tag('long').ttft.p99 < 500ms", true, "300 ms" },
+         { 'tag("long").ttft.mean > 1s', false, "300 ms" },
+         { "  tag( 'long' ) . issued == 20", true, "20" },
+         { "tag('long').error_rate < 5%", false, "10%" },
+         { "tag('long').qps == 9", true, "9/s" },
+         { "tag('a b').issued == 7", true, "7" },
+         { "ttft.p99 < 500ms", false, "1.00 s" },
+         { "tag('none').issued < 1", false, "no data" },
+      } do
+         local result = checks.evaluate(checks.compile({ row[1] }, "scenario.checks"), tagged, {})[1]
+         assert.same(row, { result.check, result.passed, result.detail })
+      end
+   end)
+
    it("do not hold without data", function()
       assert.same({ false, "no data" }, { test("tpot.p99 < 1s").passed, test("tpot.p99 < 1s").detail })
       local empty = support.phase_report { completed = 0, duration_ns = 0 }
@@ -53,6 +76,11 @@ describe("perigee.checks texts", function()
          { "ttft.p99 < 5xs", "unknown unit (ns, us, ms, s, m, h)\n   ttft.p99 < 5xs\n               ^" },
          { "ttft.p99 < 5%", "a duration needs a unit" },
          { "error_rate < 1ms", "a share is a number or a percentage" },
+         { "tag(long).issued < 5",
+            "the tag's name in quotes and a metric expected, e.g. tag('long').ttft.p99\n   tag(long).issued < 5\n   ^" },
+         { "tag('long') < 5ms", "the tag's name in quotes and a metric expected" },
+         { "tag('long').tfft.p99 < 5ms", "unknown metric 'tfft', did you mean 'ttft'?\n   tag('long').tfft.p99 < 5ms\n               ^" },
+         { "tag('long').dropped < 5", "'dropped' is not counted by tag\n   tag('long').dropped < 5\n               ^" },
          { "issued > 5%", "a count has no unit\n   issued > 5%\n             ^" },
          { "qps > 10ms", "a rate is a number per second" },
          { "qps =< 5", "unknown comparison '=<'" },

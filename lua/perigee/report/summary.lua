@@ -9,6 +9,14 @@ local summary = {}
 local STATISTICS = { "mean", "std", "min", "max", "p50", "p90", "p95", "p99", "p99.9" }
 local MS, US = 1e6, 1e3 -- ns
 
+-- The engine's name, the key, and the ns of its unit.
+local DISTRIBUTIONS = {
+   { name = "latency", key = "latency_ms", unit = MS }, { name = "service_time", key = "service_time_ms", unit = MS },
+   { name = "ttft", key = "ttft_ms", unit = MS }, { name = "ttft_service", key = "ttft_service_ms", unit = MS },
+   { name = "tpot", key = "tpot_ms", unit = MS }, { name = "itl", key = "itl_ms", unit = MS },
+   { name = "lateness", key = "lateness_us", unit = US },
+}
+
 local function or_null(v)
    if v == nil or v ~= v or v == math.huge or v == -math.huge then return null end
    return v
@@ -16,7 +24,7 @@ end
 
 local function distribution(d, unit)
    if not d or d.count == 0 then return null end
-   local out = { count = d.count }
+   local out = { count = d.count, exact = d.exact }
    for _, name in ipairs(STATISTICS) do out[name] = or_null(d[name] and d[name] / unit) end
    return out
 end
@@ -40,33 +48,39 @@ local function per_second(count, report)
    return seconds > 0 and count / seconds or null
 end
 
+-- What a phase and each of its tags have, into `out`.
+local function add_numbers(out, report)
+   out.issued, out.completed, out.failed = report.issued, report.completed, report.failed
+   out.abandoned, out.cancelled = report.abandoned, report.cancelled or 0
+   out.rate_delivered_per_s = rate(report.issued, report.first_issued_ns, report.last_issued_ns)
+   out.qps = per_second(report.completed, report)
+   out.output_tokens_per_s = (report.token_responses or 0) > 0 and per_second(report.tokens_out, report) or null
+   out.tokens_in, out.tokens_out, out.chunks = or_null(report.tokens_in), or_null(report.tokens_out), or_null(report.chunks)
+   for _, d in ipairs(DISTRIBUTIONS) do out[d.key] = distribution(report[d.name], d.unit) end
+   out.errors, out.finish_reasons = report.errors or {}, report.finish_reasons or {}
+   return out
+end
+
+local function tags(report)
+   local out = {}
+   for name, of_tag in pairs(report.tags or {}) do out[name] = add_numbers({}, of_tag) end
+   return out
+end
+
 --- One phase of summary.json.
 ---@param report table  the engine's report of the phase
 ---@param checks? table[] results
 ---@param metrics? table<string, table>  of the script, as of perigee.metric
 function summary.phase(report, checks, metrics)
    local arrivals = report.issued + (report.dropped or 0)
-   return {
+   return add_numbers({
       name = report.name, kind = report.kind, end_reason = or_null(report.end_reason),
-      duration_s = report.duration_ns / 1e9,
-      issued = report.issued, completed = report.completed, failed = report.failed, abandoned = report.abandoned,
-      cancelled = report.cancelled or 0, dropped = report.dropped or 0,
+      duration_s = report.duration_ns / 1e9, dropped = report.dropped or 0,
       rate_asked_per_s = report.open and rate(arrivals, report.first_scheduled_ns, report.last_scheduled_ns) or null,
-      rate_delivered_per_s = rate(report.issued, report.first_issued_ns, report.last_issued_ns),
-      qps = per_second(report.completed, report),
-      output_tokens_per_s = (report.token_responses or 0) > 0 and per_second(report.tokens_out, report) or null,
-      tokens_in = or_null(report.tokens_in), tokens_out = or_null(report.tokens_out), chunks = or_null(report.chunks),
-      latency_ms = distribution(report.latency, MS),
-      service_time_ms = distribution(report.service_time, MS),
-      ttft_ms = distribution(report.ttft, MS),
-      ttft_service_ms = distribution(report.ttft_service, MS),
-      tpot_ms = distribution(report.tpot, MS),
-      itl_ms = distribution(report.itl, MS),
-      lateness_us = distribution(report.lateness, US),
-      errors = report.errors or {}, finish_reasons = report.finish_reasons or {},
+      tags = tags(report),
       metrics = metrics or {},
       checks = check_list(checks),
-   }
+   }, report)
 end
 
 --- "2025-03-01T12:00:00.123Z" of nanoseconds since 1970.

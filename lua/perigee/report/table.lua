@@ -114,11 +114,46 @@ local function check_lines(phase)
    return lines
 end
 
+-- The busiest tags, a line each.
+local MOST_TAGS = 20
+local TAG_COLUMNS = { { "latency p50", "latency_ms", "p50" }, { "latency p99", "latency_ms", "p99" },
+   { "ttft p50", "ttft_ms", "p50" }, { "ttft p99", "ttft_ms", "p99" } }
+
+local function tag_names(tags)
+   local names = schema.sorted_keys(tags)
+   table.sort(names, function(a, b)
+      if tags[a].issued ~= tags[b].issued then return tags[a].issued > tags[b].issued end
+      return a < b
+   end)
+   return names
+end
+
+local function tag_row(name, tag)
+   local row = { name, units.number(tag.issued), units.number(tag.failed) }
+   for _, column in ipairs(TAG_COLUMNS) do
+      local d = present(tag[column[2]])
+      row[#row + 1] = d and units.ns(d[column[3]] * 1e6) or "-"
+   end
+   return row
+end
+
+local function tag_lines(phase)
+   local names = tag_names(phase.tags)
+   if #names == 0 then return {} end
+   local rows = { { "tag", "issued", "failed" } }
+   for _, column in ipairs(TAG_COLUMNS) do table.insert(rows[1], column[1]) end
+   for i = 1, math.min(#names, MOST_TAGS) do rows[i + 1] = tag_row(names[i], phase.tags[names[i]]) end
+   local lines = report_table.align(rows, "  ")
+   if #names > MOST_TAGS then lines[#lines + 1] = ("  and %d more tags in summary.json"):format(#names - MOST_TAGS) end
+   return lines
+end
+
 local function phase_lines(phase)
    local lines = { heading(phase), count_line(phase) }
    lines[#lines + 1] = rate_line(phase)
    if next(phase.finish_reasons) then lines[#lines + 1] = "  finish reasons: " .. counts(phase.finish_reasons) end
    append(lines, distributions(phase))
+   append(lines, tag_lines(phase))
    append(lines, metric_lines(phase))
    append(lines, check_lines(phase))
    return lines

@@ -1,0 +1,118 @@
+#include "metrics/tally.h"
+
+#include "base/status.h"
+#include "base/utf8.h"
+
+#include <string.h>
+
+void tally_free(struct tally *t)
+{
+	for (int i = 0; i < METRIC_COUNT; i++)
+		distribution_free(t->distributions[i]);
+}
+
+/* The distribution of a metric, made with its first value; NULL: no memory. */
+static struct distribution *distribution(struct tally *t, enum metric m)
+{
+	if (!t->distributions[m])
+		distribution_new(&t->distributions[m]);
+	return t->distributions[m];
+}
+
+static int observe(struct tally *t, enum metric metric, int64_t value)
+{
+	if (value < 0)
+		return STATUS_OK;
+	struct distribution *d = distribution(t, metric);
+	return d ? distribution_add(d, (uint64_t)value) : STATUS_ENOMEM;
+}
+
+static int observe_gaps(struct tally *t, const struct event *e)
+{
+	if (!e->chunk_us_count)
+		return STATUS_OK;
+	struct distribution *d = distribution(t, METRIC_ITL);
+	return d ? distribution_add_each(d, e->chunk_us, e->chunk_us_count, 1000) : STATUS_ENOMEM;
+}
+
+int tally_issued(struct tally *t, const struct event *e)
+{
+	if (t->issued++ == 0) {
+		t->first_scheduled_ns = e->scheduled_ns;
+		t->first_issued_ns = e->timestamp_ns;
+	}
+	if (e->scheduled_ns > t->last_scheduled_ns)
+		t->last_scheduled_ns = e->scheduled_ns;
+	t->last_issued_ns = e->timestamp_ns;
+	return observe(t, METRIC_LATENESS, complete_span(e->scheduled_ns, e->timestamp_ns));
+}
+
+static int count_failure(struct tally *t, const struct event *e)
+{
+	if ((unsigned)e->failure >= FAILURE_COUNT) { /* from a stream of another version */
+		t->failed++;
+		return STATUS_ELIMIT;
+	}
+	t->failures[e->failure]++;
+	if (e->failure == FAILURE_ABANDONED)
+		t->abandoned++;
+	else if (e->failure == FAILURE_CANCELLED)
+		t->cancelled++;
+	else
+		t->failed++;
+	int status = e->http_status - TALLY_FIRST_STATUS;
+	if (e->failure == FAILURE_HTTP && status >= 0 && status < TALLY_STATUS_COUNT)
+		t->statuses[status]++;
+	return STATUS_OK;
+}
+
+static void count_finish_reason(struct tally *t, struct slice text)
+{
+	/* Compare what fits, or a long one would take a new place each time. */
+	char reason[sizeof(t->finish_reasons[0].name)];
+	if (!utf8_fit(reason, sizeof(reason), text.data, text.len))
+		return;
+	int i = 0;
+	while (i < TALLY_FINISH_REASONS - 1 && *t->finish_reasons[i].name &&
+	       strcmp(t->finish_reasons[i].name, reason) != 0)
+		i++;
+	if (i == TALLY_FINISH_REASONS - 1)
+		memcpy(reason, "other", sizeof("other"));
+	memcpy(t->finish_reasons[i].name, reason, sizeof(reason));
+	t->finish_reasons[i].count++;
+}
+
+static void count_tokens(struct tally *t, const struct event *e)
+{
+	if (e->tokens_in > 0)
+		t->tokens_in += (uint64_t)e->tokens_in;
+	if (e->tokens_out >= 0) {
+		t->tokens_out += (uint64_t)e->tokens_out;
+		t->token_responses++;
+	}
+}
+
+static int put_success(struct tally *t, const struct event *e, const int64_t values[METRIC_COUNT])
+{
+	t->completed++;
+	count_tokens(t, e);
+	count_finish_reason(t, e->finish_reason);
+	int err = STATUS_OK;
+	for (int i = 0; !err && i < METRIC_COUNT; i++)
+		err = observe(t, (enum metric)i, values[i]);
+	return err ? err : observe_gaps(t, e);
+}
+
+int tally_complete(struct tally *t, const struct event *e, const int64_t values[METRIC_COUNT])
+{
+	t->chunks += e->chunks;
+	if (e->bytes_in > 0)
+		t->bytes_in += (uint64_t)e->bytes_in;
+	if (e->bytes_out > 0)
+		t->bytes_out += (uint64_t)e->bytes_out;
+	if (e->timestamp_ns > t->last_finished_ns)
+		t->last_finished_ns = e->timestamp_ns;
+	if (e->failure == FAILURE_NONE)
+		return put_success(t, e, values);
+	return count_failure(t, e);
+}

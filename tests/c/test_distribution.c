@@ -1,0 +1,156 @@
+#include "metrics/distribution.h"
+
+#include "support.h"
+
+static struct distribution *of(const uint64_t *values, size_t n)
+{
+	struct distribution *d;
+	assert_ok(distribution_new(&d));
+	for (size_t i = 0; i < n; i++)
+		assert_ok(distribution_add(d, values[i]));
+	return d;
+}
+
+static void an_empty_one_is_zero(void **state)
+{
+	(void)state;
+	struct distribution *d = of(NULL, 0);
+	assert_int_equal(distribution_count(d), 0);
+	assert_int_equal(distribution_min(d), 0);
+	assert_int_equal(distribution_max(d), 0);
+	assert_int_equal(distribution_quantile(d, 0.5), 0);
+	assert_int_equal(distribution_rank(d, 1), 0);
+	assert_true(distribution_mean(d) == 0 && distribution_std(d) == 0);
+	assert_true(distribution_is_exact(d));
+	distribution_free(d);
+	distribution_free(NULL);
+}
+
+static void percentiles_are_observed_values(void **state)
+{
+	(void)state;
+	/* 1234567 lies in a bucket whose top is 1235967: only the value itself will do. */
+	static const uint64_t values[] = { 9876543, 1234567, 5555555, 1, 3333333 };
+	struct distribution *d = of(values, COUNT_OF(values));
+	static const struct {
+		double q;
+		uint64_t value;
+	} rows[] = { { 0, 1 },         { 0.2, 1 },       { 0.21, 1234567 }, { 0.4, 1234567 },
+		     { 0.5, 3333333 }, { 0.8, 5555555 }, { 0.81, 9876543 }, { 1, 9876543 },
+		     { -1, 1 },        { 2, 9876543 } };
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		assert_int_equal(distribution_quantile(d, rows[i].q), rows[i].value);
+	assert_int_equal(distribution_rank(d, 0), 1);
+	assert_int_equal(distribution_rank(d, 2), 1234567);
+	assert_int_equal(distribution_rank(d, 99), 9876543);
+	assert_int_equal(distribution_count(d), 5);
+	assert_ok(distribution_add(d, 2)); /* after it was asked */
+	assert_int_equal(distribution_rank(d, 2), 2);
+	distribution_free(d);
+}
+
+static void mean_and_deviation_are_of_all(void **state)
+{
+	(void)state;
+	static const uint64_t values[] = { 2, 4, 4, 4, 5, 5, 7, 9 };
+	struct distribution *d = of(values, COUNT_OF(values));
+	assert_true(distribution_mean(d) == 5);
+	assert_true(distribution_sum(d) == 40);
+	assert_true(distribution_std(d) == 2);
+	distribution_free(d);
+}
+
+static void the_rank_of_a_share_is_the_lowest_that_reaches_it(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t n;
+		double q;
+		uint64_t rank;
+	} rows[] = { { 100, 0.07, 7 },     { 100, 0.99, 99 }, { 100, 0.999, 100 },
+		     { 1000, 0.999, 999 }, { 1, 0.5, 1 },     { 2, 0.5, 1 },
+		     { 3, 0.5, 2 },        { 10, 0, 1 },      { 10, 1, 10 } };
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		assert_int_equal(distribution_rank_of(rows[i].n, rows[i].q), rows[i].rank);
+}
+
+static void beyond_the_bound_it_is_a_histogram(void **state)
+{
+	(void)state;
+	struct distribution *d = of(NULL, 0);
+	uint32_t n = DISTRIBUTION_EXACT;
+	for (uint32_t i = n; i > 0; i--)
+		assert_ok(distribution_add(d, i * 1000003ULL));
+	assert_true(distribution_is_exact(d));
+	assert_int_equal(distribution_quantile(d, 0.5), n / 2 * 1000003ULL);
+	assert_ok(distribution_add(d, 77));
+	assert_false(distribution_is_exact(d));
+	assert_int_equal(distribution_count(d), n + 1);
+	assert_int_equal(distribution_min(d), 77);
+	assert_int_equal(distribution_max(d), n * 1000003ULL);
+	double sum = 77 + 1000003.0 * n * (n + 1) / 2;
+	assert_true(distribution_sum(d) == sum);
+	assert_true(distribution_mean(d) == sum / (n + 1));
+	double p50 = (double)distribution_quantile(d, 0.5), truth = n / 2 * 1000003.0;
+	assert_true(p50 >= truth && p50 <= truth * (1 + 1.0 / 1024));
+	assert_true(distribution_std(d) > 0);
+	distribution_free(d);
+}
+
+static void many_at_once_are_as_one_by_one(void **state)
+{
+	(void)state;
+	uint32_t values[300];
+	struct distribution *a = of(NULL, 0), *b = of(NULL, 0);
+	for (uint32_t i = 0; i < COUNT_OF(values); i++)
+		values[i] = i * 37 % 1000;
+	/* Past the bound in the middle of a batch. */
+	for (int round = 0; round < DISTRIBUTION_EXACT / 300 + 2; round++) {
+		assert_ok(distribution_add_each(a, values, COUNT_OF(values), 1000));
+		for (uint32_t i = 0; i < COUNT_OF(values); i++)
+			assert_ok(distribution_add(b, values[i] * 1000ULL));
+		assert_int_equal(distribution_count(a), distribution_count(b));
+		assert_int_equal(distribution_is_exact(a), distribution_is_exact(b));
+		assert_int_equal(distribution_quantile(a, 0.9), distribution_quantile(b, 0.9));
+		assert_true(distribution_mean(a) == distribution_mean(b));
+	}
+	assert_false(distribution_is_exact(a));
+	distribution_free(a);
+	distribution_free(b);
+}
+
+/* A look in between must not change a digit: the log is folded without one. */
+static void looking_changes_nothing(void **state)
+{
+	(void)state;
+	struct distribution *a = of(NULL, 0), *b = of(NULL, 0);
+	uint64_t v = 88172645463325252ULL;
+	for (int i = 0; i < 2 * DISTRIBUTION_EXACT; i++) {
+		v ^= v << 13, v ^= v >> 7, v ^= v << 17;
+		assert_ok(distribution_add(a, v >> 24));
+		assert_ok(distribution_add(b, v >> 24));
+		if (i % 997 == 0)
+			distribution_quantile(a, 0.5);
+		if (i == DISTRIBUTION_EXACT / 2)
+			assert_true(distribution_std(a) == distribution_std(b));
+	}
+	assert_true(distribution_mean(a) == distribution_mean(b));
+	assert_true(distribution_std(a) == distribution_std(b));
+	assert_int_equal(distribution_quantile(a, 0.99), distribution_quantile(b, 0.99));
+	distribution_free(a);
+	distribution_free(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_one_is_zero),
+		cmocka_unit_test(percentiles_are_observed_values),
+		cmocka_unit_test(mean_and_deviation_are_of_all),
+		cmocka_unit_test(the_rank_of_a_share_is_the_lowest_that_reaches_it),
+		cmocka_unit_test(beyond_the_bound_it_is_a_histogram),
+		cmocka_unit_test(many_at_once_are_as_one_by_one),
+		cmocka_unit_test(looking_changes_nothing),
+	};
+	return cmocka_run_group_tests_name("distribution", tests, NULL, NULL);
+}
