@@ -96,6 +96,17 @@ static void set_times(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "last_finished_ns", (double)m->last_finished_ns);
 }
 
+void report_set_cost(lua_State *L, const char *key, int64_t ns, int64_t count, int64_t max_ns)
+{
+	if (ns < 0)
+		return;
+	lua_createtable(L, 0, 3);
+	binding_set_number(L, "ns", (double)ns);
+	binding_set_number(L, "count", (double)count);
+	binding_set_number(L, "max_ns", (double)max_ns);
+	lua_setfield(L, -2, key);
+}
+
 void report_push_phase(lua_State *L, const struct phase_metrics *m)
 {
 	if (!m) {
@@ -118,6 +129,8 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 		push_distribution(L, m->histograms[i]);
 		lua_setfield(L, -2, metric_name((enum metric)i));
 	}
+	report_set_cost(L, "lua_busy", m->lua_ns, m->lua_calls, m->lua_max_ns);
+	report_set_cost(L, "gc_pause", m->gc_ns, m->gc_steps, m->gc_max_ns);
 	push_errors(L, m);
 	lua_setfield(L, -2, "errors");
 	push_finish_reasons(L, m);

@@ -55,6 +55,10 @@ struct phase_metrics {
 	uint64_t cancelled; /* by the script */
 	uint64_t dropped;   /* arrivals refused by overload = "drop": never issued */
 
+	/* the script's and its collector's share of the thread; negative: not known */
+	int64_t lua_ns, lua_calls, lua_max_ns;
+	int64_t gc_ns, gc_steps, gc_max_ns;
+
 	uint64_t first_scheduled_ns, last_scheduled_ns;
 	uint64_t first_issued_ns, last_issued_ns;
 	uint64_t last_finished_ns;

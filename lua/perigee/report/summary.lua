@@ -21,6 +21,14 @@ local function distribution(d, unit)
    return out
 end
 
+-- What of the thread's time went into the script or its collector, until the phase's end.
+local function cost(c, counted_as, duration_ns)
+   if not c then return null end
+   return {
+      share = duration_ns > 0 and c.ns / duration_ns or null, total_ms = c.ns / MS, max_ms = c.max_ns / MS, [counted_as] = c.count,
+   }
+end
+
 -- n things from the first to the last stamp: n - 1 gaps.
 local function rate(n, first_ns, last_ns)
    if not (first_ns and last_ns) or n < 2 or last_ns <= first_ns then return null end
@@ -63,6 +71,8 @@ function summary.phase(report, checks, metrics)
       tpot_ms = distribution(report.tpot, MS),
       itl_ms = distribution(report.itl, MS),
       lateness_us = distribution(report.lateness, US),
+      lua_busy = cost(report.lua_busy, "calls", report.duration_ns),
+      gc_pause = cost(report.gc_pause, "steps", report.duration_ns),
       errors = report.errors or {}, finish_reasons = report.finish_reasons or {},
       metrics = metrics or {},
       checks = check_list(checks),
