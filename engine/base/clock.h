@@ -17,6 +17,21 @@ uint64_t clock_realtime(void);
 /* CPU time used by the calling thread. */
 uint64_t clock_thread_cpu(void);
 
+/* A counter of the CPU that runs at a constant rate and is read in a few nanoseconds, for
+ * spans alone: its unit is unknown (see meter.h), and where the CPU has none it is clock_now(). */
+static inline uint64_t clock_ticks(void)
+{
+#if defined(__x86_64__)
+	return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+	uint64_t ticks;
+	__asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+	return ticks;
+#else
+	return clock_now();
+#endif
+}
+
 /* Seconds to nanoseconds, clamped to [0, 2^63). NaN becomes 0. */
 uint64_t clock_from_seconds(double s);
 

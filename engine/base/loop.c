@@ -493,6 +493,13 @@ int loop_turn(struct loop *l, uint64_t timeout_ns)
 	return err;
 }
 
+uint64_t loop_next_due(const struct loop *l)
+{
+	if (l->poked)
+		return 0;
+	return l->heap_len ? l->heap[0]->due_ns : UINT64_MAX;
+}
+
 void loop_stop(struct loop *l)
 {
 	if (l->is_virtual)

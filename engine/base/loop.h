@@ -42,6 +42,10 @@ int loop_run(struct loop *l);
  * For teardown and tests. */
 int loop_turn(struct loop *l, uint64_t timeout_ns);
 
+/* When a timer is due next, as far as is known: 0 when a poke asks for a turn at once,
+ * UINT64_MAX when nothing but I/O ends the wait. */
+uint64_t loop_next_due(const struct loop *l);
+
 /* Inside loop_run() or loop_turn()? Neither may be called then. */
 bool loop_is_running(const struct loop *l);
 

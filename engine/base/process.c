@@ -19,6 +19,7 @@
 extern char **environ;
 
 #define LINE_MAX_BYTES 4096
+#define LAST_POLL_US   1000
 #define DROPS_PER_LOOK 16 /* times LINE_MAX_BYTES: what a pipe holds */
 
 struct process_watch {
@@ -263,4 +264,26 @@ int process_watch(struct process *p, struct loop *loop, void (*fn)(void *ctx, st
 	w->poll.data = w;
 	p->watch = w;
 	return uv_poll_start(&w->poll, UV_READABLE, on_output) ? STATUS_EIO : STATUS_OK;
+}
+
+void process_run_last(char *const *argv, uint64_t timeout_ns)
+{
+	posix_spawnattr_t attr;
+	sigset_t none;
+	pid_t pid;
+	sigemptyset(&none);
+	if (posix_spawnattr_init(&attr))
+		return;
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setsigmask(&attr, &none);
+	int rc = posix_spawnp(&pid, argv[0], NULL, &attr, argv, environ);
+	posix_spawnattr_destroy(&attr);
+	if (rc)
+		return;
+	uint64_t deadline = clock_now() + timeout_ns;
+	while (waitpid(pid, NULL, WNOHANG) == 0) {
+		if (clock_now() >= deadline)
+			kill(pid, SIGKILL);
+		usleep(LAST_POLL_US);
+	}
 }

@@ -42,4 +42,8 @@ int process_wait(struct process *p, int *status, uint64_t deadline_ns);
  * Frees p. Returns the exit status, or 128 + the signal that ended it. NULL: 0. */
 int process_stop(struct process *p, uint64_t deadline_ns);
 
+/* Run argv to its end, or kill it after timeout_ns. Allocates nothing: for a process that is
+ * about to end, from any thread. Its output is ours. */
+void process_run_last(char *const *argv, uint64_t timeout_ns);
+
 #endif

@@ -34,6 +34,12 @@ void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns)
 		.open_load = EVENT_NONE,
 		.goal_requests = EVENT_NONE,
 		.goal_duration_ns = EVENT_NONE,
+		.lua_ns = EVENT_NONE,
+		.lua_calls = EVENT_NONE,
+		.lua_max_ns = EVENT_NONE,
+		.gc_ns = EVENT_NONE,
+		.gc_steps = EVENT_NONE,
+		.gc_max_ns = EVENT_NONE,
 	};
 }
 

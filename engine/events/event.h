@@ -114,6 +114,10 @@ struct event {
 	int64_t open_load;        /* PHASE_START: 1 when it has a schedule of its own */
 	int64_t goal_requests;    /* PHASE_START: it ends after so many */
 	int64_t goal_duration_ns; /* PHASE_START: or after so long */
+	/* PHASE_END: of the thread that measures, from the phase's start; absent on simulated time
+	 */
+	int64_t lua_ns, lua_calls, lua_max_ns; /* inside the script */
+	int64_t gc_ns, gc_steps, gc_max_ns;    /* in its collector, between turns */
 
 	/* Set by the publisher alone: records of custom events before this one that the
 	 * mlcommons framing could not carry, so that their seq is no loss. */

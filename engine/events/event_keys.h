@@ -51,6 +51,12 @@
 	X("open_load", NUMBER, open_load)                                                          \
 	X("goal_requests", NUMBER, goal_requests)                                                  \
 	X("goal_duration_ns", NUMBER, goal_duration_ns)                                            \
+	X("lua_ns", NUMBER, lua_ns)                                                                \
+	X("lua_calls", NUMBER, lua_calls)                                                          \
+	X("lua_max_ns", NUMBER, lua_max_ns)                                                        \
+	X("gc_ns", NUMBER, gc_ns)                                                                  \
+	X("gc_steps", NUMBER, gc_steps)                                                            \
+	X("gc_max_ns", NUMBER, gc_max_ns)                                                          \
 	X("left_out", TIME, left_out)                                                              \
 	X("body", TEXT, body)                                                                      \
 	X("path", TEXT, path)                                                                      \

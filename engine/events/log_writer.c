@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RECORD_HEAD 4u /* its length */
+#define RECORD_HEAD   4u /* its length */
+#define SALVAGE_US    1000
+#define SALVAGE_TRIES 2000
 
 struct block {
 	struct block *next;
@@ -141,6 +143,16 @@ static void lose(struct log_writer *w, uint64_t records)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* Under the lock. */
+static void enqueue(struct log_writer *w, struct block *b)
+{
+	b->next = NULL;
+	*w->queue_end = b;
+	w->queue_end = &b->next;
+	w->queued_bytes += b->data.len;
+	pthread_cond_signal(&w->work);
+}
+
 /* Give the block to the thread, or count it as lost. */
 static void hand_over(struct log_writer *w, struct block *b)
 {
@@ -152,11 +164,7 @@ static void hand_over(struct log_writer *w, struct block *b)
 		block_free(b);
 		return;
 	}
-	b->next = NULL;
-	*w->queue_end = b;
-	w->queue_end = &b->next;
-	w->queued_bytes += b->data.len;
-	pthread_cond_signal(&w->work);
+	enqueue(w, b);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -230,6 +238,24 @@ int log_writer_put(struct log_writer *w, const struct event *e, struct slice enc
 	         loop_timer_start(w->loop, &w->age, loop_now(w->loop) + w->max_age_ns))
 		log_writer_flush(w);
 	return STATUS_OK;
+}
+
+/* The queue is empty when its last block is being written: the thread needs the lock
+ * once more to say that it is done, and then the sum is 0. */
+void log_writer_salvage(struct log_writer *w)
+{
+	bool handed = false, done = false;
+	for (int i = 0; i < SALVAGE_TRIES && !done; i++) {
+		if (!pthread_mutex_trylock(&w->lock)) {
+			if (!handed && w->current)
+				enqueue(w, w->current);
+			handed = true;
+			done = w->queued_bytes == 0;
+			pthread_mutex_unlock(&w->lock);
+		}
+		if (!done)
+			usleep(SALVAGE_US);
+	}
 }
 
 void log_writer_stats(struct log_writer *w, struct log_stats *out)

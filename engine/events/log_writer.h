@@ -42,6 +42,11 @@ int log_writer_put(struct log_writer *w, const struct event *e, struct slice enc
 /* Hand over what is gathered; does not wait for the disk. */
 void log_writer_flush(struct log_writer *w);
 
+/* For a process that is about to end, on another thread while the session's own is
+ * stopped for good: the same, and wait until the disk has it, for 2 s at most. Allocates
+ * nothing. Locks that the stopped thread holds are not waited for. */
+void log_writer_salvage(struct log_writer *w);
+
 void log_writer_stats(struct log_writer *w, struct log_stats *out);
 
 /* Hand over, wait for the disk, free. NULL is fine. Returns 0, or what was

@@ -3,9 +3,9 @@
 #include "base/clock.h"
 
 #include "lua/script.h"
+#include "lua/watch.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,25 +18,46 @@ static const char *const hook_titles[HOOK_COUNT] = {
 	[HOOK_PHASE_END] = "on.phase_end", [HOOK_TICK] = "on.tick",
 };
 
-int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const char *what)
+uint64_t script_begin(struct script_session *ss, const struct phase *phase, const char *what)
+{
+	bool outermost = watch_enter(phase ? phase->name : NULL, what, ss->limit_ns);
+	return outermost && ss->meter ? clock_ticks() : 0;
+}
+
+void script_end(struct script_session *ss, uint64_t begun)
+{
+	if (begun)
+		meter_add(ss->meter, begun);
+	watch_leave();
+}
+
+int script_fail(struct script_session *ss, const struct phase *phase, const char *what)
 {
 	lua_State *L = ss->L;
-	if (!lua_cpcall(L, fn, arg))
-		return STATUS_OK;
 	const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "no message";
 	struct error e;
-	error_set(&e, STATUS_ESCRIPT, "%s: %s", what, text);
+	if (phase)
+		error_set(&e, STATUS_ESCRIPT, "phase '%s', %s: %s", phase->name, what, text);
+	else
+		error_set(&e, STATUS_ESCRIPT, "%s: %s", what, text);
 	session_fail(ss->session, &e);
 	lua_pop(L, 1);
 	return STATUS_ESCRIPT;
 }
 
+int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const struct phase *phase,
+                 const char *what)
+{
+	uint64_t begun = script_begin(ss, phase, what);
+	int rc = lua_cpcall(ss->L, fn, arg);
+	script_end(ss, begun);
+	return rc ? script_fail(ss, phase, what) : STATUS_OK;
+}
+
 /* script_enter() for what belongs to a phase. */
 static int enter(struct script_phase *sp, lua_CFunction fn, void *arg, const char *what)
 {
-	char name[PHASE_NAME_SIZE + 48];
-	snprintf(name, sizeof(name), "phase '%s', %s", sp->phase->name, what);
-	return script_enter(sp->script, fn, arg, name);
+	return script_enter(sp->script, fn, arg, sp->phase, what);
 }
 
 void script_call(lua_State *L, int nargs, int nresults)
@@ -123,13 +144,11 @@ static int drive_resume(void *ctx, struct phase *p)
 {
 	struct script_phase *sp = ctx;
 	lua_State *co = sp->co;
-	int rc;
-	if (lua_status(co) == LUA_YIELD) {
+	if (lua_status(co) == LUA_YIELD) /* else function and argument are on its stack */
 		lua_pushboolean(co, p->state == PHASE_RUNNING);
-		rc = lua_resume(co, 1);
-	} else { /* first time: function and its argument are on its stack */
-		rc = lua_resume(co, 1);
-	}
+	uint64_t begun = script_begin(sp->script, p, "strategy");
+	int rc = lua_resume(co, 1);
+	script_end(sp->script, begun);
 	if (rc == 0)
 		return RESUME_ENDED;
 	if (rc != LUA_YIELD)
@@ -545,11 +564,29 @@ static int l_stop(lua_State *L)
 	return 0;
 }
 
+/* Only its end tells what a phase cost: until then ask the meters. */
+static void set_cost(lua_State *L, const struct script_phase *sp, const char *key,
+                     enum session_meter which)
+{
+	struct meter_reading r;
+	if (session_cost(sp->script->session, which, &r))
+		report_set_cost(L, key, (int64_t)r.ns, (int64_t)r.spans, (int64_t)r.longest_ns);
+}
+
+static bool is_current(const struct phase *p)
+{
+	return p->state == PHASE_RUNNING || p->state == PHASE_DRAINING;
+}
+
 /* p:report() -> the engine's numbers of the phase so far */
 static int l_report(lua_State *L)
 {
 	struct script_phase *sp = check(L);
 	report_push_phase(L, fold_phase(session_fold(sp->script->session), sp->phase->index));
+	if (lua_istable(L, -1) && is_current(sp->phase)) {
+		set_cost(L, sp, "lua_busy", SESSION_METER_SCRIPT);
+		set_cost(L, sp, "gc_pause", SESSION_METER_COLLECTOR);
+	}
 	return 1;
 }
 

@@ -128,6 +128,17 @@ static void push_tags(lua_State *L, const struct phase_metrics *m)
 	}
 }
 
+void report_set_cost(lua_State *L, const char *key, int64_t ns, int64_t count, int64_t max_ns)
+{
+	if (ns < 0)
+		return;
+	lua_createtable(L, 0, 3);
+	binding_set_number(L, "ns", (double)ns);
+	binding_set_number(L, "count", (double)count);
+	binding_set_number(L, "max_ns", (double)max_ns);
+	lua_setfield(L, -2, key);
+}
+
 void report_push_phase(lua_State *L, const struct phase_metrics *m)
 {
 	if (!m) {
@@ -149,6 +160,8 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	push_tags(L, m);
 	lua_setfield(L, -2, "tags");
 	set_bool(L, "tags_full", m->tags && m->tags->full);
+	report_set_cost(L, "lua_busy", m->lua_ns, m->lua_calls, m->lua_max_ns);
+	report_set_cost(L, "gc_pause", m->gc_ns, m->gc_steps, m->gc_max_ns);
 }
 
 void report_push(lua_State *L, const struct fold *f)

@@ -1,16 +1,21 @@
 /* l_session.c - perigee_engine.session: phases, run, report. */
 #include "base/clock.h"
+#include "base/process.h"
 
 #include "lua/script.h"
+#include "lua/watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_DRAIN_NS (300 * NS_PER_S)
 #define CLOSE_TIMEOUT_S  60
 #define VIRTUAL_START_NS NS_PER_S
 #define MAX_SLOTS        ((uint64_t)1 << 31)
+#define RESCUE_NS        (30 * NS_PER_S)
+#define EXIT_SCRIPT      2
 #define CLIENTS_KEY      "clients" /* in the session's environment: client table -> client */
 
 static struct script_session *check(lua_State *L)
@@ -162,7 +167,37 @@ static int call_tick(lua_State *L)
 static void on_tick(void *ctx)
 {
 	struct script_session *ss = ctx;
-	script_enter(ss, call_tick, ss, "on_tick");
+	script_enter(ss, call_tick, ss, NULL, "on_tick");
+}
+
+/* On the watch's thread, when a call cannot be interrupted: the log is brought to the disk,
+ * and another process makes the report of it. */
+static void end_process(void *ctx)
+{
+	struct script_session *ss = ctx;
+	session_salvage(ss->session);
+	if (ss->rescue)
+		process_run_last(ss->rescue, RESCUE_NS);
+	_exit(EXIT_SCRIPT);
+}
+
+static void free_rescue(struct script_session *ss)
+{
+	for (char **word = ss->rescue; word && *word; word++)
+		free(*word);
+	free(ss->rescue);
+}
+
+/* Copies: they are read while nothing can be asked of Lua. */
+static int copy_rescue(struct script_session *ss, const char *const *argv, size_t n)
+{
+	if (!n)
+		return STATUS_OK;
+	ss->rescue = calloc(n + 1, sizeof(*ss->rescue));
+	for (size_t i = 0; ss->rescue && i < n; i++)
+		if (!(ss->rescue[i] = strdup(argv[i])))
+			return STATUS_ENOMEM;
+	return ss->rescue ? STATUS_OK : STATUS_ENOMEM;
 }
 
 static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *undelivered)
@@ -185,6 +220,7 @@ static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *u
 	luaL_unref(L, LUA_REGISTRYINDEX, ss->tap);
 	luaL_unref(L, LUA_REGISTRYINDEX, ss->result);
 	buffer_free(&ss->scratch);
+	free_rescue(ss);
 	free(ss->phases);
 	free(ss);
 }
@@ -272,6 +308,12 @@ static int l_new(lua_State *L)
 	read_session(L, &config, &events);
 	int functions = lua_gettop(L) + 1;
 	read_functions(L, &config, &model);
+	uint64_t limit_ns = binding_opt_ns(L, 1, "handler_timeout", WATCH_DEFAULT_NS);
+	const char *const *rescue;
+	size_t words = binding_opt_strings(L, 1, "rescue", &rescue);
+	int watched = watch_open(L, limit_ns);
+	if (watched)
+		return binding_failure(L, watched, "the watch over Lua calls cannot be started");
 
 	void **box = binding_box(L, SESSION_CLASS);
 	int self = lua_gettop(L);
@@ -281,9 +323,12 @@ static int l_new(lua_State *L)
 	ss->L = L;
 	ss->tick = ss->answer = ss->tap = ss->self = ss->result = LUA_NOREF;
 	buffer_init(&ss->scratch, (size_t)64 << 20);
+	ss->limit_ns = limit_ns;
 	config.ctx = model.ctx = ss;
 	struct error e = { 0 };
-	int err = config.model ? loop_new_virtual(&ss->own_loop, VIRTUAL_START_NS) : STATUS_OK;
+	int err = copy_rescue(ss, rescue, words);
+	if (!err && config.model)
+		err = loop_new_virtual(&ss->own_loop, VIRTUAL_START_NS);
 	if (!err)
 		err = session_new(&ss->session, ss->own_loop ? ss->own_loop : loop, &config, &e);
 	if (err) {
@@ -391,6 +436,31 @@ static void push_problems(lua_State *L, const struct session *s, const struct se
 		             (double)r->records_lost);
 }
 
+static void collector_failed(void *ctx)
+{
+	script_fail(ctx, NULL, "a finalizer");
+}
+
+/* On simulated time nothing costs anything, and there is no idle time to collect in. */
+static void run_session(lua_State *L, struct script_session *ss, struct session_result *r)
+{
+	if (!ss->own_loop) {
+		ss->meter = session_meter(ss->session, SESSION_METER_SCRIPT);
+		ss->collector = (struct collector){
+			.failed = collector_failed,
+			.ctx = ss,
+			.limit_ns = ss->limit_ns,
+		};
+		collector_begin(&ss->collector, L, binding_loop(L),
+		                session_meter(ss->session, SESSION_METER_COLLECTOR));
+		watch_set_last_resort(end_process, ss);
+	}
+	session_run(ss->session, r);
+	if (!ss->own_loop)
+		watch_set_last_resort(NULL, NULL);
+	collector_end(&ss->collector);
+}
+
 /* session:run() -> { outcome, signal, error, code, problems } */
 static int l_run(lua_State *L)
 {
@@ -401,7 +471,7 @@ static int l_run(lua_State *L)
 		binding_idle_loop(L);
 	ss->L = L; /* the thread that runs the loop */
 	ss->stage = STAGE_RUNNING;
-	session_run(ss->session, &r);
+	run_session(L, ss, &r);
 	ss->stage = STAGE_RAN;
 	lua_newtable(L);
 	lua_pushstring(L, names[r.outcome]);

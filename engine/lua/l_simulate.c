@@ -119,7 +119,7 @@ int simulate_answer(void *ctx, const struct exchange *x, uint64_t number, uint64
 	struct script_session *ss = ctx;
 	struct asking a = { ss, (const struct request *)x, ++ss->asked, now_ns, out };
 	(void)number; /* counts for one client alone */
-	return script_enter(ctx, call_answer, &a, "endpoint");
+	return script_enter(ctx, call_answer, &a, NULL, "endpoint");
 }
 
 /* ---- events ---- */
@@ -166,5 +166,5 @@ void simulate_tap(void *ctx, const struct event *e)
 	struct script_session *ss = ctx;
 	struct telling tell = { ss, e };
 	if (!ss->closing)
-		script_enter(ss, call_tap, &tell, "on_event");
+		script_enter(ss, call_tap, &tell, NULL, "on_event");
 }

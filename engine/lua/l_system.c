@@ -4,6 +4,7 @@
 #include "base/sha256.h"
 
 #include "lua/binding.h"
+#include "lua/watch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -115,6 +116,38 @@ static int l_hold_signals(lua_State *L)
 	sigaddset(&set, SIGTERM);
 	pthread_sigmask(lua_toboolean(L, 1) ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 	return 0;
+}
+
+/* The message handler, which is on its way out of an interrupted call. */
+static int handle_calmly(lua_State *L)
+{
+	watch_calm(L);
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	lua_call(L, lua_gettop(L) - 1, 1);
+	return 1;
+}
+
+/* guard(what, seconds, handler, fn, ...) -> as xpcall(fn, handler, ...): fn is interrupted by an
+ * error when it does not return in time, 0 s is no limit */
+static int l_guard(lua_State *L)
+{
+	const char *what = luaL_checkstring(L, 1);
+	uint64_t limit_ns = clock_from_seconds(luaL_checknumber(L, 2));
+	luaL_checktype(L, 3, LUA_TFUNCTION);
+	lua_pushvalue(L, 3);
+	lua_pushcclosure(L, handle_calmly, 1);
+	lua_replace(L, 3);
+	int err = watch_open(L, limit_ns);
+	if (err)
+		return luaL_error(L, "the watch over Lua calls cannot be started: %s",
+		                  status_text(err));
+	watch_enter(NULL, what, limit_ns);
+	int rc = lua_pcall(L, lua_gettop(L) - 4, LUA_MULTRET, 3);
+	watch_leave();
+	lua_pushboolean(L, rc == 0);
+	lua_replace(L, 3);
+	return lua_gettop(L) - 2;
 }
 
 /* ---- child processes ---- */
@@ -234,6 +267,7 @@ void binding_system(lua_State *L)
 		{ "spawn", l_spawn },
 		{ "default_interrupt", l_default_interrupt },
 		{ "hold_signals", l_hold_signals },
+		{ "guard", l_guard },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg process_methods[] = {

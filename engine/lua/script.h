@@ -10,6 +10,7 @@
 #include "session/session.h"
 
 #include "lua/binding.h"
+#include "lua/collector.h"
 
 #define SESSION_CLASS "perigee.session"
 #define PHASE_CLASS   "perigee.phase"
@@ -45,6 +46,10 @@ struct script_session {
 	int result;               /* reference to the one result userdata */
 	struct request **current; /* the box inside it: the request a handler may look at */
 	struct buffer scratch;    /* text of a chunk on its way to a handler */
+	struct collector collector;
+	struct meter *meter; /* of the time inside the script; NULL: it is not measured */
+	uint64_t limit_ns;   /* a call that takes longer is interrupted; 0: none is */
+	char **rescue;       /* argv of what writes the report when nothing else can; or NULL */
 	struct script_phase **phases;
 	int phase_count;
 };
@@ -69,8 +74,18 @@ struct script_phase {
 
 /* Run fn(lightuserdata arg) with all that it does in Lua, lack of memory and
  * finalizers that raise included, unable to unwind through the engine: an error
- * ends the session in order, named by `what`. Returns 0 or STATUS_ESCRIPT. */
-int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const char *what);
+ * ends the session in order, named by `what` and the phase (NULL: none). It is measured,
+ * and interrupted when it does not return. Returns 0 or STATUS_ESCRIPT. */
+int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const struct phase *phase,
+                 const char *what);
+
+/* What a call in protected mode has left on the stack becomes the session's error. Pops it.
+ * Returns STATUS_ESCRIPT. */
+int script_fail(struct script_session *ss, const struct phase *phase, const char *what);
+
+/* The same around lua_resume(): before it, and after it with what script_begin() gave. */
+uint64_t script_begin(struct script_session *ss, const struct phase *phase, const char *what);
+void script_end(struct script_session *ss, uint64_t begun);
 
 /* In such a function: call as lua_call(), with a traceback in what it raises. */
 void script_call(lua_State *L, int nargs, int nresults);
@@ -88,6 +103,9 @@ int result_keep(lua_State *L);
 int simulate_answer(void *ctx, const struct exchange *x, uint64_t number, uint64_t now_ns,
                     struct sim_answer *out);
 void simulate_tap(void *ctx, const struct event *e);
+
+/* t[key] = { ns, count, max_ns } of the table on top of the stack; nothing when ns is negative. */
+void report_set_cost(lua_State *L, const char *key, int64_t ns, int64_t count, int64_t max_ns);
 
 /* Push the metrics of one phase, or nil; of the whole session. */
 void report_push_phase(lua_State *L, const struct phase_metrics *m);

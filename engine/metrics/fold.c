@@ -56,6 +56,8 @@ static struct phase_metrics *phase_of(struct fold *f, const struct event *e)
 	struct phase_metrics **slot = &f->phases[e->phase];
 	if (!*slot) {
 		*slot = calloc(1, sizeof(**slot));
+		if (*slot)
+			(*slot)->lua_ns = (*slot)->gc_ns = EVENT_NONE;
 		if (*slot && e->phase >= f->phase_count)
 			f->phase_count = e->phase + 1;
 	}
@@ -114,6 +116,12 @@ static void put_phase_end(struct phase_metrics *m, const struct event *e)
 	m->ended_ns = e->timestamp_ns;
 	m->dropped = e->dropped > 0 ? (uint64_t)e->dropped : 0;
 	copy_text(m->end_reason, sizeof(m->end_reason), e->end_reason);
+	m->lua_ns = e->lua_ns;
+	m->lua_calls = e->lua_calls;
+	m->lua_max_ns = e->lua_max_ns;
+	m->gc_ns = e->gc_ns;
+	m->gc_steps = e->gc_steps;
+	m->gc_max_ns = e->gc_max_ns;
 }
 
 static int put_in_phase(struct phase_metrics *m, const struct event *e)

@@ -26,6 +26,10 @@ struct phase_metrics {
 	int64_t goal_requests, goal_duration_ns; /* what ends it; 0: no such rule, or not told */
 	uint64_t dropped; /* arrivals refused by overload = "drop": never issued */
 
+	/* the script's and its collector's share of the thread; negative: not known */
+	int64_t lua_ns, lua_calls, lua_max_ns;
+	int64_t gc_ns, gc_steps, gc_max_ns;
+
 	struct tally all;
 	struct tags *tags; /* NULL: no request had one */
 };

@@ -143,6 +143,12 @@ uint64_t journal_close_events(struct journal *j, uint64_t deadline_ns)
 	return undelivered;
 }
 
+void journal_salvage(struct journal *j)
+{
+	if (j->log)
+		log_writer_salvage(j->log);
+}
+
 int journal_close_log(struct journal *j, struct error *e)
 {
 	int status = log_writer_close(j->log, e);

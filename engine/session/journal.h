@@ -47,6 +47,9 @@ int journal_close_requests(struct journal *j, uint64_t *lost, struct error *e);
  * did not leave. What is put afterwards reaches the log alone. */
 uint64_t journal_close_events(struct journal *j, uint64_t deadline_ns);
 
+/* As log_writer_salvage(), when there is a log. */
+void journal_salvage(struct journal *j);
+
 /* Write out and close the log. Returns 0, or a status with e when records were lost. */
 int journal_close_log(struct journal *j, struct error *e);
 

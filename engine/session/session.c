@@ -39,6 +39,8 @@ struct session {
 	struct journal *journal;
 	uint64_t started_ns;
 
+	struct meter meters[SESSION_METER_COUNT];
+
 	struct loop_hook hook;
 	struct loop_timer wake; /* its only work is to begin a turn */
 	struct loop_timer tick;
@@ -110,10 +112,27 @@ static void emit_description(struct session *s)
 			(struct slice){ s->config.description, s->config.description_len });
 }
 
+static void set_costs(const struct session *s, struct event *e)
+{
+	struct meter_reading r;
+	if (session_cost(s, SESSION_METER_SCRIPT, &r)) {
+		e->lua_ns = (int64_t)r.ns;
+		e->lua_calls = (int64_t)r.spans;
+		e->lua_max_ns = (int64_t)r.longest_ns;
+	}
+	if (session_cost(s, SESSION_METER_COLLECTOR, &r)) {
+		e->gc_ns = (int64_t)r.ns;
+		e->gc_steps = (int64_t)r.spans;
+		e->gc_max_ns = (int64_t)r.longest_ns;
+	}
+}
+
 static void emit_phase(struct session *s, enum event_type type, const struct phase *p)
 {
 	struct event e;
 	phase_event(p, &e, type, loop_now(s->loop));
+	if (type == EVENT_PHASE_END)
+		set_costs(s, &e);
 	emit_named(s, &e);
 }
 
@@ -545,6 +564,8 @@ static void start_ticks(struct session *s, struct phase *p)
 static void start_phase(struct session *s, struct phase *p)
 {
 	phase_enter(p, PHASE_RUNNING, loop_refresh(s->loop));
+	for (int i = 0; i < SESSION_METER_COUNT; i++)
+		meter_mark(&s->meters[i]);
 	emit_phase(s, EVENT_PHASE_START, p);
 	if (p->config.kind == PHASE_PERFORMANCE)
 		emit_plain(s, EVENT_SESSION_START_TRACKING, p->index);
@@ -556,7 +577,8 @@ static void start_phase(struct session *s, struct phase *p)
 static void end_phase(struct session *s, struct phase *p)
 {
 	loop_timer_stop(s->loop, &s->phase_tick);
-	phase_enter(p, PHASE_ENDED, loop_now(s->loop));
+	phase_enter(p, PHASE_ENDED,
+	            loop_refresh(s->loop)); /* what the turn has cost is part of it */
 	if (p->config.kind == PHASE_PERFORMANCE)
 		emit_plain(s, EVENT_SESSION_STOP_TRACKING, p->index);
 	emit_phase(s, EVENT_PHASE_END, p);
@@ -773,6 +795,8 @@ void session_run(struct session *s, struct session_result *result)
 		loop_on_signal(s->loop, on_signal, s);
 	if (!await_subscribers(s) && !s->signal) {
 		s->started_ns = loop_refresh(s->loop);
+		for (int i = 0; i < SESSION_METER_COUNT; i++)
+			meter_start(&s->meters[i], s->started_ns);
 		emit_started(s);
 		s->running = true;
 		emit_description(s);
@@ -890,6 +914,19 @@ int session_add_phase(struct session *s, const struct phase_config *config, stru
 	return STATUS_OK;
 }
 
+struct meter *session_meter(struct session *s, enum session_meter which)
+{
+	return &s->meters[which];
+}
+
+bool session_cost(const struct session *s, enum session_meter which, struct meter_reading *out)
+{
+	if (loop_is_virtual(s->loop))
+		return false;
+	meter_read(&s->meters[which], clock_now(), out);
+	return true;
+}
+
 uint64_t session_now(const struct session *s)
 {
 	return loop_now(s->loop);
@@ -926,6 +963,11 @@ int session_close_log(struct session *s, struct slice outcome, struct error *e)
 	if (journal_has_log(s->journal) && outcome.data)
 		session_custom_event(s, slice_of("run_outcome"), outcome);
 	return journal_close_log(s->journal, e);
+}
+
+void session_salvage(struct session *s)
+{
+	journal_salvage(s->journal);
 }
 
 int session_linger(struct session *s, uint64_t deadline_ns)

@@ -15,6 +15,7 @@
 #define PERIGEE_SESSION_SESSION_H
 
 #include "base/loop.h"
+#include "base/meter.h"
 #include "base/status.h"
 #include "events/publisher.h"
 #include "http/client.h"
@@ -102,6 +103,16 @@ void session_cancel(struct session *s, struct request *r);
  * does not run, or STATUS_ELIMIT when the event was dropped. */
 int session_custom_event(struct session *s, struct slice name, struct slice text);
 
+/* What the driver does on the session's thread is measured here by whoever does it: the
+ * calls into the script, and the steps of its collector between them. */
+enum session_meter { SESSION_METER_SCRIPT, SESSION_METER_COLLECTOR, SESSION_METER_COUNT };
+
+struct meter *session_meter(struct session *s, enum session_meter which);
+
+/* What it cost since the start of the current phase. False on simulated time, where
+ * nothing costs anything. */
+bool session_cost(const struct session *s, enum session_meter which, struct meter_reading *out);
+
 uint64_t session_now(const struct session *s);      /* of this turn */
 uint64_t session_inflight(const struct session *s); /* of all phases, asked for included */
 const struct fold *session_fold(const struct session *s);
@@ -118,6 +129,10 @@ uint64_t session_close_events(struct session *s, uint64_t deadline_ns);
 /* Write out and close the log; outcome (may be absent) is JSON, its last record. Returns 0, or a
  * status with e when records were lost. */
 int session_close_log(struct session *s, struct slice outcome, struct error *e);
+
+/* For a process that is about to end, on another thread while the session's own is stopped
+ * for good: bring what the log has gathered to the disk. */
+void session_salvage(struct session *s);
 
 /* Free all, closing what is open: events wait until deadline_ns. *undelivered (may be
  * NULL): records that did not leave. NULL is fine. */

@@ -1,5 +1,6 @@
 --- Checks: conditions on a phase's report. "ttft.p99 < 500ms" is compiled when the
 --- scenario loads, so that a typo shows before any traffic.
+local engine = require "perigee.engine"
 local metric = require "perigee.metric"
 local nearest = require "perigee.nearest"
 local schema = require "perigee.schema"
@@ -208,12 +209,12 @@ end
 
 -- A user's function(summary of the phase) -> boolean [, message]; nil: not yet known.
 local function compile_function(fn)
-   return function(_, summary)
+   return function(_, summary, timeout)
       local trace
-      local ok, passed, message = xpcall(function() return fn(summary) end, function(e)
+      local ok, passed, message = engine.guard("check", timeout or 0, function(e)
          trace = where.traceback(2)
          return tostring(e)
-      end)
+      end, fn, summary)
       if not ok then return false, "error: " .. passed, passed .. "\n" .. (trace or "") end
       if passed ~= nil then passed = passed and true or false end
       return passed, message ~= nil and tostring(message) or nil
@@ -274,15 +275,15 @@ end
 ---@param compiled table[]
 ---@param report table   the engine's report of the phase
 ---@param summary table  the same phase as it stands in summary.json
----@param aborted? table<table, string>  detail by the check that ended the run
-function checks.evaluate(compiled, report, summary, aborted)
-   local results = {}
+---@param how? { aborted: table<table, string>?, timeout: number? }  detail by the check that ended the run; seconds for a function
+function checks.evaluate(compiled, report, summary, how)
+   local results, aborted, timeout = {}, how and how.aborted or {}, how and how.timeout
    for i, check in ipairs(compiled) do
-      local ended = aborted and aborted[check]
+      local ended = aborted[check]
       if ended then
          results[i] = { check = check.text, passed = false, detail = ended, aborted = true }
       else
-         local passed, detail, script_error = check.test(report, summary)
+         local passed, detail, script_error = check.test(report, summary, timeout)
          results[i] = { check = check.text, passed = passed or false, detail = detail, aborted = false, script_error = script_error }
       end
    end

@@ -22,12 +22,15 @@ local runner = {}
 
 local CLOSE_TIMEOUT = 60 -- seconds for the events to leave
 
+-- { message, code } is not the script's.
+local function describe(e)
+   return type(e) == "table" and e or where.with_traceback(e)
+end
+
 -- Call fn; on an error its message with the user's part of the traceback.
 local function guarded(fn, ...)
    local args, n = { ... }, select("#", ...)
-   return xpcall(function() return fn(unpack(args, 1, n)) end, function(e)
-      return type(e) == "table" and e or where.with_traceback(e) -- { message, code }: not the script's
-   end)
+   return xpcall(function() return fn(unpack(args, 1, n)) end, describe)
 end
 
 --- The targets of a plan, each built once: phases that share one share its connections.
@@ -96,6 +99,12 @@ local function add_phases(session, plan, assembled, watchers, watch, on_result)
    end
 end
 
+-- What writes the report when a call into the script does not return and cannot be interrupted.
+local function rescue(options)
+   if not (options.log and options.out) or options.simulate then return nil end
+   return { endpoint.launcher(), "report", options.log, "--out", options.out }
+end
+
 local function open_session(plan, options, view, facts)
    local session, message, code = engine.session {
       seed = plan.seed, name = plan.name,
@@ -104,6 +113,7 @@ local function open_session(plan, options, view, facts)
       log_file = options.log, description = json.encode(facts),
       tick = view:interval(), on_tick = view:interval() and function() view:tick() end or nil,
       simulate = options.simulate, on_event = options.on_event,
+      handler_timeout = plan.handler_timeout, rescue = rescue(options),
    }
    if not session then error({ message = message, code = code }, 0) end
    return session
@@ -114,7 +124,9 @@ local function evaluate(plan, report, metrics, aborted)
    for _, p in ipairs(plan.phases) do planned[p.name] = p end
    for _, phase in ipairs(report.phases) do
       local compiled = planned[phase.name] and planned[phase.name].checks or {}
-      results[phase.name] = checks.evaluate(compiled, phase, summary.phase(phase, nil, metrics[phase.name]), aborted)
+      results[phase.name] = checks.evaluate(compiled, phase, summary.phase(phase, nil, metrics[phase.name]), {
+         aborted = aborted, timeout = plan.handler_timeout,
+      })
    end
    return results
 end
@@ -266,7 +278,7 @@ end
 -- setup and teardown get a table that says what is run, and may leave things in it.
 local function hook(plan, name, handle, ...)
    if not plan[name] then return true end
-   local ok, message = guarded(plan[name], handle, ...)
+   local ok, message = engine.guard("scenario." .. name, plan.setup_timeout, describe, plan[name], handle, ...)
    return ok, ok or ("scenario.%s: %s"):format(name, message)
 end
 

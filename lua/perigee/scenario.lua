@@ -16,6 +16,8 @@ end
 local FIELDS = {
    name = schema.text, options = schema.table, phases = schema.table, seed = schema.number,
    setup = schema.func, teardown = schema.func,
+   -- What does not return for so long is interrupted: calls while the session runs; setup and teardown.
+   handler_timeout = schema.default(schema.duration, 5), setup_timeout = schema.default(schema.duration, 300),
 }
 for field, check in pairs(phase.INHERITED) do FIELDS[field] = check end
 
@@ -133,6 +135,7 @@ function Scenario:resolve(given)
    return {
       name = self.name, seed = fields.seed or 0, options = values, phases = fields.phases,
       setup = fields.setup, teardown = fields.teardown,
+      handler_timeout = fields.handler_timeout, setup_timeout = fields.setup_timeout,
    }
 end
 

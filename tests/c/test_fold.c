@@ -23,6 +23,8 @@ static struct event blank(enum event_type type, int phase, uint64_t timestamp_ns
 		               .tokens_in = EVENT_NONE,
 		               .tokens_out = EVENT_NONE,
 		               .dropped = EVENT_NONE,
+		               .lua_ns = EVENT_NONE,
+		               .gc_ns = EVENT_NONE,
 		               .open_load = EVENT_NONE };
 }
 
@@ -115,7 +117,15 @@ static void knows_its_phases(void **state)
 	e = blank(EVENT_PHASE_END, 2, T0 + 9);
 	e.end_reason = text("duration");
 	e.dropped = 4;
+	e.lua_ns = 5;
+	e.lua_calls = 6;
+	e.lua_max_ns = 3;
+	e.gc_ns = 0;
+	e.gc_steps = e.gc_max_ns = 0;
+	assert_int_equal(m->lua_ns, -1); /* not known yet */
 	put(f, e);
+	assert_true(m->lua_ns == 5 && m->lua_calls == 6 && m->lua_max_ns == 3);
+	assert_true(m->gc_ns == 0 && m->gc_steps == 0 && m->gc_max_ns == 0);
 	assert_true(m->ended);
 	assert_int_equal(m->ended_ns, T0 + 9);
 	assert_int_equal(m->dropped, 4);

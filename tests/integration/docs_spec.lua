@@ -48,10 +48,10 @@ local function is_scenario(block)
 end
 
 -- Of the lines of a report what does not change: the words, and the numbers' places. A machine with other
--- work to do may make the client late.
+-- work to do may make the client late, or a call of Lua long.
 local function shape(text)
    local list = {}
-   text = text:gsub("client_limited", "ok"):gsub("  warning: phase[^\n]*late[^\n]*\n", "")
+   text = text:gsub("client_limited", "ok"):gsub("  warning: phase[^\n]*late[^\n]*\n", ""):gsub("  lua: [^\n]*\n", "")
    for line in text:gmatch "[^\n]+" do
       list[#list + 1] = line:gsub("%d[%d.]*/s", "N/s"):gsub("%d[%d.]*%%? ?[mun]?s?", "N"):gsub(" +", " ")
    end

@@ -67,7 +67,7 @@ describe("a signal", function()
       local strategy = ([[load = load.strategy(function(p)
          p:issue() p:wait()
          if p.name == "b" then io.open("%s/started", "w"):close() end
-         while p.name == "b" do p:issue() end end)]]):format(dir)
+         while p.name == "b" do p:issue() end end), handler_timeout = "1h"]]):format(dir)
       local r = drive.shell(([[
          DIR=%s
          %s & run=$!

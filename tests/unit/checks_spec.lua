@@ -132,7 +132,7 @@ describe("perigee.checks tables", function()
 
    it("that have ended the run stay as they were then", function()
       local compiled = checks.compile({ { "failed == 8", abort = true }, "failed == 8" }, "scenario.checks")
-      local results = checks.evaluate(compiled, report, {}, { [compiled[1]] = "7" })
+      local results = checks.evaluate(compiled, report, {}, { aborted = { [compiled[1]] = "7" } })
       assert.same({ check = "failed == 8", passed = false, detail = "7", aborted = true }, results[1])
       assert.same({ check = "failed == 8", passed = true, detail = "8", aborted = false }, results[2])
    end)

@@ -29,6 +29,14 @@ local function distribution(d, unit)
    return out
 end
 
+-- What of the thread's time went into the script or its collector, until the phase's end.
+local function cost(c, counted_as, duration_ns)
+   if not c then return null end
+   return {
+      share = duration_ns > 0 and c.ns / duration_ns or null, total_ms = c.ns / MS, max_ms = c.max_ns / MS, [counted_as] = c.count,
+   }
+end
+
 -- n things from the first to the last stamp: n - 1 gaps.
 local function rate(n, first_ns, last_ns)
    if not (first_ns and last_ns) or n < 2 or last_ns <= first_ns then return null end
@@ -78,6 +86,8 @@ function summary.phase(report, checks, metrics)
       duration_s = report.duration_ns / 1e9, dropped = report.dropped or 0,
       rate_asked_per_s = report.open and rate(arrivals, report.first_scheduled_ns, report.last_scheduled_ns) or null,
       tags = tags(report),
+      lua_busy = cost(report.lua_busy, "calls", report.duration_ns),
+      gc_pause = cost(report.gc_pause, "steps", report.duration_ns),
       metrics = metrics or {},
       checks = check_list(checks),
    }, report)

@@ -87,6 +87,19 @@ local function rate_line(phase)
    return #parts > 0 and "  " .. table.concat(parts, "  ") or nil
 end
 
+-- Said when it can be seen in the figures above: a share of the thread, or one long call.
+local COSTLY_SHARE, LONG_MS = 0.1, 10
+
+local function cost_line(phase)
+   local lua, gc = present(phase.lua_busy), present(phase.gc_pause)
+   if not lua then return nil end
+   local share = (present(lua.share) or 0) + (present(gc.share) or 0)
+   if share < COSTLY_SHARE and math.max(lua.max_ms, gc.max_ms) < LONG_MS then return nil end
+   return ("  lua: %s of the thread in %d calls, the longest %s; collector %s, the longest step %s"):format(
+      units.percent(present(lua.share) or 0), lua.calls, units.ns(lua.max_ms * 1e6),
+      units.percent(present(gc.share) or 0), units.ns(gc.max_ms * 1e6))
+end
+
 local function metric_line(name, m)
    local unit = present(m.unit) and " " .. m.unit or ""
    local d = present(m.distribution)
@@ -154,6 +167,7 @@ local function phase_lines(phase)
    if next(phase.finish_reasons) then lines[#lines + 1] = "  finish reasons: " .. counts(phase.finish_reasons) end
    append(lines, distributions(phase))
    append(lines, tag_lines(phase))
+   lines[#lines + 1] = cost_line(phase)
    append(lines, metric_lines(phase))
    append(lines, check_lines(phase))
    return lines
