@@ -1,5 +1,6 @@
 --- Plays a plan: endpoints, hooks, the engine's session, checks, files, exit code.
 local abort = require "perigee.abort"
+local agenda = require "perigee.agenda"
 local assemble = require "perigee.assemble"
 local checks = require "perigee.checks"
 local config = require "perigee.report.config"
@@ -78,7 +79,7 @@ end
 local function assemble_phases(plan, targets)
    local list = {}
    for i, planned in ipairs(plan.phases) do list[i] = assemble.phase(planned, plan.seed, targets[planned.target]) end
-   return list
+   return list, agenda.checksum(plan)
 end
 
 local function add_phases(session, plan, assembled, watchers, watch, on_result)
@@ -220,11 +221,11 @@ end
 local function run_session(plan, options, endpoints)
    local targets = runner.build_targets(plan, endpoints)
    -- Before the outputs are emptied: a load may read what an earlier run left there.
-   local could, assembled = guarded(assemble_phases, plan, targets)
+   local could, assembled, checksum = guarded(assemble_phases, plan, targets)
    if not could then error(assembled, 0) end
    local view = progress.new { mode = options.progress }
    metric.reset()
-   local facts = summary.facts(plan, config.describe(plan, options.description))
+   local facts = summary.facts(plan, config.describe(plan, options.description), checksum)
    local session = open_session(plan, options, view, facts)
    local ok, result = guarded(function()
       local run = play(session, plan, options, assembled, view)

@@ -92,27 +92,32 @@ local function rows_of_lines()
    end
 end
 
---- The rows of a trace, in the order of time.
----@param path string
----@return { at: number, input: integer, output: integer, blocks: integer[]?, line: integer }[]? rows
----@return string? message  names the file and the line
-function trace_file.read(path)
+local function contents(path)
    local file, message = io.open(path, "rb")
    if not file then return nil, message end
-   local rows, row_of, number = {}, rows_of_lines(), 0
-   for line in file:lines() do
+   local text, failure = file:read "*a"
+   file:close()
+   if not text then return nil, ("%s: %s"):format(path, failure) end
+   return text
+end
+
+--- The rows of a trace, in the order of time.
+---@param path string
+---@return { at: number, input: integer, output: integer, blocks: integer[]?, line: integer }[]? rows  and `sha256` of the file
+---@return string? message  names the file and the line
+function trace_file.read(path)
+   local text, message = contents(path)
+   if not text then return nil, message end
+   local rows, row_of, number = { sha256 = engine.sha256(text) }, rows_of_lines(), 0
+   for line in text:gmatch "([^\n]*)\n?" do
       number = number + 1
       local row, problem = row_of((line:gsub("\r$", ""):gsub("^\239\187\191", "")))
-      if problem then
-         file:close()
-         return nil, ("%s:%d: %s"):format(path, number, problem)
-      end
+      if problem then return nil, ("%s:%d: %s"):format(path, number, problem) end
       if row then
          row.line = number
          rows[#rows + 1] = row
       end
    end
-   file:close()
    if #rows == 0 then return nil, path .. ": the trace is empty" end
    return in_order(rows)
 end

@@ -91,15 +91,16 @@ end
 --- What is known of a run before it begins. Plain data: it is told as an event, so that a log can be reported.
 ---@param plan table
 ---@param config table  of report.config
+---@param plan_checksum string  of perigee.agenda
 ---@return table
-function summary.facts(plan, config)
+function summary.facts(plan, config, plan_checksum)
    return {
       scenario = plan.name,
       host = or_null(engine.host()),
       versions = { perigee = engine.version, luajit = jit.version },
       config = config,
       dataset_sha256 = dataset_sha256(plan),
-      plan_checksum = null,
+      plan_checksum = plan_checksum,
    }
 end
 
