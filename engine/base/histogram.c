@@ -110,6 +110,38 @@ void histogram_merge(struct histogram *h, const struct histogram *from)
 		h->counts[i] += from->counts[i];
 }
 
+/* The range of what is counted, from the buckets. */
+static void set_range(struct histogram *h)
+{
+	h->min = UINT64_MAX;
+	h->max = 0;
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		if (!h->counts[i])
+			continue;
+		if (h->min == UINT64_MAX)
+			h->min = histogram_bottom(bucket_top(i));
+		h->max = bucket_top(i);
+	}
+}
+
+void histogram_difference(struct histogram *h, const struct histogram *now,
+                          const struct histogram *before)
+{
+	*h = *now;
+	if (!before || !before->count)
+		return;
+	h->count -= before->count;
+	h->saturated -= before->saturated;
+	h->sum -= before->sum;
+	for (unsigned i = 0; i < BUCKETS; i++)
+		h->counts[i] -= before->counts[i];
+	set_range(h);
+	if (h->count && (now->min < before->min || h->min < now->min))
+		h->min = now->min;
+	if (h->count && (now->max > before->max || h->max > now->max))
+		h->max = now->max;
+}
+
 uint64_t histogram_count(const struct histogram *h)
 {
 	return h->count;

@@ -22,6 +22,11 @@ void histogram_reset(struct histogram *h);
 void histogram_add(struct histogram *h, uint64_t value_ns);
 void histogram_add_n(struct histogram *h, uint64_t value_ns, uint64_t n);
 
+/* h becomes what `now` has beyond `before`, an earlier state of it (NULL: an empty one). min and
+ * max are known to the grain of a bucket, and exactly where they are new. */
+void histogram_difference(struct histogram *h, const struct histogram *now,
+                          const struct histogram *before);
+
 /* Add all of from's counts to h. */
 void histogram_merge(struct histogram *h, const struct histogram *from);
 

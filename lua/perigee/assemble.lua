@@ -1,5 +1,6 @@
 --- From a phase of the plan to the table that the engine's session takes.
 local agenda = require "perigee.agenda"
+local define = require "perigee.load.define"
 
 local assemble = {}
 
@@ -50,13 +51,13 @@ end
 function assemble.phase(p, seed, target)
    local samples = p.dataset or agenda.NO_SAMPLES
    local built, following = agenda.load(p, seed), agenda.order(p, seed)
-   local keep = wants_text(p)
+   local keep, limits = wants_text(p), define.sender(p.load).args
    return {
       name = p.name, kind = p.kind, client = target.client,
       samples = #samples, sample = function(index) return samples[index] end,
       schedule = built.schedule, strategy = built.strategy, knobs = built.knobs,
       build = content(p, built, samples, following, target),
-      max_inflight = p.load.args.max_inflight, overload = p.load.args.overload,
+      max_inflight = limits.max_inflight, overload = limits.overload,
       requests = p.requests, duration = p.duration,
       min_requests = p.min_requests, min_duration = p.min_duration, max_duration = p.max_duration,
       drain = p.drain, deadline = p.deadline, stall = p.stall, tick = p.tick,

@@ -1,6 +1,7 @@
 --- What a value is, as text: the same for equal values in every process. For the checksum of a
 --- plan, which has to tell a function that was changed from one that was not, without calling it.
 local engine = require "perigee.engine"
+local spec = require "perigee.spec"
 local where = require "perigee.where"
 
 local fingerprint = {}
@@ -24,6 +25,7 @@ local function sorted(t)
 end
 
 local function describe_table(t, seen)
+   if spec.is(t) then return ("%s.%s%s"):format(t.family, t.kind, describe(t.args, seen)) end
    if getmetatable(t) then return "object" end
    local keys, parts = sorted(t), {}
    if not keys then return ("table of %d"):format(#t) end

@@ -83,6 +83,7 @@ local function assemble_phases(plan, targets)
 end
 
 local function add_phases(session, plan, assembled, watchers, watch, on_result)
+   local phases = {}
    for i, planned in ipairs(plan.phases) do
       local arguments = assembled[i]
       arguments.on = with_watchers(planned, watchers, on_result)
@@ -93,7 +94,9 @@ local function add_phases(session, plan, assembled, watchers, watch, on_result)
       end
       local phase, message = session:phase(arguments)
       if not phase then error(("phase '%s': %s"):format(planned.name, message), 0) end
+      phases[i] = phase
    end
+   return phases
 end
 
 local function open_session(plan, options, view, facts)
@@ -119,6 +122,13 @@ local function evaluate(plan, report, metrics, aborted)
    return results
 end
 
+-- What the strategies found, by the names of their phases.
+local function conclusions(phases)
+   local found = {}
+   for _, p in ipairs(phases) do found[p.name] = p.conclusion and json.decode(p.conclusion) end
+   return found
+end
+
 local function metric_values(report)
    local values = {}
    for _, phase in ipairs(report.phases) do values[phase.name] = metric.values(phase.name) end
@@ -142,7 +152,9 @@ end
 
 -- The log's last record says how the run was judged: with it the log alone gives the same report.
 local function close_log(session, run)
-   local ok, message = session:close_log(json.encode { judged = run.judged, checks = run.checks, metrics = run.metrics })
+   local ok, message = session:close_log(json.encode {
+      judged = run.judged, checks = run.checks, metrics = run.metrics, conclusions = run.conclusions,
+   })
    if ok then return end
    local failures = run.judged.failures
    failures[#failures + 1] = message
@@ -207,13 +219,13 @@ end
 local function play(session, plan, options, assembled, view)
    local commands, socket = open_control(session, plan, options.control)
    local watch = abort.new(#plan.phases)
-   add_phases(session, plan, assembled, { watch, view, socket and commands or nil }, watch, options.on_result)
+   local phases = add_phases(session, plan, assembled, { watch, view, socket and commands or nil }, watch, options.on_result)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address()) end
    start_services(session, options)
    local run = { outcome = session:run(), aborted = watch.details }
    view:clear()
    if socket then socket:close() end
-   run.report = session:report()
+   run.report, run.conclusions = session:report(), conclusions(phases)
    leave(session, options, run)
    return run
 end

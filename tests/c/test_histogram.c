@@ -253,6 +253,63 @@ static void forgets_all_when_reset(void **state)
 	histogram_free(h);
 }
 
+static void a_difference_is_what_came_since(void **state)
+{
+	(void)state;
+	static uint64_t values[VALUES];
+	static const size_t begins[] = { 0, 1, VALUES / 2, VALUES - 1, VALUES };
+	draw(values, VALUES, 5);
+	for (size_t k = 0; k < COUNT_OF(begins); k++) {
+		struct histogram *now = new_histogram(), *before = new_histogram();
+		struct histogram *since = new_histogram(), *expected = new_histogram();
+		for (size_t i = 0; i < VALUES; i++) {
+			histogram_add(now, values[i]);
+			histogram_add(i < begins[k] ? before : expected, values[i]);
+		}
+		histogram_difference(since, now, begins[k] ? before : NULL);
+		assert_int_equal(histogram_count(since), VALUES - begins[k]);
+		assert_near(histogram_mean(since), histogram_mean(expected),
+		            1e-6 * histogram_mean(now));
+		for (int q = 0; q < 100; q++)
+			assert_int_equal(histogram_bottom(histogram_quantile(since, q / 100.0)),
+			                 histogram_bottom(histogram_quantile(expected, q / 100.0)));
+		assert_int_equal(histogram_bottom(histogram_min(since)),
+		                 histogram_bottom(histogram_min(expected)));
+		assert_int_equal(histogram_bottom(histogram_max(since)),
+		                 histogram_bottom(histogram_max(expected)));
+		histogram_free(now);
+		histogram_free(before);
+		histogram_free(since);
+		histogram_free(expected);
+	}
+}
+
+static void the_range_of_a_difference_is_exact_where_it_is_new(void **state)
+{
+	(void)state;
+	struct histogram *now = new_histogram(), *before = new_histogram(),
+			 *since = new_histogram();
+	histogram_add(now, 1000001);
+	histogram_add(before, 1000001);
+	histogram_add(now, 1000003); /* above, in the same bucket */
+	histogram_difference(since, now, before);
+	assert_int_equal(histogram_max(since), 1000003);
+	assert_int_equal(histogram_min(since), 1000001);
+	histogram_add(before, 1000003);
+	histogram_add(now, 900001);
+	histogram_difference(since, now, before);
+	assert_int_equal(histogram_min(since), 900001);
+	assert_in_range(histogram_max(since), 900001, 901000);
+	histogram_add(before, 900001);
+	histogram_difference(since, now, before);
+	assert_int_equal(histogram_count(since), 0);
+	assert_int_equal(histogram_min(since), 0);
+	assert_int_equal(histogram_max(since), 0);
+	histogram_free(now);
+	histogram_free(before);
+	histogram_free(since);
+}
+
 static void takes_any_number_as_quantile(void **state)
 {
 	(void)state;
@@ -284,6 +341,8 @@ int main(void)
 		cmocka_unit_test(a_rank_is_not_moved_by_rounding),
 		cmocka_unit_test(equal_values_have_no_deviation),
 		cmocka_unit_test(forgets_all_when_reset),
+		cmocka_unit_test(a_difference_is_what_came_since),
+		cmocka_unit_test(the_range_of_a_difference_is_exact_where_it_is_new),
 		cmocka_unit_test(takes_any_number_as_quantile),
 	};
 	return cmocka_run_group_tests_name("histogram", tests, NULL, NULL);

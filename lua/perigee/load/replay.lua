@@ -28,7 +28,7 @@ end
 --- Send again what an earlier run sent in one phase, at the same intended times.
 ---@param path string  its events.plog, written with record_body = true
 ---@param opts? { phase?: string, max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
-return define("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args, context)
+return define.open("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args, context)
    local kept = context.cache or {} -- for who builds it again
    kept.requests = kept.requests or recorded(args)
    local requests = kept.requests

@@ -70,7 +70,7 @@ end
 ---@param path string  Mooncake JSONL, Azure LLM inference CSV or BurstGPT CSV
 ---@param opts? { speed?: number, from?: number|string, to?: number|string, max_input?: integer, max_output?: integer }
 ---speed: 2 plays twice as fast; from, to: a window in the trace's own time; max_*: tokens; and what all open loads take
-return define("trace", { "path" }, {
+return define.open("trace", { "path" }, {
    path = schema.required(schema.text), speed = schema.default(schema.positive, 1),
    from = schema.duration, to = schema.duration, max_input = schema.count, max_output = schema.count,
 }, function(args, context)

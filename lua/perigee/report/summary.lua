@@ -44,7 +44,8 @@ end
 ---@param report table  the engine's report of the phase
 ---@param checks? table[] results
 ---@param metrics? table<string, table>  of the script, as of perigee.metric
-function summary.phase(report, checks, metrics)
+---@param conclusion? any  of the strategy
+function summary.phase(report, checks, metrics, conclusion)
    local arrivals = report.issued + (report.dropped or 0)
    return {
       name = report.name, kind = report.kind, end_reason = or_null(report.end_reason),
@@ -65,6 +66,7 @@ function summary.phase(report, checks, metrics)
       lateness_us = distribution(report.lateness, US),
       errors = report.errors or {}, finish_reasons = report.finish_reasons or {},
       metrics = metrics or {},
+      conclusion = or_null(conclusion),
       checks = check_list(checks),
    }
 end
@@ -105,13 +107,13 @@ function summary.facts(plan, config, plan_checksum)
 end
 
 --- The whole of summary.json.
----@param run table  facts, report, checks and metrics (phase name -> results, values), judged (verdict.judge)
+---@param run table  facts, report, checks, metrics and conclusions (phase name -> results, values), judged (verdict.judge)
 ---@return table
 function summary.build(run)
    local phases, facts = {}, run.facts
-   local metrics = run.metrics or {}
+   local metrics, conclusions = run.metrics or {}, run.conclusions or {}
    for i, report in ipairs(run.report.phases) do
-      phases[i] = summary.phase(report, run.checks[report.name], metrics[report.name])
+      phases[i] = summary.phase(report, run.checks[report.name], metrics[report.name], conclusions[report.name])
    end
    return {
       schema_version = 1,
