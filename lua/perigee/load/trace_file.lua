@@ -5,17 +5,26 @@ local engine = require "perigee.engine"
 
 local trace_file = {}
 
--- "2023-11-16 18:17:03.9799600": seconds since some midnight; digits behind the point as many as there are.
-local function calendar_seconds(text)
-   local year, month, day, hour, minute, second = text:match "^(%d+)-(%d+)-(%d+) (%d+):(%d+):(%d+%.?%d*)$"
-   if not year then return nil end
-   -- Days since 0000-03-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
+-- Days since some day of the proleptic Gregorian calendar.
+local function days_of(year, month, day)
    year, month = tonumber(year), tonumber(month)
    if month <= 2 then year = year - 1 end
-   local era_day = math.floor((153 * ((month + 9) % 12) + 2) / 5) + tonumber(day) - 1
-   -- Counted from 2000, so that a double keeps a tenth of a microsecond.
-   local days = year * 365 + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400) + era_day - 730485
-   return days * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second)
+   -- Howard Hinnant, "chrono-compatible low-level date algorithms".
+   local in_year = math.floor((153 * ((month + 9) % 12) + 2) / 5) + tonumber(day) - 1
+   return year * 365 + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400) + in_year
+end
+
+-- A reader of "2023-11-16 18:17:03.9799600": seconds since the first day that it reads, so that a double keeps all
+-- of the seven digits.
+local function calendar()
+   local first
+   return function(text)
+      local year, month, day, hour, minute, second = text:match "^(%d+)-(%d+)-(%d+) (%d+):(%d+):(%d+%.?%d*)$"
+      if not year then return nil end
+      local days = days_of(year, month, day)
+      first = first or days
+      return (days - first) * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second)
+   end
 end
 
 local function is_count(v)
@@ -54,7 +63,7 @@ local function csv(header, names, time)
 end
 
 local FORMATS = {
-   function(header) return csv(header, { at = "TIMESTAMP", input = "ContextTokens", output = "GeneratedTokens" }, calendar_seconds) end,
+   function(header) return csv(header, { at = "TIMESTAMP", input = "ContextTokens", output = "GeneratedTokens" }, calendar()) end,
    function(header) return csv(header, { at = "Timestamp", input = "Request tokens", output = "Response tokens" }, tonumber) end,
 }
 
