@@ -26,8 +26,9 @@ void binding_beacon(lua_State *L);
 void binding_control(lua_State *L);
 void binding_mock(lua_State *L);
 
-/* The Lua function json.decode(text). */
+/* The Lua functions json.decode(text) and json.encode(value [, indent]). */
 int binding_json_decode(lua_State *L);
+int binding_json_encode(lua_State *L);
 
 /* Define a class: metatable `name` with methods, __gc and __tostring. */
 void binding_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction gc);

@@ -266,7 +266,7 @@ static int put_value(struct writer *w, int index, int depth)
 }
 
 /* encode(value [, indent]) -> text. Object keys are sorted. Misuse is an error. */
-static int l_encode(lua_State *L)
+int binding_json_encode(lua_State *L)
 {
 	luaL_checkany(L, 1);
 	int indent = (int)luaL_optinteger(L, 2, 0);
@@ -300,7 +300,7 @@ void binding_json(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "decode", binding_json_decode },
-		{ "encode", l_encode },
+		{ "encode", binding_json_encode },
 		{ "array", l_array },
 		{ NULL, NULL },
 	};

@@ -80,7 +80,8 @@ struct pull {
 	int asked, got;
 };
 
-/* The gap after the latest arrival; false at the end. */
+/* The gap after the latest arrival, infinity when nothing comes until the load is turned; false at
+ * the end. */
 static bool next_gap(lua_State *L, const struct script_phase *sp, double *gap)
 {
 	push_ref(L, sp->schedule);
@@ -89,7 +90,7 @@ static bool next_gap(lua_State *L, const struct script_phase *sp, double *gap)
 	script_call(L, 2, 1);
 	bool number = lua_type(L, -1) == LUA_TNUMBER;
 	*gap = number ? lua_tonumber(L, -1) : 0;
-	if (!lua_isnil(L, -1) && !(number && *gap >= 0 && isfinite(*gap))) {
+	if (!lua_isnil(L, -1) && !(number && *gap >= 0)) {
 		lua_pushnumber(L, *gap);
 		luaL_error(L,
 		           "seconds to the next arrival (a number >= 0) or nil expected, got %s "
@@ -107,8 +108,12 @@ static int pull_batch(lua_State *L)
 	struct script_phase *sp = pull->sp;
 	double gap;
 	while (pull->got < pull->asked && next_gap(L, sp, &gap)) {
-		sp->at_s += gap;
 		sp->arrivals++;
+		if (isinf(gap)) {
+			pull->due[pull->got++] = PACER_NEVER;
+			break;
+		}
+		sp->at_s += gap;
 		pull->due[pull->got++] = clock_from_seconds(sp->at_s);
 	}
 	return 0;
@@ -452,8 +457,8 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 		luaL_error(L, "build: a function expected, got nil");
 	binding_opt_type(L, t, "strategy", LUA_TFUNCTION);
 	bool strategy = lua_isfunction(L, -1);
-	if (strategy == (sp->schedule != LUA_NOREF))
-		luaL_error(L, "either a schedule or a strategy expected");
+	if (!strategy && sp->schedule == LUA_NOREF)
+		luaL_error(L, "a schedule, a strategy or both expected");
 	if (strategy) {
 		sp->co = lua_newthread(L);
 		sp->thread = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -478,7 +483,7 @@ void script_phase_free(struct script_phase *sp)
 {
 	lua_State *L = sp->script->L;
 	int refs[] = { sp->schedule, sp->build,   sp->sample, sp->thread,
-		       sp->self,     sp->results, sp->knobs };
+		       sp->self,     sp->results, sp->knobs,  sp->conclusion };
 	for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++)
 		luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
 	for (int i = 0; i < HOOK_COUNT; i++)
@@ -529,13 +534,36 @@ static int l_sleep(lua_State *L)
 	return lua_yield(L, 0);
 }
 
-/* p:wait() -> still running? Returns when a request ended or the phase stops. */
+/* p:wait([seconds]) -> still running? Returns when a request ended, the phase stops, or after so
+ * long. */
 static int l_wait(lua_State *L)
 {
 	struct script_phase *sp = check(L);
+	double s = luaL_optnumber(L, 2, HUGE_VAL);
+	luaL_argcheck(L, s >= 0, 2, "seconds (a number >= 0) expected");
 	check_in_strategy(L, sp, "wait");
-	phase_strategy_wait(sp->phase);
+	uint64_t until = session_now(sp->script->session) + clock_from_seconds(s);
+	phase_strategy_wait(sp->phase, isinf(s) ? 0 : until);
 	return lua_yield(L, 0);
+}
+
+/* p:conclude(value): what the strategy has found so far goes into the report and, as an event, to
+ * those who watch. The last one counts. */
+static int l_conclude(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	struct slice json;
+	luaL_checkany(L, 2);
+	lua_settop(L, 2);
+	lua_pushcfunction(L, binding_json_encode);
+	lua_insert(L, 2);
+	lua_call(L, 1, 1);
+	json.data = lua_tolstring(L, 2, &json.len);
+	luaL_unref(L, LUA_REGISTRYINDEX, sp->conclusion);
+	lua_pushvalue(L, 2);
+	sp->conclusion = luaL_ref(L, LUA_REGISTRYINDEX);
+	session_custom_event(sp->script->session, (struct slice){ "conclusion", 10 }, json);
+	return 0;
 }
 
 /* p:results() -> list of the results since the last call */
@@ -638,7 +666,9 @@ static int set_knob(lua_State *L, const char *name)
 		return luaL_error(L, "the load of phase '%s' has no %s", sp->phase->name, name);
 	lua_pushvalue(L, 2);
 	lua_pushnumber(L, elapsed_s(sp));
-	lua_call(L, 2, 2); /* true, or nil and what was expected */
+	lua_pushboolean(L, !sp->phase->pacer || pacer_reaches(sp->phase->pacer,
+	                                                      session_now(sp->script->session)));
+	lua_call(L, 3, 2); /* true, or nil and what was expected */
 	if (lua_isnil(L, -2))
 		return luaL_argerror(L, 2, lua_tostring(L, -1));
 	replan(sp);
@@ -682,6 +712,8 @@ static bool push_counter(lua_State *L, const struct script_phase *sp, const char
 		lua_pushnumber(L, (double)p->completed);
 	else if (!strcmp(key, "failed"))
 		lua_pushnumber(L, (double)p->failed);
+	else if (!strcmp(key, "dropped"))
+		lua_pushnumber(L, (double)p->dropped);
 	else if (!strcmp(key, "elapsed"))
 		lua_pushnumber(L, elapsed_s(sp));
 	else
@@ -701,8 +733,12 @@ static int l_index(lua_State *L)
 		lua_pushstring(L, sp->phase->name);
 	else if (!strcmp(key, "kind"))
 		lua_pushstring(L, phase_kind_name(sp->phase->config.kind));
+	else if (!strcmp(key, "idle"))
+		lua_pushboolean(L, phase_idle(sp->phase, session_now(sp->script->session)));
 	else if (!strcmp(key, "session"))
 		push_ref(L, sp->script->self);
+	else if (!strcmp(key, "conclusion")) /* as JSON */
+		push_ref(L, sp->conclusion);
 	else
 		return luaL_error(L, "a phase has no field '%s'", key);
 	return 1;
@@ -725,6 +761,8 @@ void script_phase_class(lua_State *L)
 		{ "running", l_running },
 		{ "stop", l_stop },
 		{ "report", l_report },
+		{ "window", window_new_of_phase },
+		{ "conclude", l_conclude },
 		{ "set_rate", l_set_rate },
 		{ "set_concurrency", l_set_concurrency },
 		{ NULL, NULL },

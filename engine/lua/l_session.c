@@ -357,7 +357,7 @@ static struct script_phase *new_script_phase(struct script_session *ss)
 		return NULL;
 	sp->script = ss;
 	sp->schedule = sp->build = sp->sample = sp->thread = sp->self = sp->results = LUA_NOREF;
-	sp->knobs = LUA_NOREF;
+	sp->knobs = sp->conclusion = LUA_NOREF;
 	for (int i = 0; i < HOOK_COUNT; i++)
 		sp->hooks[i] = LUA_NOREF;
 	ss->phases[ss->phase_count++] = sp; /* from here on the session frees it */
@@ -689,6 +689,7 @@ void binding_session(lua_State *L)
 	};
 	binding_class(L, SESSION_CLASS, methods, l_gc);
 	script_phase_class(L);
+	script_window_class(L);
 	script_result_class(L);
 	lua_pushcfunction(L, l_new);
 	lua_setfield(L, -2, "session");

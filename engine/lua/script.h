@@ -61,6 +61,7 @@ struct script_phase {
 	int schedule, build; /* references to functions; LUA_NOREF: absent */
 	int sample;          /* likewise: index -> sample */
 	double samples;      /* how many there are: p:issue() takes 1 to this */
+	int conclusion;      /* reference to what the strategy found, as JSON; LUA_NOREF: nothing */
 	int knobs;  /* reference to the load's table { rate = { get, set } }; LUA_NOREF: absent */
 	int thread; /* reference to the strategy's coroutine */
 	lua_State *co;
@@ -115,8 +116,12 @@ void report_push(lua_State *L, const struct fold *f);
  * (text), curve = { ns, share, ... } }, one for each histogram that has values. */
 void report_push_histograms(lua_State *L, const struct fold *f);
 
+/* The Lua function p:window(). */
+int window_new_of_phase(lua_State *L);
+
 /* Define the classes. */
 void script_phase_class(lua_State *L);
+void script_window_class(lua_State *L);
 void script_result_class(lua_State *L);
 
 #endif

@@ -7,7 +7,8 @@
 
 struct fold {
 	struct phase_metrics *phases[FOLD_MAX_PHASES];
-	int phase_count; /* highest index seen + 1 */
+	int phase_count;             /* highest index seen + 1 */
+	struct fold_window *windows; /* that are open */
 	uint64_t lost;
 	char session_id[33];
 	uint64_t started_ns, started_realtime_ns;
@@ -35,6 +36,8 @@ static void phase_metrics_free(struct phase_metrics *m)
 
 void fold_free(struct fold *f)
 {
+	for (struct fold_window *w = f ? f->windows : NULL; w; w = w->next)
+		w->fold = NULL;
 	for (int i = 0; f && i < f->phase_count; i++)
 		phase_metrics_free(f->phases[i]);
 	free(f);
@@ -79,16 +82,21 @@ static int tagged(struct phase_metrics *m, const struct event *e, struct tally *
 	return STATUS_OK;
 }
 
-static int put_issued(struct phase_metrics *m, const struct event *e)
+static int put_issued(struct fold *f, struct phase_metrics *m, const struct event *e)
 {
 	struct tally *own;
 	int err = tally_issued(&m->all, e);
 	if (!err)
 		err = tagged(m, e, &own);
-	return err || !own ? err : tally_issued(own, e);
+	if (!err && own)
+		err = tally_issued(own, e);
+	for (struct fold_window *w = f->windows; !err && w; w = w->next)
+		if (w->phase == e->phase)
+			err = tally_issued(&w->tally, e);
+	return err;
 }
 
-static int put_complete(struct phase_metrics *m, const struct event *e)
+static int put_complete(struct fold *f, struct phase_metrics *m, const struct event *e)
 {
 	int64_t values[METRIC_COUNT];
 	struct tally *own;
@@ -96,7 +104,12 @@ static int put_complete(struct phase_metrics *m, const struct event *e)
 	int err = tally_complete(&m->all, e, values);
 	if (!err)
 		err = tagged(m, e, &own);
-	return err || !own ? err : tally_complete(own, e, values);
+	if (!err && own)
+		err = tally_complete(own, e, values);
+	for (struct fold_window *w = f->windows; !err && w; w = w->next)
+		if (w->phase == e->phase)
+			err = tally_complete(&w->tally, e, values);
+	return err;
 }
 
 static void put_phase_start(struct phase_metrics *m, const struct event *e)
@@ -124,7 +137,7 @@ static void put_phase_end(struct phase_metrics *m, const struct event *e)
 	m->gc_max_ns = e->gc_max_ns;
 }
 
-static int put_in_phase(struct phase_metrics *m, const struct event *e)
+static int put_in_phase(struct fold *f, struct phase_metrics *m, const struct event *e)
 {
 	switch (e->type) {
 	case EVENT_PHASE_START:
@@ -134,9 +147,9 @@ static int put_in_phase(struct phase_metrics *m, const struct event *e)
 		put_phase_end(m, e);
 		return STATUS_OK;
 	case EVENT_SAMPLE_ISSUED:
-		return put_issued(m, e);
+		return put_issued(f, m, e);
 	case EVENT_SAMPLE_COMPLETE:
-		return put_complete(m, e);
+		return put_complete(f, m, e);
 	default:
 		return STATUS_OK;
 	}
@@ -152,11 +165,50 @@ int fold_put(struct fold *f, const struct event *e)
 	if (e->phase < 0)
 		return STATUS_OK;
 	struct phase_metrics *m = phase_of(f, e);
-	int err = !m ? STATUS_ELIMIT : put_in_phase(m, e);
+	int err = !m ? STATUS_ELIMIT : put_in_phase(f, m, e);
 	if (err)
 		f->lost++;
 	return err;
 }
+
+/* ---- windows ---- */
+
+void fold_window_open(struct fold *f, struct fold_window *w, int phase, uint64_t now_ns)
+{
+	fold_window_close(w);
+	*w = (struct fold_window){
+		.begun_ns = now_ns, .phase = phase, .fold = f, .next = f->windows
+	};
+	if (f->windows)
+		f->windows->prev = w;
+	f->windows = w;
+}
+
+void fold_window_read(const struct fold_window *w, struct phase_metrics *out)
+{
+	const struct phase_metrics *m = w->fold ? fold_phase(w->fold, w->phase) : NULL;
+	*out = m ? *m : (struct phase_metrics){ .lua_ns = EVENT_NONE, .gc_ns = EVENT_NONE };
+	out->all = w->tally;
+	out->tags = NULL;
+	out->started_ns = w->begun_ns;
+	/* A rate is of the whole time, also of that before the first arrival. */
+	out->all.first_scheduled_ns = out->all.first_issued_ns = w->tally.issued ? w->begun_ns : 0;
+}
+
+void fold_window_close(struct fold_window *w)
+{
+	struct fold *f = w->fold;
+	if (f && w->prev)
+		w->prev->next = w->next;
+	else if (f)
+		f->windows = w->next;
+	if (f && w->next)
+		w->next->prev = w->prev;
+	tally_free(&w->tally);
+	*w = (struct fold_window){ 0 };
+}
+
+/* ---- reading ---- */
 
 uint64_t fold_lost(const struct fold *f)
 {

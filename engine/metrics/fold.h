@@ -50,6 +50,26 @@ uint64_t fold_lost(const struct fold *f);
 int fold_phase_count(const struct fold *f);
 const struct phase_metrics *fold_phase(const struct fold *f, int index);
 
+/* What a phase measures from a moment on. Zeroed memory of the caller's is one that is closed;
+ * one that is open is fed by the fold, which costs about as much per request as a tag. */
+struct fold_window {
+	struct tally tally;
+	uint64_t begun_ns;
+	int phase;
+	struct fold *fold;               /* NULL: closed, or the fold is gone */
+	struct fold_window *prev, *next; /* of the fold's open ones */
+};
+
+/* Open w, or let an open one begin anew: it is empty then. */
+void fold_window_open(struct fold *f, struct fold_window *w, int phase, uint64_t now_ns);
+
+/* Its numbers as those of a phase that began with it, as far as the phase itself is known. They
+ * borrow what w holds. */
+void fold_window_read(const struct fold_window *w, struct phase_metrics *out);
+
+/* Free what it holds. Before or after the fold is freed; one that is closed is left alone. */
+void fold_window_close(struct fold_window *w);
+
 /* "" until SESSION_STARTED. The pair ties monotonic stamps to the calendar. */
 const char *fold_session_id(const struct fold *f);
 uint64_t fold_started_ns(const struct fold *f);

@@ -44,9 +44,11 @@ enum resume_result {
 
 struct driver {
 	/* Open load: intended times, ns from the phase's start, ascending. Fill up to
-	 * n, return how many; fewer than n ends the schedule. NULL: a strategy issues. */
+	 * n, return how many; fewer than n ends the schedule. PACER_NEVER as the last one: nothing
+	 * more until it is planned anew. NULL: a strategy issues. */
 	int (*schedule)(void *ctx, struct phase *p, uint64_t *due, int n);
-	/* Run the strategy until it waits. A resume_result or a status. */
+	/* Run the strategy until it waits. A resume_result or a status. With a schedule as
+	 * well it watches over that one; its end is the phase's. */
 	int (*resume)(void *ctx, struct phase *p);
 	/* Content of request i (from 0); index: the sample asked for, -1: any.
 	 * A build_result or a status. */

@@ -98,7 +98,7 @@ void journal_put(struct journal *j, struct event *e)
 		j->on_event(j->ctx, e);
 }
 
-const struct fold *journal_fold(const struct journal *j)
+struct fold *journal_fold(const struct journal *j)
 {
 	return j->fold;
 }

@@ -29,7 +29,7 @@ int journal_open(struct journal **out, struct loop *loop, const struct journal_c
 /* Set e->seq, which is gap-free from 0, and tell all. */
 void journal_put(struct journal *j, struct event *e);
 
-const struct fold *journal_fold(const struct journal *j);
+struct fold *journal_fold(const struct journal *j);
 
 /* NULL: none, or closed. */
 struct publisher *journal_publisher(const struct journal *j);

@@ -2,7 +2,6 @@
 
 #include "base/status.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 /* 256 times 30 to 60 ns of Lua: too short to make anybody late. */
@@ -63,6 +62,10 @@ int pacer_peek(struct pacer *p, uint64_t *due_ns)
 		if (rc <= 0)
 			return rc;
 	}
+	if (p->due[p->at] == PACER_NEVER) {
+		*due_ns = PACER_NEVER;
+		return 1;
+	}
 	uint64_t due = p->start_ns + p->due[p->at];
 	*due_ns = due > p->last_ns ? due : p->last_ns;
 	return 1;
@@ -75,10 +78,25 @@ void pacer_pop(struct pacer *p)
 		p->last_ns = due;
 }
 
+static bool is_due(const struct pacer *p, int i, uint64_t now_ns)
+{
+	return p->due[i] != PACER_NEVER && p->start_ns + p->due[i] <= now_ns;
+}
+
+bool pacer_is_due(const struct pacer *p, uint64_t now_ns)
+{
+	return p->at < p->count && is_due(p, p->at, now_ns);
+}
+
+bool pacer_reaches(const struct pacer *p, uint64_t now_ns)
+{
+	return p->ended || (p->count && !is_due(p, p->count - 1, now_ns));
+}
+
 int pacer_replan(struct pacer *p, uint64_t now_ns, uint64_t *last)
 {
 	int keep = p->at;
-	while (keep < p->count && p->start_ns + p->due[keep] <= now_ns)
+	while (keep < p->count && is_due(p, keep, now_ns))
 		keep++;
 	int forgotten = p->count - keep;
 	p->count = keep;

@@ -42,7 +42,7 @@ int phase_new(struct phase **out, const struct phase_config *config, const struc
 	size_t len = strlen(config->name);
 	if (len == 0 || len >= PHASE_NAME_SIZE || !driver->build || !driver->release)
 		return STATUS_EINVAL;
-	if (!driver->schedule == !driver->resume)
+	if (!driver->schedule && !driver->resume)
 		return STATUS_EINVAL;
 	struct phase *p = calloc(1, sizeof(*p));
 	if (!p)
@@ -253,6 +253,12 @@ uint64_t phase_outstanding(const struct phase *p)
 	return p->inflight + p->want_count;
 }
 
+bool phase_idle(const struct phase *p, uint64_t now_ns)
+{
+	bool issues = p->state == PHASE_RUNNING && p->pacer;
+	return !phase_outstanding(p) && !(issues && pacer_is_due(p->pacer, now_ns));
+}
+
 /* ---- strategy ---- */
 
 void phase_strategy_sleep(struct phase *p, uint64_t until_ns)
@@ -260,8 +266,9 @@ void phase_strategy_sleep(struct phase *p, uint64_t until_ns)
 	p->strategy_wake_ns = until_ns ? until_ns : 1;
 }
 
-void phase_strategy_wait(struct phase *p)
+void phase_strategy_wait(struct phase *p, uint64_t until_ns)
 {
+	p->strategy_wake_ns = until_ns;
 	p->strategy_waits = true;
 	p->strategy_event = false;
 }
@@ -274,7 +281,7 @@ bool phase_strategy_ready(const struct phase *p, uint64_t now_ns)
 		return p->strategy_waits || p->strategy_wake_ns;
 	if (p->state != PHASE_RUNNING)
 		return false;
-	if (p->strategy_wake_ns)
-		return now_ns >= p->strategy_wake_ns;
-	return !p->strategy_waits || p->strategy_event;
+	if (p->strategy_waits ? p->strategy_event : !p->strategy_wake_ns)
+		return true;
+	return p->strategy_wake_ns && now_ns >= p->strategy_wake_ns;
 }

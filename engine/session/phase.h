@@ -124,7 +124,7 @@ struct phase {
 	bool strategy_ended;
 	bool strategy_told;        /* that the phase stopped: it is not resumed again */
 	bool strategy_waits;       /* for a completion (or for the stop) */
-	uint64_t strategy_wake_ns; /* sleeps until then; 0: it does not sleep */
+	uint64_t strategy_wake_ns; /* sleeps or waits until then at most; 0: no such time */
 	bool strategy_event;       /* a request of the session ended since it began to wait */
 };
 
@@ -165,12 +165,15 @@ bool phase_drain_expired(const struct phase *p, uint64_t now_ns);
  * STATUS_ELIMIT / STATUS_ENOMEM. */
 int phase_want(struct phase *p, uint64_t id, int64_t index, uint64_t now_ns);
 void phase_strategy_sleep(struct phase *p, uint64_t until_ns);
-void phase_strategy_wait(struct phase *p);
+void phase_strategy_wait(struct phase *p, uint64_t until_ns); /* 0: for as long as it takes */
 
 /* Should the strategy run now? */
 bool phase_strategy_ready(const struct phase *p, uint64_t now_ns);
 
 /* In flight and asked for: what a closed load compares with its target. */
 uint64_t phase_outstanding(const struct phase *p);
+
+/* Is nothing outstanding, and no arrival due that max_inflight holds back? */
+bool phase_idle(const struct phase *p, uint64_t now_ns);
 
 #endif

@@ -521,15 +521,15 @@ static void run_strategy(struct session *s, struct phase *p)
 /* A strategy that returned has asked for all that it wants. */
 static void end_strategy(struct session *s, struct phase *p)
 {
-	if (!p->pacer && p->strategy_ended && !p->want_count)
+	if (p->driver->resume && p->strategy_ended && !p->want_count)
 		phase_request_stop(p, PHASE_STOP_SCHEDULE, loop_now(s->loop));
 }
 
-/* A strategy that waits while nothing is in flight, and no rule that ends the phase. */
+/* A strategy that waits while nothing is in flight or due, and no rule that ends the phase. */
 static void end_deadlock(struct session *s, struct phase *p)
 {
 	uint64_t now = loop_now(s->loop);
-	if (p->state != PHASE_RUNNING || s->inflight || p->want_count)
+	if (p->state != PHASE_RUNNING || s->inflight || p->want_count || !p->driver->resume)
 		return;
 	if (phase_strategy_ready(p, now) || phase_next_wake(p, now) != UINT64_MAX)
 		return;
@@ -938,7 +938,7 @@ uint64_t session_inflight(const struct session *s)
 	return pool_used(s->requests) + (p ? p->want_count : 0);
 }
 
-const struct fold *session_fold(const struct session *s)
+struct fold *session_fold(const struct session *s)
 {
 	return journal_fold(s->journal);
 }

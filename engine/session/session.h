@@ -115,7 +115,7 @@ bool session_cost(const struct session *s, enum session_meter which, struct mete
 
 uint64_t session_now(const struct session *s);      /* of this turn */
 uint64_t session_inflight(const struct session *s); /* of all phases, asked for included */
-const struct fold *session_fold(const struct session *s);
+struct fold *session_fold(const struct session *s);
 struct publisher *session_publisher(const struct session *s); /* NULL: none */
 
 /* Wait until the subscribers' events have left or deadline_ns; a signal ends it, and is

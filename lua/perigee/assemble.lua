@@ -1,12 +1,8 @@
 --- From a phase of the plan to the table that the engine's session takes.
-local engine = require "perigee.engine"
-local order = require "perigee.order"
-local stream = require "perigee.stream"
+local agenda = require "perigee.agenda"
+local define = require "perigee.load.define"
 
 local assemble = {}
-
--- A phase without a dataset has one sample that is empty: the hook or the target brings the content.
-local NO_SAMPLES = { {} }
 
 -- build(i, index): what the engine sends next. Skips are nil, the end is false.
 local function builder(samples, following, make, record_text)
@@ -53,16 +49,15 @@ end
 ---@param target table  the phase's target, built: { client =, build = }
 ---@return table
 function assemble.phase(p, seed, target)
-   local samples = p.dataset or NO_SAMPLES
-   local built = p.load:build { seed = seed, number = p.number, duration = p.duration or p.max_duration }
-   local following = order.iterator(p.order, #samples, engine.rng(seed, p.number, stream.order))
-   local keep = wants_text(p)
+   local samples = p.dataset or agenda.NO_SAMPLES
+   local built, following = agenda.load(p, seed), agenda.order(p, seed)
+   local keep, limits = wants_text(p), define.sender(p.load).args
    return {
       name = p.name, kind = p.kind, client = target.client,
       samples = #samples, sample = function(index) return samples[index] end,
       schedule = built.schedule, strategy = built.strategy, knobs = built.knobs,
       build = content(p, built, samples, following, target),
-      max_inflight = p.load.args.max_inflight, overload = p.load.args.overload,
+      max_inflight = limits.max_inflight, overload = limits.overload,
       requests = p.requests, duration = p.duration,
       min_requests = p.min_requests, min_duration = p.min_duration, max_duration = p.max_duration,
       drain = p.drain, deadline = p.deadline, stall = p.stall, tick = p.tick,

@@ -4,6 +4,7 @@ local engine = require "perigee.engine"
 local metric = require "perigee.metric"
 local nearest = require "perigee.nearest"
 local schema = require "perigee.schema"
+local phase_summary = require("perigee.report.summary").phase
 local units = require "perigee.units"
 local where = require "perigee.where"
 
@@ -268,6 +269,24 @@ function checks.compile(list, at, place)
    local compiled = {}
    for i, check in ipairs(list) do compiled[i] = compile_one(check, ("%s[%d]"):format(at, i), place) end
    return compiled
+end
+
+--- A function that judges a report of the engine: do all of these checks hold? What has no data does not.
+---@param written string|function|(string|function)[]
+---@param at string  e.g. "perigee.slo"
+---@return fun(report: table): boolean, string  and what was found
+function checks.holds(written, at)
+   local list = type(written) == "table" and not getmetatable(written) and written or { written }
+   local compiled = checks.compile(list, at, where.caller())
+   return function(report)
+      local passed, details = true, {}
+      for i, check in ipairs(compiled) do
+         local ok, detail, script_error = check.test(report, phase_summary(report))
+         if script_error then error(script_error, 0) end
+         passed, details[i] = passed and ok == true, detail or (ok and "holds" or "does not hold")
+      end
+      return passed, table.concat(details, ", ")
+   end
 end
 
 --- Evaluate: a list of { check =, passed =, detail =, aborted =, script_error = }; the last is the

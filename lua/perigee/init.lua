@@ -1,5 +1,6 @@
 --- perigee: benchmarks of inference endpoints, written in Lua.
 --- A script returns `perigee.scenario { ... }`; `perigee run FILE` plays it.
+local checks = require "perigee.checks"
 local engine = require "perigee.engine"
 local metric = require "perigee.metric"
 local opt = require "perigee.opt"
@@ -42,6 +43,13 @@ end
 ---@param name string
 function perigee.opt(name)
    return (opt.placeholder(name))
+end
+
+--- A function that judges numbers of a phase (p:report(), window:report()): do the checks hold?
+---@param written string|function|(string|function)[]  as in `checks`
+---@return fun(report: table): boolean, string  and what was found
+function perigee.slo(written)
+   return checks.holds(written, "perigee.slo")
 end
 
 --- A generator of random numbers: uniform, int, exponential, normal, lognormal, gamma, poisson.

@@ -38,20 +38,16 @@ orders.sequential = kind("sequential", {}, {}, function(_, context)
    return function(i) return (i - 1) % n + 1 end
 end)
 
---- Each sample once per epoch, shuffled anew for each.
+--- Each sample once per epoch, shuffled anew for each. A step of the shuffle (Fisher and Yates) with each
+--- request: shuffling a large dataset at once would make the first request of an epoch late.
 orders.shuffle = kind("shuffle", {}, {}, function(_, context)
    local n, rng, indices = context.n, context.rng, {}
    for k = 1, n do indices[k] = k end
-   local at = n
+   local at = 0
    return function()
-      if at == n then
-         for k = n, 2, -1 do
-            local other = rng:int(1, k)
-            indices[k], indices[other] = indices[other], indices[k]
-         end
-         at = 0
-      end
-      at = at + 1
+      at = at % n + 1
+      local other = rng:int(at, n)
+      indices[at], indices[other] = indices[other], indices[at]
       return indices[at]
    end
 end)

@@ -1,6 +1,7 @@
 --- Phases: their fields, what they inherit from the scenario, and their defaults.
 local checks = require "perigee.checks"
 local dataset = require "perigee.dataset"
+local define = require "perigee.load.define"
 local load = require "perigee.load"
 local opt = require "perigee.opt"
 local order = require "perigee.order"
@@ -84,7 +85,7 @@ end
 local BRINGS_CONTENT = { replay = true, trace = true }
 
 local function needs_samples(fields)
-   return fields.target.kind ~= "http" and not fields.request and not BRINGS_CONTENT[fields.load.kind]
+   return fields.target.kind ~= "http" and not fields.request and not BRINGS_CONTENT[define.sender(fields.load).kind]
 end
 
 local function require_parts(at, fields, place)
@@ -106,9 +107,15 @@ function phase.effective(scenario, own, number, place)
 end
 
 -- Loads that end by themselves; the others go once through the dataset.
-local ENDS_ITSELF = { burst = true, gaps = true, replay = true, steps = true, strategy = true, trace = true }
+local ENDS_ITSELF = {
+   burst = true, gaps = true, replay = true, saturate = true, search = true, steps = true, strategy = true, trace = true,
+}
+
+-- Loads for which once through the dataset says nothing.
+local GOES_ON = { aimd = true }
 
 local function default_requests(fields)
+   if GOES_ON[fields.load.kind] then return nil end
    if fields.order.kind == "list" then return #fields.order.args.indices end
    return fields.dataset and #fields.dataset or nil
 end

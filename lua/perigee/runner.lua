@@ -1,5 +1,6 @@
 --- Plays a plan: endpoints, hooks, the engine's session, checks, files, exit code.
 local abort = require "perigee.abort"
+local agenda = require "perigee.agenda"
 local assemble = require "perigee.assemble"
 local checks = require "perigee.checks"
 local config = require "perigee.report.config"
@@ -82,10 +83,11 @@ end
 local function assemble_phases(plan, targets)
    local list = {}
    for i, planned in ipairs(plan.phases) do list[i] = assemble.phase(planned, plan.seed, targets[planned.target]) end
-   return list
+   return list, agenda.checksum(plan)
 end
 
 local function add_phases(session, plan, assembled, watchers, watch, on_result)
+   local phases = {}
    for i, planned in ipairs(plan.phases) do
       local arguments = assembled[i]
       arguments.on = with_watchers(planned, watchers, on_result)
@@ -96,7 +98,9 @@ local function add_phases(session, plan, assembled, watchers, watch, on_result)
       end
       local phase, message = session:phase(arguments)
       if not phase then error(("phase '%s': %s"):format(planned.name, message), 0) end
+      phases[i] = phase
    end
+   return phases
 end
 
 -- What writes the report when a call into the script does not return and cannot be interrupted.
@@ -131,6 +135,13 @@ local function evaluate(plan, report, metrics, aborted)
    return results
 end
 
+-- What the strategies found, by the names of their phases.
+local function conclusions(phases)
+   local found = {}
+   for _, p in ipairs(phases) do found[p.name] = p.conclusion and json.decode(p.conclusion) end
+   return found
+end
+
 local function metric_values(report)
    local values = {}
    for _, phase in ipairs(report.phases) do values[phase.name] = metric.values(phase.name) end
@@ -160,7 +171,9 @@ end
 
 -- The log's last record says how the run was judged: with it the log alone gives the same report.
 local function close_log(session, run)
-   local ok, message = session:close_log(json.encode { judged = run.judged, checks = run.checks, metrics = run.metrics })
+   local ok, message = session:close_log(json.encode {
+      judged = run.judged, checks = run.checks, metrics = run.metrics, conclusions = run.conclusions,
+   })
    if ok then return end
    local failures = run.judged.failures
    failures[#failures + 1] = message
@@ -225,13 +238,13 @@ end
 local function play(session, plan, options, assembled, view)
    local commands, socket = open_control(session, plan, options.control)
    local watch = abort.new(#plan.phases)
-   add_phases(session, plan, assembled, { watch, view, socket and commands or nil }, watch, options.on_result)
+   local phases = add_phases(session, plan, assembled, { watch, view, socket and commands or nil }, watch, options.on_result)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address()) end
    start_services(session, options)
    local run = { outcome = session:run(), aborted = watch.details }
    view:clear()
    if socket then socket:close() end
-   run.report, run.histograms = session:report(), session:histograms()
+   run.report, run.histograms, run.conclusions = session:report(), session:histograms(), conclusions(phases)
    leave(session, options, run)
    return run
 end
@@ -239,11 +252,11 @@ end
 local function run_session(plan, options, endpoints)
    local targets = runner.build_targets(plan, endpoints)
    -- Before the outputs are emptied: a load may read what an earlier run left there.
-   local could, assembled = guarded(assemble_phases, plan, targets)
+   local could, assembled, checksum = guarded(assemble_phases, plan, targets)
    if not could then error(assembled, 0) end
    local view = progress.new { mode = options.progress }
    metric.reset()
-   local facts = summary.facts(plan, config.describe(plan, options.description))
+   local facts = summary.facts(plan, config.describe(plan, options.description), checksum)
    local session = open_session(plan, options, view, facts)
    local ok, result = guarded(function()
       local run = play(session, plan, options, assembled, view)

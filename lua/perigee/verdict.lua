@@ -1,4 +1,5 @@
 --- What a run amounts to: the verdict, the exit code, and why.
+local define = require "perigee.load.define"
 local units = require "perigee.units"
 
 local verdict = {}
@@ -16,7 +17,7 @@ local LATE_SHARE = 0.1 -- of the median latency
 
 local function is_late(phase_plan, report)
    local lateness, latency = report.lateness, report.latency
-   if not (report.open and lateness and latency) or phase_plan.load.args.max_inflight then return false end
+   if not (report.open and lateness and latency) or define.sender(phase_plan.load).args.max_inflight then return false end
    return lateness["p99"] > LATE_FLOOR and lateness["p99"] > LATE_SHARE * latency.p50
 end
 

@@ -220,6 +220,39 @@ static void replan_takes_back_the_end_of_a_schedule(void **state)
 	pacer_free(p);
 }
 
+/* Two arrivals, then nothing until it is planned anew. */
+static int pull_pause(void *ctx, uint64_t *due, int n)
+{
+	struct schedule *s = ctx;
+	(void)n;
+	s->pulls++;
+	due[0] = s->gap;
+	due[1] = s->gap + 1;
+	due[2] = PACER_NEVER;
+	return 3;
+}
+
+static void a_schedule_may_pause_until_it_is_planned_anew(void **state)
+{
+	(void)state;
+	struct schedule s = { .gap = 10 };
+	struct pacer *p = start(pull_pause, &s);
+	uint64_t due, last;
+	assert_int_equal(take(p), 10);
+	assert_int_equal(take(p), 11);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pacer_peek(p, &due), 1);
+		assert_int_equal(due, PACER_NEVER);
+	}
+	assert_int_equal(s.pulls, 1);
+	s.gap = 5000;
+	assert_int_equal(pacer_replan(p, UINT64_MAX, &last), 1); /* never is never due */
+	assert_int_equal(last, 11);
+	assert_int_equal(take(p), 5000);
+	assert_int_equal(take(p), 5001);
+	pacer_free(p);
+}
+
 static void replan_keeps_an_error(void **state)
 {
 	(void)state;
@@ -245,6 +278,7 @@ int main(void)
 		cmocka_unit_test(replan_forgets_what_is_not_yet_due),
 		cmocka_unit_test(replan_tells_the_last_time_across_batches),
 		cmocka_unit_test(replan_takes_back_the_end_of_a_schedule),
+		cmocka_unit_test(a_schedule_may_pause_until_it_is_planned_anew),
 		cmocka_unit_test(replan_keeps_an_error),
 	};
 	return cmocka_run_group_tests_name("pacer", tests, NULL, NULL);

@@ -84,9 +84,12 @@ static void refuses_a_name_or_a_driver_that_is_none(void **state)
 		const struct driver *driver;
 		int status;
 	} rows[] = {
-		{ "", &closed, STATUS_EINVAL },        { long_name, &closed, STATUS_EINVAL },
-		{ "p", &both, STATUS_EINVAL },         { "p", &neither, STATUS_EINVAL },
-		{ "p", &no_build, STATUS_EINVAL },     { "p", &no_release, STATUS_EINVAL },
+		{ "", &closed, STATUS_EINVAL },
+		{ long_name, &closed, STATUS_EINVAL },
+		{ "p", &both, STATUS_OK },
+		{ "p", &neither, STATUS_EINVAL },
+		{ "p", &no_build, STATUS_EINVAL },
+		{ "p", &no_release, STATUS_EINVAL },
 		{ long_name + 1, &closed, STATUS_OK },
 	};
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
@@ -455,7 +458,7 @@ static void a_strategy_waits_until_something_ended(void **state)
 	(void)state;
 	struct phase *p = running((struct phase_config){ 0 });
 	for (int i = 0; i < 3; i++) {
-		phase_strategy_wait(p);
+		phase_strategy_wait(p, 0);
 		assert_false(phase_strategy_ready(p, NOW(1)));
 		p->issued++; /* an issue is no end */
 		p->inflight++;
@@ -467,6 +470,38 @@ static void a_strategy_waits_until_something_ended(void **state)
 	phase_free(p);
 }
 
+static void a_wait_may_have_an_end(void **state)
+{
+	(void)state;
+	struct phase *p = running((struct phase_config){ 0 });
+	phase_strategy_wait(p, NOW(10));
+	assert_false(phase_strategy_ready(p, NOW(9)));
+	uint64_t wake = phase_next_wake(p, T0);
+	assert_true(wake >= NOW(10) && wake <= NOW(11));
+	assert_true(phase_strategy_ready(p, wake));
+	p->strategy_event = true; /* whatever comes first */
+	assert_true(phase_strategy_ready(p, NOW(1)));
+	ran(p);
+	phase_strategy_wait(p, 0);
+	assert_int_equal(phase_next_wake(p, T0), UINT64_MAX);
+	assert_false(phase_strategy_ready(p, UINT64_MAX - 1));
+	phase_free(p);
+}
+
+static void a_strategy_may_watch_over_a_schedule(void **state)
+{
+	(void)state;
+	static const struct driver both = {
+		.schedule = schedule, .resume = resume, .build = build, .release = release
+	};
+	int given = 0;
+	struct phase *p = make((struct phase_config){ 0 }, &both, &given);
+	assert_non_null(p->pacer);
+	phase_enter(p, PHASE_RUNNING, T0);
+	assert_true(phase_strategy_ready(p, T0));
+	phase_free(p);
+}
+
 static void a_strategy_is_told_once_that_the_phase_stopped(void **state)
 {
 	(void)state;
@@ -475,12 +510,12 @@ static void a_strategy_is_told_once_that_the_phase_stopped(void **state)
 		if (sleeps)
 			phase_strategy_sleep(p, NOW(9999));
 		else
-			phase_strategy_wait(p);
+			phase_strategy_wait(p, 0);
 		assert_false(phase_strategy_ready(p, NOW(1)));
 		phase_request_stop(p, PHASE_STOP_SCRIPT, NOW(2));
 		assert_true(phase_strategy_ready(p, NOW(2)));
 		ran(p);
-		phase_strategy_wait(p);
+		phase_strategy_wait(p, 0);
 		p->completed++;
 		assert_false(phase_strategy_ready(p, NOW(3)));
 		phase_free(p);
@@ -522,6 +557,8 @@ int main(void)
 		cmocka_unit_test(a_strategy_runs_in_no_other_state),
 		cmocka_unit_test(a_strategy_sleeps_until_its_time),
 		cmocka_unit_test(a_strategy_waits_until_something_ended),
+		cmocka_unit_test(a_wait_may_have_an_end),
+		cmocka_unit_test(a_strategy_may_watch_over_a_schedule),
 		cmocka_unit_test(a_strategy_is_told_once_that_the_phase_stopped),
 		cmocka_unit_test(an_open_load_has_no_strategy),
 	};

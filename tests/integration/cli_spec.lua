@@ -163,8 +163,11 @@ describe("docs/reference.md", function()
       for _, kind in ipairs { "openai_chat", "openai_completions", "http" } do
          documented("target." .. kind, offered(perigee.target[kind], { url = "x", zzzzzz = 1 }))
       end
+      assert.same({ "max_inflight", "overload", "rate" }, offered(perigee.load.poisson, 1, { zzzzzz = 1 }))
       documented("load options", { "max_inflight", "overload" })
-      assert.same({ "max_inflight", "n", "overload" }, offered(perigee.load.concurrency, 1, { zzzzzz = 1 }))
+      for _, kind in ipairs { "search", "aimd", "saturate" } do
+         documented("load." .. kind, offered(perigee.load[kind], { zzzzzz = 1 }))
+      end
    end)
 
    it("has what a request hook may return", function()

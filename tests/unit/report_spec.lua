@@ -18,7 +18,7 @@ end
 local function build(report, results, p)
    p = p or plan()
    return summary.build {
-      facts = summary.facts(p, config.describe(p)),
+      facts = summary.facts(p, config.describe(p), "0123"),
       report = { session_id = "ab", started_realtime_ns = 1700000000.123e9, phases = { report } },
       checks = { steady = results or {} }, judged = { verdict = "ok", failures = {}, warnings = { "w" } },
    }
@@ -54,7 +54,7 @@ describe("perigee.report.summary", function()
       assert.same({ 1, "ok", "t", "ab", "2023-11-14T22:13:20.123Z" },
          { back.schema_version, back.verdict, back.scenario, back.session_id, back.started_at })
       assert.equal(null, back.phases[1].ttft_ms.std)
-      assert.equal(null, back.plan_checksum)
+      assert.equal("0123", back.plan_checksum)
       assert.equal(64, #back.dataset_sha256)
       assert.same({ "w" }, { unpack(back.warnings) })
       assert.matches('"checks": %[%]', text)

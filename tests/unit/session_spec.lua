@@ -327,12 +327,7 @@ describe("engine.session", function()
       refused("strategy: a function expected", session.phase, session, phase { strategy = 1 })
       refused("on: a table expected", session.phase, session, phase { on = 1 })
       refused("complete: a function expected", session.phase, session, phase { on = { complete = "x" } })
-      refused("either a schedule or a strategy", function()
-         local t = phase { schedule = function() end }
-         t.strategy = print
-         session:phase(t)
-      end)
-      refused("either a schedule or a strategy", function()
+      refused("a schedule, a strategy or both", function()
          local t = phase()
          t.strategy = nil
          session:phase(t)

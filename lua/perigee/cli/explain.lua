@@ -1,14 +1,19 @@
 --- perigee explain: the resolved plan, without traffic.
+local agenda = require "perigee.agenda"
 local command = require "perigee.cli.command"
 local config = require "perigee.report.config"
+local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
 
 local explain = {
    name = "explain",
-   usage = "usage: perigee explain FILE [--option value ...]",
+   usage = "usage: perigee explain FILE [--plan [--phase NAME] [--limit N]] [--option value ...]",
    definitions = {
       { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
+      { name = "plan", help = "the requests that are planned, as JSON lines" },
+      { name = "phase", value = "NAME", help = "of this phase alone" },
+      { name = "limit", value = "N", type = "count", default = 1000, help = "of each phase at most so many" },
       { name = "help", help = "show this text and the scenario's options" },
    },
 }
@@ -47,16 +52,12 @@ end
 
 -- The first intended times of an open load.
 local function arrivals(p, seed)
-   local built = p.load:build { seed = seed, number = p.number }
-   if not built.schedule then return nil end
-   local times, t = {}, 0
-   for i = 0, ARRIVALS - 1 do
-      local gap = built.schedule(i, t)
-      if gap == nil then break end
-      t = t + gap
-      times[#times + 1] = units.seconds(t)
+   local times = {}
+   for _, at_ns in agenda.requests(p, seed) do
+      if not at_ns or #times == ARRIVALS then break end
+      times[#times + 1] = units.ns(at_ns)
    end
-   return table.concat(times, ", ")
+   return times[1] and table.concat(times, ", ")
 end
 
 local function phase_lines(p, data, seed)
@@ -85,6 +86,7 @@ end
 function explain.render(plan, file)
    local data = config.describe(plan)
    local lines = { ("scenario '%s' (%s)"):format(plan.name, file), ("seed %s"):format(units.number(plan.seed)) }
+   lines[3] = "plan " .. agenda.checksum(plan)
    for _, name in ipairs(schema.sorted_keys(data.options)) do
       lines[#lines + 1] = ("option --%s = %s"):format((name:gsub("_", "-")), tostring(data.options[name]))
    end
@@ -94,12 +96,59 @@ function explain.render(plan, file)
    return table.concat(lines, "\n") .. "\n"
 end
 
+-- The phases that are asked for, or nil and why not.
+local function chosen(plan, name)
+   if not name then return plan.phases end
+   local names = {}
+   for i, p in ipairs(plan.phases) do
+      if p.name == name then return { p } end
+      names[i] = "'" .. p.name .. "'"
+   end
+   return nil, ("there is no phase '%s'; the phases are %s"):format(name, table.concat(names, ", "))
+end
+
+--- Write the planned requests, one JSON object a line, keys in the order of the alphabet.
+---@param plan table
+---@param values { phase: string?, limit: integer }
+---@param write fun(line: string)
+---@return string[]? cut  the phases of which there is more than the limit
+---@return string? message
+function explain.write_plan(plan, values, write)
+   local phases, message = chosen(plan, values.phase)
+   if not phases then return nil, message end
+   local cut, null = {}, engine.json.null
+   for _, p in ipairs(phases) do
+      for request, at_ns, index in agenda.requests(p, plan.seed) do
+         if request == values.limit then
+            cut[#cut + 1] = p.name
+            break
+         end
+         write(engine.json.encode { phase = p.name, request = request, scheduled_ns = at_ns or null, index = index } .. "\n")
+      end
+   end
+   return cut
+end
+
+local function run_plan(plan, values)
+   local cut, message = explain.write_plan(plan, values, function(line) io.stdout:write(line) end)
+   if not cut then error(message, 0) end
+   for _, name in ipairs(cut) do
+      io.stderr:write(("perigee explain: phase '%s' has more than %d requests; --limit N shows more\n"):format(name, values.limit))
+   end
+end
+
 function explain.run(args)
    local loaded, code = command.scenario(explain, args)
    if not loaded then return code end
-   local ok, text = pcall(explain.render, loaded.plan, loaded.file)
+   local values = loaded.values
+   local ok, text
+   if values.plan then
+      ok, text = pcall(run_plan, loaded.plan, values)
+   else
+      ok, text = pcall(explain.render, loaded.plan, loaded.file)
+   end
    if not ok then return command.refuse(explain, text) end
-   io.stdout:write(text)
+   io.stdout:write(text or "")
    return 0
 end
 

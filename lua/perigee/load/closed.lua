@@ -7,8 +7,7 @@ local closed = {}
 
 --- Keep n requests in flight.
 ---@param n integer
----@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
-closed.concurrency = define("concurrency", { "n" }, { n = schema.required(schema.count) }, function(args)
+closed.concurrency = define.closed("concurrency", { "n" }, { n = schema.required(schema.count) }, function(args)
    local target = knob.concurrency(args.n)
    return {
       knobs = target.knobs,
@@ -22,11 +21,16 @@ closed.concurrency = define("concurrency", { "n" }, { n = schema.required(schema
    }
 end)
 
---- A coroutine of the user's that issues, sleeps and waits.
+--- A coroutine of the user's that issues, sleeps and waits; the phase ends with it. With `load` it watches over
+--- that one, which sends on its own: it may turn the rate (0: a pause) and ask for requests besides.
 ---@param fn fun(p: table)
----@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
-closed.strategy = define("strategy", { "fn" }, { fn = schema.required(schema.func) }, function(args)
-   return { strategy = args.fn }
+---@param opts? { load?: table }  an open load
+closed.strategy = define.closed("strategy", { "fn" }, {
+   fn = schema.required(schema.func), load = define.schedule,
+}, function(args, context)
+   local built = args.load and args.load:build(context) or {}
+   built.strategy = args.fn
+   return built
 end)
 
 return closed

@@ -4,14 +4,43 @@ local spec = require "perigee.spec"
 
 local OVERLOAD = { "queue", "drop", "abort" }
 
---- A constructor of a load. build(args, context) returns { schedule = fn } or { strategy = fn }.
-return function(kind, positional, fields, build)
+local define = {}
+
+-- def: kind, positional, fields, check, and build(args, context), which returns { schedule = fn } or
+-- { strategy = fn }, and what else the load brings: knobs, content, sample, identity.
+local function constructor(def)
+   def.family, def.options = "load", true
+   return spec.constructor(def)
+end
+
+--- A constructor of a load with a schedule.
+function define.open(kind, positional, fields, build)
    fields.max_inflight = schema.count
    fields.overload = schema.one_of(OVERLOAD)
-   return spec.constructor {
-      family = "load", kind = kind, positional = positional, options = true, fields = fields, build = build,
+   return constructor {
+      kind = kind, positional = positional, fields = fields, build = build, open = true,
       check = function(args)
          if args.overload and not args.max_inflight then return "overload needs max_inflight, the limit it is about" end
       end,
    }
 end
+
+--- A constructor of a load that reacts to what comes back. check(args) -> problem?
+function define.closed(kind, positional, fields, build, check)
+   return constructor { kind = kind, positional = positional, fields = fields, build = build, check = check }
+end
+
+--- A load with a schedule: a spec that a strategy may watch over.
+function define.schedule(v)
+   if spec.is(v, "load") and v.def.open then return true, v end
+   return false, "a load with a schedule (load.constant, load.poisson ...)"
+end
+
+--- The load that sends: the one that a strategy watches over, else itself.
+---@param s table  a spec of the family load
+---@return table
+function define.sender(s)
+   return s.args.load or s
+end
+
+return define

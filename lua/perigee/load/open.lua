@@ -1,6 +1,7 @@
 --- Open loads: requests are sent on a schedule, whatever comes back. A schedule is
 --- called with the number of the last arrival and its scheduled time (0, 0 before the
---- first) and returns the seconds to the next one; nil ends the phase.
+--- first) and returns the seconds to the next one; nil ends the phase, math.huge means that nothing comes until
+--- a knob is turned.
 local define = require "perigee.load.define"
 local engine = require "perigee.engine"
 local knob = require "perigee.load.knob"
@@ -17,16 +18,18 @@ end
 --- `rate` requests per second at even distances, the first at 0.
 ---@param rate number
 ---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
-open.constant = define("constant", { "rate" }, { rate = schema.required(schema.positive) }, function(args)
+open.constant = define.open("constant", { "rate" }, { rate = schema.required(schema.positive) }, function(args)
    local rate = knob.rate(args.rate)
    local base_i, base_t = 0, 0 -- arrival base_i + 1 is at base_t
    local function schedule(i, t)
-      local since = rate:changed()
-      if since then -- one distance after the last arrival, but not in the past
-         base_i, base_t = i, i == 0 and since or math.max(since, t + 1 / rate.value)
+      while true do
+         -- From the arrival's number, so that no rounding adds up.
+         local at = rate.current > 0 and base_t + (i - base_i) / rate.current or math.huge
+         local since = rate:turned_before(at)
+         if not since then return math.max(0, at - t) end
+         -- One distance after the last arrival, but not in the past.
+         base_i, base_t = i, i == 0 and since or math.max(since, t + 1 / rate.current)
       end
-      -- From the arrival's number, so that no rounding adds up.
-      return math.max(0, base_t + (i - base_i) / rate.value - t)
    end
    return { schedule = schedule, knobs = rate.knobs }
 end)
@@ -34,20 +37,17 @@ end)
 --- `rate` requests per second on average at random, independent distances.
 ---@param rate number
 ---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
-open.poisson = define("poisson", { "rate" }, { rate = schema.required(schema.positive) }, function(args, context)
+open.poisson = define.open("poisson", { "rate" }, { rate = schema.required(schema.positive) }, function(args, context)
    local rate, random = knob.rate(args.rate), rng(context)
-   local function schedule(_, t)
-      local since = rate:changed()
-      -- The distances have no memory: a new rate begins when it was set.
-      return (since and math.max(0, since - t) or 0) + random:exponential(1 / rate.value)
-   end
+   -- The distances have no memory: a new rate begins when it was set.
+   local schedule = knob.renewal(rate, function(now) return random:exponential(1 / now) end)
    return { schedule = schedule, knobs = rate.knobs }
 end)
 
 --- n requests at once.
 ---@param n integer
 ---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
-open.burst = define("burst", { "n" }, { n = schema.required(schema.count) }, function(args)
+open.burst = define.open("burst", { "n" }, { n = schema.required(schema.count) }, function(args)
    local n = args.n
    return { schedule = function(i) return i < n and 0 or nil end }
 end)
@@ -56,7 +56,7 @@ end)
 --- first is at 0) and returns the seconds to the next arrival; nil ends the phase.
 ---@param fn fun(i: integer, t: number, rng: table): number?
 ---@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
-open.gaps = define("gaps", { "fn" }, { fn = schema.required(schema.func) }, function(args, context)
+open.gaps = define.open("gaps", { "fn" }, { fn = schema.required(schema.func) }, function(args, context)
    local fn, random = args.fn, rng(context)
    local function schedule(i, t)
       if i == 0 then return 0 end

@@ -28,9 +28,12 @@ end
 --- Send again what an earlier run sent in one phase, at the same intended times.
 ---@param path string  its events.plog, written with record_body = true
 ---@param opts? { phase?: string, max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
-return define("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args)
-   local requests = recorded(args)
+return define.open("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args, context)
+   local kept = context.cache or {} -- for who builds it again
+   kept.requests = kept.requests or recorded(args)
+   local requests = kept.requests
    return {
+      identity = ("%d requests until %.9f"):format(#requests, requests[#requests].at),
       schedule = function(i, t)
          local following = requests[i + 1]
          return following and math.max(0, following.at - t)

@@ -47,7 +47,7 @@ local function prompt_of(row, tokens, text_of)
 end
 
 local function windowed(rows, args)
-   local list = {}
+   local list = { sha256 = rows.sha256 }
    for _, row in ipairs(rows) do
       if row.at >= (args.from or 0) and row.at < (args.to or math.huge) then list[#list + 1] = row end
    end
@@ -70,13 +70,16 @@ end
 ---@param path string  Mooncake JSONL, Azure LLM inference CSV or BurstGPT CSV
 ---@param opts? { speed?: number, from?: number|string, to?: number|string, max_input?: integer, max_output?: integer }
 ---speed: 2 plays twice as fast; from, to: a window in the trace's own time; max_*: tokens; and what all open loads take
-return define("trace", { "path" }, {
+return define.open("trace", { "path" }, {
    path = schema.required(schema.text), speed = schema.default(schema.positive, 1),
    from = schema.duration, to = schema.duration, max_input = schema.count, max_output = schema.count,
-}, function(args)
-   local rows, text_of = read(args), cache()
+}, function(args, context)
+   local kept = context.cache or {} -- for who builds it again
+   kept.rows = kept.rows or read(args)
+   local rows, text_of = kept.rows, cache()
    local start = rows[1].at
    return {
+      identity = rows.sha256,
       schedule = function(i, t)
          local row = rows[i + 1]
          return row and math.max(0, (row.at - start) / args.speed - t)

@@ -5,17 +5,26 @@ local engine = require "perigee.engine"
 
 local trace_file = {}
 
--- "2023-11-16 18:17:03.9799600": seconds since some midnight; digits behind the point as many as there are.
-local function calendar_seconds(text)
-   local year, month, day, hour, minute, second = text:match "^(%d+)-(%d+)-(%d+) (%d+):(%d+):(%d+%.?%d*)$"
-   if not year then return nil end
-   -- Days since 0000-03-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
+-- Days since some day of the proleptic Gregorian calendar.
+local function days_of(year, month, day)
    year, month = tonumber(year), tonumber(month)
    if month <= 2 then year = year - 1 end
-   local era_day = math.floor((153 * ((month + 9) % 12) + 2) / 5) + tonumber(day) - 1
-   -- Counted from 2000, so that a double keeps a tenth of a microsecond.
-   local days = year * 365 + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400) + era_day - 730485
-   return days * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second)
+   -- Howard Hinnant, "chrono-compatible low-level date algorithms".
+   local in_year = math.floor((153 * ((month + 9) % 12) + 2) / 5) + tonumber(day) - 1
+   return year * 365 + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400) + in_year
+end
+
+-- A reader of "2023-11-16 18:17:03.9799600": seconds since the first day that it reads, so that a double keeps all
+-- of the seven digits.
+local function calendar()
+   local first
+   return function(text)
+      local year, month, day, hour, minute, second = text:match "^(%d+)-(%d+)-(%d+) (%d+):(%d+):(%d+%.?%d*)$"
+      if not year then return nil end
+      local days = days_of(year, month, day)
+      first = first or days
+      return (days - first) * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second)
+   end
 end
 
 local function is_count(v)
@@ -54,7 +63,7 @@ local function csv(header, names, time)
 end
 
 local FORMATS = {
-   function(header) return csv(header, { at = "TIMESTAMP", input = "ContextTokens", output = "GeneratedTokens" }, calendar_seconds) end,
+   function(header) return csv(header, { at = "TIMESTAMP", input = "ContextTokens", output = "GeneratedTokens" }, calendar()) end,
    function(header) return csv(header, { at = "Timestamp", input = "Request tokens", output = "Response tokens" }, tonumber) end,
 }
 
@@ -92,27 +101,32 @@ local function rows_of_lines()
    end
 end
 
---- The rows of a trace, in the order of time.
----@param path string
----@return { at: number, input: integer, output: integer, blocks: integer[]?, line: integer }[]? rows
----@return string? message  names the file and the line
-function trace_file.read(path)
+local function contents(path)
    local file, message = io.open(path, "rb")
    if not file then return nil, message end
-   local rows, row_of, number = {}, rows_of_lines(), 0
-   for line in file:lines() do
+   local text, failure = file:read "*a"
+   file:close()
+   if not text then return nil, ("%s: %s"):format(path, failure) end
+   return text
+end
+
+--- The rows of a trace, in the order of time.
+---@param path string
+---@return { at: number, input: integer, output: integer, blocks: integer[]?, line: integer }[]? rows  and `sha256` of the file
+---@return string? message  names the file and the line
+function trace_file.read(path)
+   local text, message = contents(path)
+   if not text then return nil, message end
+   local rows, row_of, number = { sha256 = engine.sha256(text) }, rows_of_lines(), 0
+   for line in text:gmatch "([^\n]*)\n?" do
       number = number + 1
       local row, problem = row_of((line:gsub("\r$", ""):gsub("^\239\187\191", "")))
-      if problem then
-         file:close()
-         return nil, ("%s:%d: %s"):format(path, number, problem)
-      end
+      if problem then return nil, ("%s:%d: %s"):format(path, number, problem) end
       if row then
          row.line = number
          rows[#rows + 1] = row
       end
    end
-   file:close()
    if #rows == 0 then return nil, path .. ": the trace is empty" end
    return in_order(rows)
 end

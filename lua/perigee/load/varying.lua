@@ -4,6 +4,7 @@
 --- (the inverse of the cumulative rate: Cinlar, Introduction to Stochastic Processes, 1975).
 local define = require "perigee.load.define"
 local engine = require "perigee.engine"
+local knob = require "perigee.load.knob"
 local schema = require "perigee.schema"
 local stream = require "perigee.stream"
 
@@ -53,7 +54,7 @@ end
 ---@param to number
 ---@param opts? { over?: number|string, arrivals?: "poisson"|"even", max_inflight?: integer, overload?: string }
 ---over: how long it takes, else the phase's duration
-varying.ramp = define("ramp", { "from", "to" }, {
+varying.ramp = define.open("ramp", { "from", "to" }, {
    from = schema.required(schema.not_negative), to = schema.required(schema.positive),
    over = schema.duration, arrivals = ARRIVALS,
 }, function(args, context)
@@ -81,7 +82,7 @@ end
 --- One rate after the other; the phase ends after the last.
 ---@param steps { [1]: number, [2]: number|string }[]  rate and duration of each
 ---@param opts? { arrivals?: "poisson"|"even", max_inflight?: integer, overload?: string }
-varying.steps = define("steps", { "steps" }, { steps = schema.required(steps), arrivals = ARRIVALS }, function(args, context)
+varying.steps = define.open("steps", { "steps" }, { steps = schema.required(steps), arrivals = ARRIVALS }, function(args, context)
    local pieces, t = {}, 0
    for i, step in ipairs(args.steps) do
       pieces[i] = { t0 = t, r0 = step.rate, t1 = t + step.duration, r1 = step.rate }
@@ -92,7 +93,7 @@ end)
 
 --- A rate that swings around its mean: mean + amplitude * sin(2 pi t / period).
 ---@param args { mean: number, amplitude: number, period: number|string, arrivals?: "poisson"|"even" }
-varying.sine = define("sine", {}, {
+varying.sine = define.open("sine", {}, {
    mean = schema.required(schema.positive), amplitude = schema.required(schema.positive),
    period = schema.required(schema.duration), arrivals = ARRIVALS,
 }, function(args, context)
@@ -116,13 +117,13 @@ end)
 ---@param rate number
 ---@param burstiness number
 ---@param opts? { max_inflight?: integer, overload?: string }
-varying.gamma = define("gamma", { "rate", "burstiness" }, {
+varying.gamma = define.open("gamma", { "rate", "burstiness" }, {
    rate = schema.required(schema.positive), burstiness = schema.required(schema.positive),
 }, function(args, context)
-   local shape = args.burstiness
-   local scale = 1 / (args.rate * shape)
+   local shape, rate = args.burstiness, knob.rate(args.rate)
    local random = engine.rng(context.seed or 0, context.number or 1, stream.schedule)
-   return { schedule = function() return random:gamma(shape, scale) end }
+   local function gap(now) return random:gamma(shape, 1 / (now * shape)) end
+   return { schedule = knob.renewal(rate, gap), knobs = rate.knobs }
 end)
 
 return varying

@@ -79,7 +79,8 @@ end
 ---@param report table  the engine's report of the phase
 ---@param checks? table[] results
 ---@param metrics? table<string, table>  of the script, as of perigee.metric
-function summary.phase(report, checks, metrics)
+---@param conclusion? any  of the strategy
+function summary.phase(report, checks, metrics, conclusion)
    local arrivals = report.issued + (report.dropped or 0)
    return add_numbers({
       name = report.name, kind = report.kind, end_reason = or_null(report.end_reason),
@@ -89,6 +90,7 @@ function summary.phase(report, checks, metrics)
       lua_busy = cost(report.lua_busy, "calls", report.duration_ns),
       gc_pause = cost(report.gc_pause, "steps", report.duration_ns),
       metrics = metrics or {},
+      conclusion = or_null(conclusion),
       checks = check_list(checks),
    }, report)
 end
@@ -115,26 +117,27 @@ end
 --- What is known of a run before it begins. Plain data: it is told as an event, so that a log can be reported.
 ---@param plan table
 ---@param config table  of report.config
+---@param plan_checksum string  of perigee.agenda
 ---@return table
-function summary.facts(plan, config)
+function summary.facts(plan, config, plan_checksum)
    return {
       scenario = plan.name,
       host = or_null(engine.host()),
       versions = { perigee = engine.version, luajit = jit.version },
       config = config,
       dataset_sha256 = dataset_sha256(plan),
-      plan_checksum = null,
+      plan_checksum = plan_checksum,
    }
 end
 
 --- The whole of summary.json.
----@param run table  facts, report, checks and metrics (phase name -> results, values), judged (verdict.judge)
+---@param run table  facts, report, checks, metrics and conclusions (phase name -> results, values), judged (verdict.judge)
 ---@return table
 function summary.build(run)
    local phases, facts = {}, run.facts
-   local metrics = run.metrics or {}
+   local metrics, conclusions = run.metrics or {}, run.conclusions or {}
    for i, report in ipairs(run.report.phases) do
-      phases[i] = summary.phase(report, run.checks[report.name], metrics[report.name])
+      phases[i] = summary.phase(report, run.checks[report.name], metrics[report.name], conclusions[report.name])
    end
    return {
       schema_version = 1,

@@ -118,6 +118,26 @@ local function metric_lines(phase)
    return lines
 end
 
+local function cell(v)
+   if v == nil or v == null then return "-" end
+   if type(v) == "boolean" then return v and "yes" or "no" end
+   return type(v) == "number" and units.number(v) or tostring(v)
+end
+
+-- What a strategy found: its `text`, else all of it, and its `steps` with the `columns` that it names.
+local function conclusion_lines(phase)
+   local found = present(phase.conclusion)
+   if found == nil then return {} end
+   if type(found) ~= "table" or not found.text then return { "  conclusion: " .. engine.json.encode(found) } end
+   local lines, rows = { "  conclusion: " .. tostring(found.text) }, { found.columns }
+   for i, step in ipairs(found.columns and found.steps or {}) do
+      rows[i + 1] = {}
+      for k, column in ipairs(found.columns) do rows[i + 1][k] = cell(step[column]) end
+   end
+   if #rows > 1 then append(lines, report_table.align(rows, "    ")) end
+   return lines
+end
+
 local function check_lines(phase)
    local lines = {}
    for _, check in ipairs(phase.checks) do
@@ -169,6 +189,7 @@ local function phase_lines(phase)
    append(lines, tag_lines(phase))
    lines[#lines + 1] = cost_line(phase)
    append(lines, metric_lines(phase))
+   append(lines, conclusion_lines(phase))
    append(lines, check_lines(phase))
    return lines
 end

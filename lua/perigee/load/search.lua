@@ -1,0 +1,84 @@
+--- The highest rate, or number of requests in flight, at which an SLO still holds.
+local engine = require "perigee.engine"
+local files = require "perigee.report.files"
+local schema = require "perigee.schema"
+local stepping = require "perigee.load.stepping"
+
+local json = engine.json
+
+-- Where to look next: upwards from the low end, doubling, until a step fails; then between the highest that holds
+-- (found) and the lowest that does not (failed). nil: nothing is left to look at.
+local function following(state, tolerance)
+   local good, bad = state.found, state.failed
+   if not good then return not bad and state.low or nil end
+   if not bad then return good < state.high and math.min(state.high, 2 * good) or nil end
+   local whole = state.knob == "concurrency"
+   if bad - good <= math.max(whole and 1 or 0, tolerance * bad) then return nil end
+   return whole and math.floor((good + bad) / 2) or math.sqrt(good * bad)
+end
+
+local function sentence(state)
+   local function show(v) return stepping.show(state.knob, v) end
+   if not state.done then
+      local low, high = state.found or state.low, state.failed or state.high
+      return ("search of %s: not finished, between %s and %s"):format(state.slo, show(low), show(high))
+   end
+   if not state.found then return ("%s does not hold at %s, the low end"):format(state.slo, show(state.failed)) end
+   return ("%s holds up to %s, %s"):format(state.slo, show(state.found),
+      state.failed and "not at " .. show(state.failed) or "the high end")
+end
+
+local function new_state(args, knob, range)
+   local slo = type(args.slo) == "table" and table.concat(args.slo, " and ") or args.slo
+   return { kind = "search", knob = knob, low = range[1], high = range[2], slo = slo, steps = json.array {} }
+end
+
+-- As an earlier run left it in the file, or from the begin.
+local function load_state(args, knob, range)
+   local fresh, file = new_state(args, knob, range), args.state and io.open(args.state)
+   if not file then return fresh end
+   local state, message = json.decode(file:read "*a")
+   file:close()
+   local function fail(...) error(("load.search: %s: "):format(args.state) .. (...):format(select(2, ...)), 0) end
+   if type(state) ~= "table" then fail("%s", message or "an object expected") end
+   for _, key in ipairs { "kind", "knob", "low", "high", "slo" } do
+      if state[key] ~= fresh[key] then fail("is of another search: its %s is %s", key, schema.show(state[key])) end
+   end
+   if state.done then fail("the search is finished: %s; without the file it begins anew", tostring(state.text)) end
+   return state
+end
+
+-- A step that fails is repeated: one bad moment is not the endpoint's limit. nil: the phase was ended.
+local function judge(stepper, state, value, repeats)
+   for _ = 0, repeats do
+      local step = stepper:measure(value)
+      if not step then return nil end
+      table.insert(state.steps, stepper:told(step))
+      if step.passed then return true end
+   end
+   return false
+end
+
+--- Search by steps, each drained before the next one.
+---@param args { slo: string|string[], rate: number[]?, concurrency: integer[]?, tolerance: number?, repeats: integer?,
+---state: string?, window: number|string?, settle: number|string?, arrivals: "poisson"|"even"?, max_inflight: integer?,
+---overload: string? }
+---rate or concurrency: { low, high }; tolerance: share of the value to which it is found; repeats: of a step that
+---fails; state: the file in which the search is kept after each step, and from which it goes on
+return stepping.define("search", {
+   slo = schema.required(stepping.slo), state = schema.text, tolerance = schema.default(schema.positive, 0.05),
+   repeats = schema.default(schema.not_negative, 1),
+}, function(args, knob, range)
+   local state = load_state(args, knob, range)
+   return function(p, stepper)
+      repeat
+         local value = following(state, args.tolerance)
+         local passed = judge(stepper, state, value, args.repeats)
+         if passed ~= nil then state[passed and "found" or "failed"] = value end
+         state.done = passed ~= nil and following(state, args.tolerance) == nil
+         state.columns, state.text = stepper:columns("passed", "detail"), sentence(state)
+         p:conclude(state)
+         if args.state then assert(files.write(args.state, json.encode(state, 2) .. "\n")) end
+      until state.done or passed == nil
+   end
+end)

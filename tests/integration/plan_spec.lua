@@ -1,0 +1,77 @@
+--- The plan of a scenario as the program tells it, and as it is played on a real clock.
+local drive = require "drive"
+
+local SCENARIO = [[
+local load, order = perigee.load, perigee.order
+return perigee.scenario {
+   name = "plan", seed = 3,
+   target = perigee.target.openai_chat { url = "mock:mode=max", model = "m" },
+   dataset = { "a", "b", "c", "d", "e", "f", "g" },
+   phases = {
+      { "closed", load = load.concurrency(4), order = order.shuffle(), requests = 30 },
+      { "open", load = load.gamma(400, 0.5), order = order.zipf(1), duration = "300ms" },
+      { "own", load = load.gaps(function(i, _, rng) return i < 40 and rng:exponential(0.002) or nil end), order = { 3, 1 } },
+   },
+}]]
+
+local function plan_of(path, ...)
+   local r = drive.perigee("explain", path, "--plan", ...)
+   assert.equal(0, r.code, r.err)
+   return r
+end
+
+describe("perigee explain --plan", function()
+   it("tells what is played: every request with its time and its sample", function()
+      local r = drive.run(SCENARIO)
+      assert.equal(0, r.code, r.err)
+      local path = r.dir .. "/plan.jsonl"
+      drive.write(path, plan_of((r.dir:gsub("/out$", "/scenario.lua"))).out)
+      local planned, played, started = {}, {}, {}
+      for _, p in ipairs(drive.jsonl(path)) do
+         planned[p.phase] = planned[p.phase] or {}
+         table.insert(planned[p.phase], p)
+      end
+      for _, p in ipairs(drive.jsonl(r.dir .. "/requests.jsonl")) do
+         played[p.phase] = played[p.phase] or {}
+         table.insert(played[p.phase], p)
+      end
+      for name, list in pairs(played) do
+         table.sort(list, function(a, b) return a.scheduled_ns < b.scheduled_ns end)
+         local plan = planned[name]
+         assert.equal(#plan, #list, name)
+         started[name] = list[1].scheduled_ns - (tonumber(plan[1].scheduled_ns) or 0)
+         local expected, got = {}, {}
+         for i, p in ipairs(plan) do
+            expected[i] = name == "closed" and p.index or { p.index, p.scheduled_ns }
+            got[i] = name == "closed" and list[i].index or { list[i].index, list[i].scheduled_ns - started[name] }
+         end
+         if name == "closed" then -- several are asked for at the same moment
+            table.sort(expected)
+            table.sort(got)
+         end
+         assert.same(expected, got, name)
+      end
+      assert.equal(40, #played.own)
+   end)
+
+   it("is the same each time, with the checksum of the run and of its log", function()
+      local r = drive.run(SCENARIO, "--seed", "9")
+      local path = (r.dir:gsub("/out$", "/scenario.lua"))
+      assert.equal(plan_of(path, "--seed", "9").out, plan_of(path, "--seed", "9").out)
+      assert.not_equal(plan_of(path, "--seed", "9").out, plan_of(path).out)
+      local shown = drive.perigee("explain", path, "--seed", "9").out:match "\nplan (%x+)\n"
+      assert.equal(64, #shown)
+      assert.equal(shown, r.summary.plan_checksum) -- that the log gives the same summary is checked by drive.run
+      assert.not_equal(shown, drive.perigee("explain", path).out:match "\nplan (%x+)\n")
+   end)
+
+   it("is cut at the limit, and says so", function()
+      local r = plan_of("examples/quickstart.lua", "--phase", "steady", "--limit", "2")
+      local lines = select(2, r.out:gsub("\n", ""))
+      assert.equal(2, lines)
+      assert.equal("perigee explain: phase 'steady' has more than 2 requests; --limit N shows more\n", r.err)
+      r = drive.perigee("explain", "examples/quickstart.lua", "--plan", "--phase", "stedy")
+      assert.same({ 2, "", "perigee explain: there is no phase 'stedy'; the phases are 'warmup', 'steady', 'poisson'\n" },
+         { r.code, r.out, r.err })
+   end)
+end)
