@@ -89,6 +89,9 @@ int simulate_answer(void *ctx, const struct exchange *x, uint64_t number, uint64
                     struct sim_answer *out);
 void simulate_tap(void *ctx, const struct event *e);
 
+/* t.transport, of the table at t. */
+enum transport script_transport(lua_State *L, int t);
+
 /* Push the metrics of one phase, or nil; of the whole session. */
 void report_push_phase(lua_State *L, const struct phase_metrics *m);
 void report_push(lua_State *L, const struct fold *f);

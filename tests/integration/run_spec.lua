@@ -197,15 +197,16 @@ describe("the main job", function()
       end)
    end
 
-   for _, row in ipairs { { "soft", "-Sn", 0 }, { "hard", "-n", 1 } } do
+   local LIMITS = { { "soft", "-Sn", 0, "concurrency(200)" }, { "hard", "-n", 1, "gaps(function() return 0 end)" } }
+   for _, row in ipairs(LIMITS) do
       it("with more requests in flight than the " .. row[1] .. " limit of descriptors", function()
          local server, url = drive.mock("--mode", "timed", "--ttft", "100ms", "--tokens", "1")
          local dir = drive.tempdir()
          local file = drive.scenario(dir, ([[
             return perigee.scenario {
                target = perigee.target.openai_chat { url = "%s" }, dataset = { "x" },
-               load = perigee.load.concurrency(200), requests = 200,
-            }]]):format(url))
+               load = perigee.load.%s, requests = 200,
+            }]]):format(url, row[4]))
          local r = drive.shell(("ulimit %s 100; exec %s"):format(row[2],
             drive.command("run", file, "--out", dir .. "/out", "--progress", "none")))
          server:stop(5)
@@ -219,6 +220,19 @@ describe("the main job", function()
          assert.equal(row[3] > 0, failed > 0, r.out .. r.err)
       end)
    end
+
+   it("not at all with a load that needs more descriptors than there are", function()
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, [[
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "http://127.0.0.1:9" }, dataset = { "x" },
+            load = perigee.load.concurrency(200), requests = 10,
+         }]])
+      local r = drive.shell("ulimit -n 100; exec " .. drive.command("run", file, "--out", dir .. "/out", "--progress", "none"))
+      assert.equal(2, r.code, r.err)
+      assert.truthy(r.err:find("264 file descriptors are needed, the limit is 100", 1, true), r.err)
+      assert.is_nil(drive.read(dir .. "/out/summary.json"))
+   end)
 
    it("drives nginx, a server of other people, with target.http", function()
       if drive.shell("command -v nginx").code ~= 0 then return pending "nginx is not installed" end

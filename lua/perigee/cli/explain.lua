@@ -2,6 +2,7 @@
 local command = require "perigee.cli.command"
 local config = require "perigee.report.config"
 local schema = require "perigee.schema"
+local transport = require "perigee.transport"
 local units = require "perigee.units"
 
 local explain = {
@@ -9,6 +10,7 @@ local explain = {
    usage = "usage: perigee explain FILE [--option value ...]",
    definitions = {
       { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
+      transport.OPTIONS[1], transport.OPTIONS[2],
       { name = "help", help = "show this text and the scenario's options" },
    },
 }
@@ -71,6 +73,7 @@ local function phase_lines(p, data, seed)
    add("dataset", p.dataset and ("%s: %d samples, sha256 %s"):format(p.dataset.source, #p.dataset, p.dataset.sha256))
    add("request", data.request)
    add("target", show_spec(data.target))
+   add("transport", ("%s (%s)"):format(data.transport.name, data.transport.why))
    add("drain", p.drain and "up to " .. units.seconds(p.drain) or "no: what is in flight goes on into the next phase")
    add("deadline", units.seconds(p.deadline) .. " per request")
    add("stall", p.stall and units.seconds(p.stall))

@@ -1,10 +1,13 @@
-/* The client over libcurl against real sockets. */
+/* One suite for the clients over libcurl and over plain sockets, against real sockets. Where
+ * a row of a table has two outcomes the second one is of plain sockets, which are stricter. */
 #include "base/clock.h"
 #include "base/process.h"
 #include "http/client.h"
+#include "http/direct.h"
 
 #include "http_server.h"
 
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -236,11 +239,45 @@ static bool do_big(int fd, const struct server_request *q)
 	return true;
 }
 
+static bool do_from(int fd, const struct server_request *q)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	char from[INET_ADDRSTRLEN] = "", head[128];
+	(void)q;
+	if (getpeername(fd, (struct sockaddr *)&a, &len) == 0)
+		inet_ntop(AF_INET, &a.sin_addr, from, sizeof(from));
+	snprintf(head, sizeof(head), OK_HEAD "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
+	         strlen(from), from);
+	server_say(fd, head);
+	return false;
+}
+
+/* The body of the request is the answer, byte for byte. */
+static bool do_raw(int fd, const struct server_request *q)
+{
+	server_send(fd, q->body, q->len - (size_t)(q->body - q->text));
+	return strncmp(q->path, "/raw/keep", 9) == 0;
+}
+
+/* The same, byte by byte: most come alone. */
+static bool do_raw_bytes(int fd, const struct server_request *q)
+{
+	int on = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	for (const char *c = q->body; c < q->text + q->len; c++)
+		server_send(fd, c, 1);
+	return strncmp(q->path, "/raw-bytes/keep", 15) == 0;
+}
+
 static const struct {
 	const char *path;
 	bool (*answer)(int fd, const struct server_request *q);
 } behaviours[] = {
+	{ "/raw-bytes/", do_raw_bytes },
+	{ "/raw/", do_raw },
 	{ "/plain", do_plain },
+	{ "/from", do_from },
 	{ "/echo", do_echo },
 	{ "/sse/close", do_sse_close },
 	{ "/sse/cut", do_sse_cut },
@@ -284,6 +321,17 @@ struct job {
 	struct job *other;
 	bool in_call; /* inside client_submit() or client_cancel() */
 };
+
+typedef int client_new(struct client **out, struct loop *loop, const struct client_config *config,
+                       const struct client_sink *sink, void *ctx, struct error *e);
+
+/* Which transport the suite runs over. */
+static client_new *new_client = curl_client_new;
+
+static bool is_direct(void)
+{
+	return new_client == direct_client_new;
+}
 
 struct fixture {
 	struct loop *loop;
@@ -351,7 +399,7 @@ static void make_client(struct fixture *f, const struct client_config *config)
 		c.urls = &url;
 		c.url_count = 1;
 	}
-	if (curl_client_new(&f->client, f->loop, &c, &sink, f, &e))
+	if (new_client(&f->client, f->loop, &c, &sink, f, &e))
 		fail_msg("%s", e.text);
 }
 
@@ -524,6 +572,138 @@ static void what_is_no_failure(void **state)
 	assert_int_equal(r->failure, FAILURE_NONE);
 	assert_int_equal(r->body.len, 4194304);
 	response_free(&j.x.response);
+}
+
+#define RAW(text) (text), sizeof(text) - 1
+
+/* Odd answers, and whether the next request goes over the same connection: not when there is
+ * more than the answer, which has to come at once, or it could be taken for the next one. */
+static const struct {
+	const char *name;
+	const char *answer;
+	size_t len;
+	enum failure curl, direct;
+	int status;
+	uint64_t bytes;
+	enum { CLOSES, KEEPS, SAYS_MORE } after;
+} odd_answers[] = {
+	{ "LF alone ends lines", RAW("HTTP/1.1 200 OK\nContent-Length: 2\n\nok"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 2, KEEPS },
+	{ "no reason phrase", RAW("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 0, KEEPS },
+	{ "HTTP/1.0 closes", RAW("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 2, CLOSES },
+	{ "HTTP/1.0 that keeps",
+	  RAW("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 2, KEEPS },
+	{ "close among the options",
+	  RAW("HTTP/1.1 200 OK\r\nConnection: foo, Close\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 2, CLOSES },
+	{ "204 has no body", RAW("HTTP/1.1 204 None\r\n\r\n"), FAILURE_NONE, FAILURE_NONE, 204, 0,
+	  KEEPS },
+	{ "304 has no body", RAW("HTTP/1.1 304 Same\r\nContent-Length: 7\r\n\r\n"), FAILURE_NONE,
+	  FAILURE_NONE, 304, 0, KEEPS },
+	{ "a body up to the close", RAW("HTTP/1.1 200 OK\r\n\r\nuntil the end"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 13, CLOSES },
+	{ "the same length twice",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 2, KEEPS },
+	{ "extensions and trailers",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	      "02;a=\"b\";c\r\nok\r\nA\r\n0123456789\r\n000\r\nX-T: 1\r\nX-U: 2\r\n\r\n"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 12, KEEPS },
+	{ "several heads before the last",
+	  RAW("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+	      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 2, KEEPS },
+	{ "more than the length says",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 2, SAYS_MORE },
+	{ "a second answer that nobody asked for",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	      "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 0, SAYS_MORE },
+	{ "nothing but a line end", RAW("\r\n"), FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a version that there is not", RAW("HTTP/1.2 200 OK\r\n\r\n"), FAILURE_BAD_HTTP,
+	  FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a status of two digits", RAW("HTTP/1.1 20 OK\r\n\r\n"), FAILURE_BAD_HTTP,
+	  FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a NUL in the head", RAW("HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a length in words", RAW("HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a length below 0", RAW("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a chunk of no size", RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 200, 0, CLOSES },
+	{ "a chunk's size of too many digits",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	      "00000000000000000002\r\nok\r\n0\r\n\r\n"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 200, 0, CLOSES },
+	{ "a chunk longer than its size",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokay\r\n0\r\n\r\n"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 200, 2, CLOSES },
+	{ "the last chunk is missing",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"), FAILURE_RESET,
+	  FAILURE_RESET, 200, 2, CLOSES },
+	{ "the end of the trailers is missing",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"),
+	  FAILURE_RESET, FAILURE_RESET, 200, 2, CLOSES },
+	{ "half a head", RAW("HTTP/1.1 200 OK\r\nContent-Le"), FAILURE_RESET, FAILURE_RESET, 0, 0,
+	  CLOSES },
+	{ "half a status line", RAW("HTTP/1.1 2"), FAILURE_RESET, FAILURE_RESET, 0, 0, CLOSES },
+	{ "a head of 1xx alone", RAW("HTTP/1.1 100 Continue\r\n\r\n"), FAILURE_RESET, FAILURE_RESET,
+	  0, 0, CLOSES },
+	/* What only plain sockets refuse. */
+	{ "lengths that differ",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Length: 2\r\n\r\nok"), FAILURE_NONE,
+	  FAILURE_BAD_HTTP, 200, 2, KEEPS },
+	{ "chunks and a length",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
+	      "2\r\nok\r\n0\r\n\r\n"),
+	  FAILURE_NONE, FAILURE_BAD_HTTP, 200, 2, KEEPS },
+	{ "a folded line", RAW("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_BAD_HTTP, 200, 2, KEEPS },
+	{ "a CR within a line", RAW("HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_BAD_HTTP, 200, 2, KEEPS },
+	{ "chunk lines that end in LF",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nok\n0\n\n"), FAILURE_NONE,
+	  FAILURE_BAD_HTTP, 200, 2, KEEPS },
+};
+
+static void odd_answer(struct fixture *f, size_t i, const char *way)
+{
+	bool kept = odd_answers[i].after == KEEPS;
+	char path[64];
+	struct job j = { .x.body = odd_answers[i].answer, .x.body_len = odd_answers[i].len };
+	enum failure want = is_direct() ? odd_answers[i].direct : odd_answers[i].curl;
+	make_client(f, &(struct client_config){ 0 });
+	snprintf(path, sizeof(path), "%s%s", way, kept ? "keep" : "close");
+	struct response *r = one(f, &j, path);
+	bool strict = want != odd_answers[i].curl;
+	if (r->failure != want ||
+	    (!strict && (r->status != odd_answers[i].status || r->bytes != odd_answers[i].bytes)))
+		fail_msg("%s: %s, status %d, %llu bytes, \"%s\"", odd_answers[i].name,
+		         failure_name(r->failure), r->status, (unsigned long long)r->bytes,
+		         r->error);
+	assert_int_equal(r->error[0] == '\0', want == FAILURE_NONE);
+	assert_true(r->sent_ns > 0 && r->sent_ns <= r->finished_ns);
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+	if (client_connections(f->client) != (kept && !strict ? 1 : 2))
+		fail_msg("%s: %llu connections", odd_answers[i].name,
+		         (unsigned long long)client_connections(f->client));
+	response_free(&j.x.response);
+	client_free(f->client);
+	f->client = NULL;
+}
+
+static void odd_answers_come_to_the_same(void **state)
+{
+	for (size_t i = 0; i < sizeof(odd_answers) / sizeof(*odd_answers); i++) {
+		odd_answer(*state, i, "/raw/");
+		if (odd_answers[i].after != SAYS_MORE)
+			odd_answer(*state, i, "/raw-bytes/");
+	}
 }
 
 static void nobody_listens(void **state)
@@ -884,21 +1064,22 @@ static void bad_configurations_are_named(void **state)
 	for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
 		struct client_config config = { .urls = &urls[i], .url_count = 1 };
 		e.text[0] = '\0';
-		assert_int_equal(curl_client_new(&c, f->loop, &config, &sink, f, &e),
-		                 STATUS_EINVAL);
+		assert_int_equal(new_client(&c, f->loop, &config, &sink, f, &e), STATUS_EINVAL);
 		assert_non_null(strstr(e.text, "url"));
 		assert_null(c);
 	}
-	const char *good = "http://h", *bad_header = "bad";
+	const char *good = "http://127.0.0.1", *bad_header = "bad";
+	const char *foreign = "192.0.2.1"; /* no interface here has it */
 	struct client_config bad[] = {
 		{ .url_count = 0 },
 		{ .urls = &good, .url_count = 1, .path = "v1" },
 		{ .urls = &good, .url_count = 1, .method = "P O" },
 		{ .urls = &good, .url_count = 1, .headers = &bad_header, .header_count = 1 },
+		{ .urls = &good, .url_count = 1, .sources = &good, .source_count = 1 },
+		{ .urls = &good, .url_count = 1, .sources = &foreign, .source_count = 1 },
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		assert_int_equal(curl_client_new(&c, f->loop, &bad[i], &sink, f, &e),
-		                 STATUS_EINVAL);
+		assert_int_equal(new_client(&c, f->loop, &bad[i], &sink, f, &e), STATUS_EINVAL);
 }
 
 static void endpoints_take_turns(void **state)
@@ -920,6 +1101,24 @@ static void endpoints_take_turns(void **state)
 	f->client = NULL;
 	server_stop(second);
 	response_free(&j.x.response);
+}
+
+static void connections_come_from_the_sources_in_turn(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const sources[] = { "127.0.0.2", "127.0.0.3" };
+	struct job a = { .x = { .path = "/from", .response.keep_body = true } }, b = a;
+	make_client(f, &(struct client_config){ .sources = sources, .source_count = 2 });
+	submit(f, &a);
+	submit(f, &b);
+	run(f, 2);
+	assert_int_equal(a.x.response.failure, FAILURE_NONE);
+	assert_int_equal(b.x.response.failure, FAILURE_NONE);
+	bool second = body_has(&a.x.response, "127.0.0.3");
+	buffer_is(&a.x.response.body, sources[second]);
+	buffer_is(&b.x.response.body, sources[!second]);
+	response_free(&a.x.response);
+	response_free(&b.x.response);
 }
 
 static void a_unix_socket(void **state)
@@ -1302,18 +1501,18 @@ static void certificates_are_verified(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	static const struct CMUnitTest tests[] = {
 		TEST(connections_are_kept),
 		TEST(a_stream_in_odd_splits),
 		TEST(failures_have_their_class),
 		TEST(what_is_no_failure),
+		TEST(odd_answers_come_to_the_same),
 		TEST(nobody_listens),
 		TEST(the_name_is_unknown),
 		TEST(nobody_accepts),
 		TEST(no_descriptors_are_left),
 		TEST(the_environment_names_a_proxy),
 		TEST(a_body_above_the_limit),
-		TEST(no_tls_there),
 		TEST(deadlines_end_an_exchange),
 		TEST(a_deadline_in_the_past),
 		TEST(a_deadline_that_holds_does_nothing),
@@ -1325,6 +1524,7 @@ int main(void)
 		TEST(what_would_break_the_request_is_refused),
 		TEST(bad_configurations_are_named),
 		TEST(endpoints_take_turns),
+		TEST(connections_come_from_the_sources_in_turn),
 		TEST(a_unix_socket),
 		TEST(many_at_once),
 		TEST(cancel_before_anything),
@@ -1335,7 +1535,14 @@ int main(void)
 		TEST(free_with_exchanges_in_flight),
 		TEST(free_while_resolving),
 		TEST(nginx_serves_a_file),
+	};
+	static const struct CMUnitTest over_tls[] = {
+		TEST(no_tls_there),
 		TEST(certificates_are_verified),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("curl", tests, NULL, NULL);
+	failed += cmocka_run_group_tests_name("curl, TLS", over_tls, NULL, NULL);
+	new_client = direct_client_new;
+	failed += cmocka_run_group_tests_name("direct", tests, NULL, NULL);
+	return failed;
 }
