@@ -239,6 +239,26 @@ static bool do_big(int fd, const struct server_request *q)
 	return true;
 }
 
+/* Says the status of its path and then reads on until the client closes. */
+static bool do_early(int fd, const struct server_request *q)
+{
+	char head[128];
+	snprintf(head, sizeof(head), "HTTP/1.1 %s Early\r\nContent-Length: 2\r\n\r\nok",
+	         q->path + strlen("/early/"));
+	server_say(fd, head);
+	server_wait_close(fd);
+	return false;
+}
+
+/* Answers the first request of each connection and hangs up at the second one. */
+static bool do_once(int fd, const struct server_request *q)
+{
+	static _Atomic bool answered[SERVER_CONNECTIONS + 64];
+	assert_true(fd < SERVER_CONNECTIONS + 64);
+	answered[fd] = !answered[fd];
+	return answered[fd] && do_plain(fd, q);
+}
+
 static bool do_from(int fd, const struct server_request *q)
 {
 	struct sockaddr_in a;
@@ -277,6 +297,8 @@ static const struct {
 	{ "/raw-bytes/", do_raw_bytes },
 	{ "/raw/", do_raw },
 	{ "/plain", do_plain },
+	{ "/early/", do_early },
+	{ "/once", do_once },
 	{ "/from", do_from },
 	{ "/echo", do_echo },
 	{ "/sse/close", do_sse_close },
@@ -706,6 +728,27 @@ static void odd_answers_come_to_the_same(void **state)
 	}
 }
 
+#define CROWD 600 /* more than are connected at a time */
+
+/* So many at once to one url: all of them end with this failure. */
+static void all_fail(struct fixture *f, const struct client_config *config, enum failure failure)
+{
+	struct job *jobs = calloc(CROWD, sizeof(*jobs));
+	assert_non_null(jobs);
+	make_client(f, config);
+	for (int i = 0; i < CROWD; i++) {
+		jobs[i].x.path = "/plain";
+		submit(f, &jobs[i]);
+	}
+	run(f, CROWD);
+	for (int i = 0; i < CROWD; i++) {
+		assert_int_equal(jobs[i].x.response.failure, failure);
+		assert_int_equal(jobs[i].dones, 1);
+		response_free(&jobs[i].x.response);
+	}
+	free(jobs);
+}
+
 static void nobody_listens(void **state)
 {
 	struct fixture *f = *state;
@@ -723,6 +766,53 @@ static void nobody_listens(void **state)
 		assert_int_equal(r->first_byte_ns, 0);
 		assert_true(r->error[0]);
 	}
+	response_free(&j.x.response);
+}
+
+static void nobody_listens_to_a_crowd(void **state)
+{
+	struct fixture *f = *state;
+	struct server *gone = server_start(NULL);
+	char url[64];
+	snprintf(url, sizeof(url), "%s", gone->url);
+	server_stop(gone);
+	all_fail(f, &(struct client_config){ .urls = (const char *[]){ url }, .url_count = 1 },
+	         FAILURE_REFUSED);
+}
+
+/* A unix socket whose backlog is full says so at once, and is asked again. */
+static void nobody_accepts_on_a_unix_socket(void **state)
+{
+	struct fixture *f = *state;
+	char dir[] = "/tmp/perigee-test-XXXXXX";
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fill = socket(AF_UNIX, SOCK_STREAM, 0), fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_non_null(mkdtemp(dir));
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/socket", dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	assert_int_equal(connect(fill, (struct sockaddr *)&a, sizeof(a)), 0);
+	if (is_direct())
+		all_fail(f,
+		         &(struct client_config){ .unix_socket = a.sun_path,
+		                                  .connect_timeout_ns = 50 * NS_PER_MS },
+		         FAILURE_CONNECT_TIMEOUT);
+	close(fill);
+	close(fd);
+	unlink(a.sun_path);
+	rmdir(dir);
+}
+
+/* "localhost" is ::1 first on most systems, where nobody listens. */
+static void a_name_with_several_addresses(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	char url[64];
+	snprintf(url, sizeof(url), "http://localhost%s", strrchr(f->server->url, ':'));
+	make_client(f, &(struct client_config){ .urls = (const char *[]){ url }, .url_count = 1 });
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(one(f, &j, i ? "/plain" : "/close")->failure, FAILURE_NONE);
 	response_free(&j.x.response);
 }
 
@@ -761,6 +851,12 @@ static void nobody_accepts(void **state)
 	                                        .connect_timeout_ns = 100 * NS_PER_MS });
 	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_CONNECT_TIMEOUT);
 	assert_int_equal(j.x.response.sent_ns, 0);
+	client_free(f->client);
+	all_fail(f,
+	         &(struct client_config){ .urls = (const char *[]){ url },
+	                                  .url_count = 1,
+	                                  .connect_timeout_ns = 100 * NS_PER_MS },
+	         FAILURE_CONNECT_TIMEOUT);
 	for (int i = 0; i < 4; i++)
 		close(fill[i]);
 	close(fd);
@@ -916,6 +1012,55 @@ static void servers_that_close(void **state)
 	response_free(&j.x.response);
 }
 
+static void a_request_that_met_the_close_is_sent_again(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.response.keep_body = true };
+	make_client(f, &(struct client_config){ 0 });
+	for (int i = 0; i < 5; i++) {
+		struct response *r = one(f, &j, "/once");
+		assert_int_equal(r->failure, FAILURE_NONE);
+		buffer_is(&r->body, "hello");
+		assert_true(r->sent_ns <= r->first_byte_ns);
+	}
+	assert_int_equal(client_connections(f->client), 5);
+	assert_int_equal(f->server->requests, 9);
+	/* On a new connection nobody could have closed it by chance. */
+	client_free(f->client);
+	make_client(f, &(struct client_config){ 0 });
+	assert_int_equal(one(f, &j, "/hang-up")->failure, FAILURE_RESET);
+	assert_int_equal(f->server->requests, 10);
+	response_free(&j.x.response);
+}
+
+static void an_answer_may_come_before_the_request_is_sent(void **state)
+{
+	struct fixture *f = *state;
+	static char body[16 << 20]; /* more than the sockets hold */
+	static const struct {
+		const char *path;
+		enum failure failure;
+		int status;
+	} rows[] = { { "/early/200", FAILURE_NONE, 200 }, { "/early/413", FAILURE_HTTP, 413 } };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct job j = { .x = { .body = body, .body_len = sizeof(body) } };
+		make_client(f, &(struct client_config){ 0 });
+		struct response *r = one(f, &j, rows[i].path);
+		assert_int_equal(r->failure, rows[i].failure);
+		assert_int_equal(r->status, rows[i].status);
+		assert_int_equal(r->bytes, 2);
+		/* What was not sent would be taken for the next request. */
+		j.x.body = NULL;
+		if (is_direct() || rows[i].failure) {
+			assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+			assert_int_equal(client_connections(f->client), 2);
+		}
+		response_free(&j.x.response);
+		client_free(f->client);
+		f->client = NULL;
+	}
+}
+
 static void an_idle_connection_that_closes_does_not_spin(void **state)
 {
 	struct fixture *f = *state;
@@ -977,6 +1122,29 @@ static void methods_and_bodies(void **state)
 	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
 	assert_int_equal(j.x.response.bytes, 5);
 	assert_int_equal(client_connections(f->client), 1);
+	response_free(&j.x.response);
+}
+
+static void paths_go_out_without_dots(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x = { .method = "GET", .response.keep_body = true } };
+	static const char *const rows[][2] = {
+		{ "/echo/.", "GET /echo/ " },
+		{ "/echo/a/..", "GET /echo/ " },
+		{ "/./echo/a/./b/../c", "GET /echo/a/c " },
+		{ "/../../echo", "GET /echo " },
+		{ "/echo/.a/..b/...", "GET /echo/.a/..b/... " },
+		{ "/echo?x=/./y/../z", "GET /echo?x=/./y/../z " },
+		{ "/x/../echo?/../", "GET /echo?/../ " },
+	};
+	make_client(f, &(struct client_config){ 0 });
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct response *r = one(f, &j, rows[i][0]);
+		assert_int_equal(r->failure, FAILURE_NONE);
+		if (strncmp(r->body.data, rows[i][1], strlen(rows[i][1])) != 0)
+			fail_msg("%s: %.40s", rows[i][0], r->body.data);
+	}
 	response_free(&j.x.response);
 }
 
@@ -1497,6 +1665,102 @@ static void certificates_are_verified(void **state)
 	nginx_close(&n);
 }
 
+/* A program that prints the port that it listens on. */
+static struct process *start_program(const char *const *argv, char *url, size_t size)
+{
+	struct process *p = NULL;
+	char line[512];
+	if (process_spawn(&p, argv, NULL))
+		skip(); /* not installed */
+	uint64_t deadline = clock_now() + 10 * NS_PER_S;
+	while (process_read_line(p, line, sizeof(line), deadline) >= 0) {
+		const char *port = strstr(line, "port ");
+		if (port) {
+			snprintf(url, size, "http://127.0.0.1:%d", (int)strtol(port + 5, NULL, 10));
+			return p;
+		}
+	}
+	process_stop(p, clock_now());
+	skip();
+	return NULL;
+}
+
+/* Speaks HTTP/1.0: each answer ends with its connection. */
+static void python_serves_files(void **state)
+{
+	struct fixture *f = *state;
+	/* Its log is of no interest. */
+	const char *const argv[] = {
+		"sh", "-c",
+		"exec python3 -u -m http.server --bind 127.0.0.1 -d tests/c 0 2>/dev/null", NULL
+	};
+	char url[64];
+	struct process *p = start_program(argv, url, sizeof(url));
+	struct job j = { .x.method = "GET", .x.response.keep_body = true };
+	make_client(f, &(struct client_config){ .urls = (const char *[]){ url }, .url_count = 1 });
+	for (int i = 0; i < 3; i++) {
+		struct response *r = one(f, &j, "/support.h");
+		assert_int_equal(r->failure, FAILURE_NONE);
+		assert_true(body_has(r, "PERIGEE_TESTS_SUPPORT_H"));
+		assert_int_equal(r->bytes, r->body.len);
+	}
+	assert_int_equal(one(f, &j, "/missing")->status, 404);
+	assert_int_equal(one(f, &j, "/")->failure, FAILURE_NONE);
+	j.x.method = "HEAD";
+	assert_int_equal(one(f, &j, "/support.h")->failure, FAILURE_NONE);
+	assert_int_equal(j.x.response.bytes, 0);
+	j.x.method = "POST";
+	assert_int_equal(one(f, &j, "/support.h")->status, 501);
+	assert_int_equal(client_connections(f->client), 7);
+	response_free(&j.x.response);
+	process_stop(p, clock_now());
+}
+
+#define NODE_SERVER                                                                                \
+	"const s = require('http').createServer((q, r) => {"                                       \
+	"  let body = ''; q.on('data', d => body += d); q.on('end', () => {"                       \
+	"    if (q.url == '/none') { r.statusCode = 204; return r.end(); }"                        \
+	"    r.setHeader('Trailer', 'X-T'); r.write('<'); r.write(body.slice(0, 1e6)); "           \
+	"r.write('>');"                                                                            \
+	"    r.addTrailers({ 'X-T': 'end' }); r.end(); }); });"                                    \
+	"s.listen(0, '127.0.0.1', () => console.log('port ' + s.address().port));"                 \
+	"process.stdin.on('end', () => process.exit(0)).resume();"
+
+/* Chunks, trailers, kept connections; it reads requests in chunks as well. */
+static void node_echoes(void **state)
+{
+	struct fixture *f = *state;
+	const char *const argv[] = { "node", "-e", NODE_SERVER, NULL };
+	static const char *const in_chunks[] = { "Transfer-Encoding: chunked" };
+	static char large[300000];
+	char url[64];
+	struct process *p = start_program(argv, url, sizeof(url));
+	memset(large, 'l', sizeof(large) - 1);
+	const char *const bodies[] = { "hello", "", large };
+	struct job j = { .x.response.keep_body = true };
+	make_client(f, &(struct client_config){ .urls = (const char *[]){ url }, .url_count = 1 });
+	for (size_t i = 0; i < 6; i++) {
+		const char *body = bodies[i / 2];
+		j.x.body = body;
+		j.x.body_len = strlen(body);
+		j.x.headers = in_chunks;
+		j.x.header_count = i % 2;
+		struct response *r = one(f, &j, "/echo");
+		assert_int_equal(r->failure, FAILURE_NONE);
+		assert_int_equal(r->body.len, j.x.body_len + 2);
+		assert_memory_equal(r->body.data + 1, body, j.x.body_len);
+	}
+	j.x.header_count = 0;
+	assert_int_equal(one(f, &j, "/none")->status, 204);
+	j.x.body = NULL;
+	j.x.method = "GET";
+	assert_int_equal(one(f, &j, "/none")->status, 204);
+	buffer_is(&one(f, &j, "/echo")->body, "<>");
+	assert_int_equal(client_connections(f->client), 1);
+	response_free(&j.x.response);
+	process_stop(p, clock_now() + NS_PER_S);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -1508,6 +1772,9 @@ int main(void)
 		TEST(what_is_no_failure),
 		TEST(odd_answers_come_to_the_same),
 		TEST(nobody_listens),
+		TEST(nobody_listens_to_a_crowd),
+		TEST(nobody_accepts_on_a_unix_socket),
+		TEST(a_name_with_several_addresses),
 		TEST(the_name_is_unknown),
 		TEST(nobody_accepts),
 		TEST(no_descriptors_are_left),
@@ -1517,8 +1784,11 @@ int main(void)
 		TEST(a_deadline_in_the_past),
 		TEST(a_deadline_that_holds_does_nothing),
 		TEST(servers_that_close),
+		TEST(a_request_that_met_the_close_is_sent_again),
+		TEST(an_answer_may_come_before_the_request_is_sent),
 		TEST(an_idle_connection_that_closes_does_not_spin),
 		TEST(methods_and_bodies),
+		TEST(paths_go_out_without_dots),
 		TEST(a_large_body_is_sent_without_asking),
 		TEST(headers_merge_by_name),
 		TEST(what_would_break_the_request_is_refused),
@@ -1535,6 +1805,8 @@ int main(void)
 		TEST(free_with_exchanges_in_flight),
 		TEST(free_while_resolving),
 		TEST(nginx_serves_a_file),
+		TEST(python_serves_files),
+		TEST(node_echoes),
 	};
 	static const struct CMUnitTest over_tls[] = {
 		TEST(no_tls_there),
