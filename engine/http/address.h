@@ -44,6 +44,9 @@ int address_source(struct socket_address *out, const char *text, struct error *e
 /* "127.0.0.1:8000", "[::1]:8000" or the path of a unix socket. */
 void address_show(const struct socket_address *a, char *text, size_t size);
 
+/* What EADDRNOTAVAIL means to the person who has to act on it. */
+#define ADDRESS_NO_PORT "no local port is left, source_addresses gives more"
+
 /* The class of a connection that failed with this errno. */
 enum failure address_failure(int err);
 

@@ -771,6 +771,8 @@ static void describe(const struct slot *s, char *text, size_t size)
 	}
 	if (path && err && s->result == CURLE_COULDNT_CONNECT)
 		snprintf(text, size, "%s: %s", path, strerror(err));
+	else if (err == EADDRNOTAVAIL)
+		snprintf(text, size, "%.128s: %s", s->error, ADDRESS_NO_PORT);
 	else if (s->result == CURLE_OK)
 		snprintf(text, size, "the connection was closed within the head of the answer");
 	else

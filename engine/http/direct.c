@@ -402,13 +402,11 @@ static void describe_connect(const struct socket_address *a, int err, char *text
 {
 	char where[112];
 	address_show(a, where, sizeof(where));
-	if (err == EADDRNOTAVAIL)
-		snprintf(text, size, "%s: no local port is left, source_addresses gives more",
-		         where);
-	else if (err == EMFILE || err == ENFILE)
+	if (err == EMFILE || err == ENFILE)
 		snprintf(text, size, "no socket: %s", strerror(err));
 	else
-		snprintf(text, size, "%s: %s", where, strerror(err));
+		snprintf(text, size, "%s: %s", where,
+		         err == EADDRNOTAVAIL ? ADDRESS_NO_PORT : strerror(err));
 }
 
 /* The oldest flight that waits pays for a connection that did not come about. */

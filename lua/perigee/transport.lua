@@ -43,10 +43,13 @@ function transport.of(args, forced)
    return name, why
 end
 
+-- Loads whose n is a number of connections.
+local COUNTS = { concurrency = true, burst = true, users = true }
+
 -- The connections that a phase may have open at a time; nil when its load does not say.
 local function peak(p)
    local args = p.load.args
-   return args.max_inflight or (p.load.kind == "concurrency" or p.load.kind == "burst") and args.n or nil
+   return args.max_inflight or COUNTS[p.load.kind] and args.n or nil
 end
 
 local function check_descriptors(p, needed, have)

@@ -234,6 +234,36 @@ describe("the main job", function()
       assert.is_nil(drive.read(dir .. "/out/summary.json"))
    end)
 
+   -- Networks of their own, where there are 20 local ports.
+   local FEW_PORTS = [[ip link set lo up && echo "40000 40019" >/proc/sys/net/ipv4/ip_local_port_range || exit 77]]
+
+   for _, row in ipairs {
+      { "direct", "", 1 }, { "curl", "", 1 },
+      { "direct", "--source 127.0.0.2 --source 127.0.0.3 --source 127.0.0.4 --source 127.0.0.5", 0 },
+   } do
+      it(("with %s ports than connections over %s"):format(row[3] > 0 and "fewer" or "more", row[1]), function()
+         local dir = drive.tempdir()
+         local file = drive.scenario(dir, [[
+            return perigee.scenario {
+               target = perigee.target.openai_chat { url = "mock:mode=timed,ttft=300ms,tokens=1" }, dataset = { "x" },
+               load = perigee.load.gaps(function() return 0 end), requests = 60,
+            }]])
+         drive.write(dir .. "/run", ("%s\n%s %s"):format(FEW_PORTS,
+            drive.command("run", file, "--out", dir .. "/out", "--progress", "none", "--transport", row[1]), row[2]))
+         local r = drive.shell(("unshare -n bash %s/run"):format(dir))
+         if not drive.read(dir .. "/out/requests.jsonl") then return pending "no network of its own is to be had here" end
+         local failed = 0
+         for _, line in ipairs(drive.jsonl(dir .. "/out/requests.jsonl")) do
+            if not line.ok then
+               failed = failed + 1
+               assert.equal("client", line.error)
+               assert.truthy(line.error_message:find("no local port is left, source_addresses gives more", 1, true), line.error_message)
+            end
+         end
+         assert.equal(row[3] > 0, failed > 0, r.out .. r.err)
+      end)
+   end
+
    it("drives nginx, a server of other people, with target.http", function()
       if drive.shell("command -v nginx").code ~= 0 then return pending "nginx is not installed" end
       local dir = drive.tempdir()
