@@ -35,7 +35,7 @@ CORE_OBJ := $(filter-out $(B)/lua/%,$(OBJ))
 MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 
-.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-publisher fuzz run-fuzz install clean c-tests
+.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-sse bench-publisher fuzz run-fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -127,6 +127,10 @@ bench-events: all $(B)/bench/bench_events
 # What a request costs with events and without.
 bench-cost: all
 	@tests/bench/cost
+
+# CPU per server-sent event, beside a bare loop over the same bytes.
+bench-sse: $(B)/bench/bench_sse
+	@$<
 
 # The publisher alone, and its memory with a stopped subscriber (10 million records spill 1.6 GB).
 RECORDS ?= 1000000

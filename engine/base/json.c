@@ -97,35 +97,94 @@ static bool scan_escape(struct json *j)
 	return true;
 }
 
+/* Sixteen bytes at a time: any vector unit has that, and without one it is plain code. */
+typedef unsigned char block __attribute__((vector_size(16)));
+typedef uint64_t halves __attribute__((vector_size(16)));
+
+#define LONG_BLOCKS 4 /* looked at together once a string is longer than one */
+
+/* All bits of the bytes that are not plain text of a string: a quote, a backslash or a
+ * control character. */
+static halves find_special(const char *p)
+{
+	block b;
+	memcpy(&b, p, sizeof(b));
+	return (halves)((b == '"') | (b == '\\') | (b < 0x20));
+}
+
+/* The place of the first byte of eight that has bits, of which one has. */
+static unsigned first_byte(uint64_t bits)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	bits = __builtin_bswap64(bits);
+#endif
+	return (unsigned)__builtin_ctzll(bits) / 8;
+}
+
+/* The first byte of the 64 at each step that may be special; short of `end` by less than that
+ * when there is none. */
+static const char *skip_blocks(const char *p, const char *end)
+{
+	for (; end - p >= (ptrdiff_t)(LONG_BLOCKS * sizeof(block));
+	     p += LONG_BLOCKS * sizeof(block)) {
+		halves any = find_special(p);
+		for (size_t i = 1; i < LONG_BLOCKS; i++)
+			any |= find_special(p + i * sizeof(block));
+		if (any[0] | any[1])
+			break;
+	}
+	return p;
+}
+
+/* The first byte that is special; end when there is none. */
+static const char *skip_plain(const char *p, const char *end)
+{
+	bool is_long = false;
+	while (end - p >= (ptrdiff_t)sizeof(block)) {
+		halves special = find_special(p);
+		if (special[0])
+			return p + first_byte(special[0]);
+		if (special[1])
+			return p + sizeof(uint64_t) + first_byte(special[1]);
+		p += sizeof(block);
+		if (!is_long)
+			p = skip_blocks(p, end);
+		is_long = true;
+	}
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+		p++;
+	return p;
+}
+
 /* j->pos is on the opening quote. */
 static bool scan_string(struct json *j)
 {
-	j->pos++;
-	j->start = j->text + j->pos;
+	const char *p = j->text + j->pos + 1, *end = j->text + j->len;
+	j->start = p;
 	j->escaped = false;
-	while (j->pos < j->len) {
-		unsigned char c = (unsigned char)j->text[j->pos];
-		if (c == '"') {
-			j->size = (size_t)(j->text + j->pos - j->start);
+	for (;;) {
+		p = skip_plain(p, end);
+		j->pos = (size_t)(p - j->text);
+		if (p == end) {
+			fail(j, "unterminated string");
+			return false;
+		}
+		if (*p == '"') {
+			j->size = (size_t)(p - j->start);
 			j->pos++;
 			return true;
 		}
-		if (c < 0x20) {
+		if (*p != '\\') {
 			fail(j, "control character in a string");
 			return false;
 		}
-		if (c == '\\') {
-			j->escaped = true;
-			if (!scan_escape(j)) {
-				fail(j, "bad escape in a string");
-				return false;
-			}
-		} else {
-			j->pos++;
+		j->escaped = true;
+		if (!scan_escape(j)) {
+			fail(j, "bad escape in a string");
+			return false;
 		}
+		p = j->text + j->pos;
 	}
-	fail(j, "unterminated string");
-	return false;
 }
 
 static size_t scan_digits(struct json *j)

@@ -1,6 +1,7 @@
 #include "http/client.h"
 
 #include "base/clock.h"
+#include "http/address.h"
 #include "http/transport.h"
 
 #include <stdio.h>
@@ -108,6 +109,12 @@ static int check_config(const struct client_config *config, struct error *e)
 			return error_set(e, STATUS_EINVAL,
 			                 "header \"%s\": \"Name: value\" was expected",
 			                 config->headers[i]);
+	for (size_t i = 0; i < config->source_count; i++) {
+		struct socket_address a;
+		int err = address_source(&a, config->sources[i], e);
+		if (err)
+			return err;
+	}
 	return STATUS_OK;
 }
 
@@ -156,6 +163,17 @@ static bool copy_headers(struct client *c, const struct client_config *config)
 	return true;
 }
 
+static bool copy_sources(struct client *c, const struct client_config *config)
+{
+	c->sources = calloc(config->source_count + 1, sizeof(*c->sources));
+	if (!c->sources)
+		return false;
+	for (; c->source_count < config->source_count; c->source_count++)
+		if (!copy_string(&c->sources[c->source_count], config->sources[c->source_count]))
+			return false;
+	return true;
+}
+
 static void on_turn(struct loop_hook *hook, uint64_t now_ns);
 static void on_last(struct loop_hook *hook, uint64_t now_ns);
 
@@ -178,7 +196,8 @@ int client_init(struct client *c, const struct client_ops *ops, struct loop *loo
 		config->connect_timeout_ns ? config->connect_timeout_ns : DEFAULT_CONNECT_NS;
 	c->max_response_bytes =
 		config->max_response_bytes ? config->max_response_bytes : DEFAULT_MAX_BYTES;
-	if (copy_urls(c, config) && copy_headers(c, config) &&
+	if (copy_urls(c, config) && copy_headers(c, config) && copy_sources(c, config) &&
+	    copy_string(&c->path, config->path ? config->path : "") &&
 	    copy_string(&c->unix_socket, config->unix_socket) &&
 	    copy_string(&c->ca_file, config->ca_file) &&
 	    copy_string(&c->method, config->method ? config->method : "POST"))
@@ -199,6 +218,8 @@ void client_fini(struct client *c)
 	free_strings(c->bases, c->url_count);
 	free_strings(c->urls, c->url_count);
 	free_strings(c->headers, c->header_count);
+	free_strings(c->sources, c->source_count);
+	free(c->path);
 	free(c->unix_socket);
 	free(c->ca_file);
 	free(c->method);

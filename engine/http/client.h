@@ -54,17 +54,26 @@ struct client_sink {
 	void (*done)(void *ctx, struct exchange *x);
 };
 
+enum transport {
+	TRANSPORT_AUTO,   /* direct where it can serve the urls */
+	TRANSPORT_DIRECT, /* plain sockets */
+	TRANSPORT_CURL,
+};
+
 /* Strings are copied. */
 struct client_config {
 	const char *const *urls; /* base urls "http://host:port[/prefix]"; used round-robin by
 	                            exchange.endpoint */
 	size_t url_count;
 	const char *unix_socket;    /* connect to this path instead; NULL: TCP */
+	const char *const *sources; /* local addresses that connections come from, in turn */
+	size_t source_count;        /* 0: the system chooses */
 	const char *path;           /* appended to the base url; NULL: "" */
 	const char *method;         /* NULL: "POST" */
 	const char *const *headers; /* "Name: value", sent with every request */
 	size_t header_count;
 	enum decoder decoder;
+	enum transport transport;    /* for choice.h */
 	uint64_t connect_timeout_ns; /* 0: 10 s */
 	bool insecure;               /* do not verify the TLS certificate */
 	const char *ca_file;         /* NULL: the system's */

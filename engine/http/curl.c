@@ -16,6 +16,8 @@
  * shard -> ended (its message was collected) -> free. Nothing is attached or
  * detached but in send(), sweep() and abort(), which never run inside a callback of curl. */
 #include "base/clock.h"
+#include "base/limits.h"
+#include "http/address.h"
 #include "http/transport.h"
 
 #include <curl/curl.h>
@@ -24,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
@@ -84,6 +85,7 @@ struct slot {
 	enum failure refused; /* why a callback of ours stopped the transfer */
 	int socket_errno;     /* of a socket that we could not make */
 	CURLcode result;
+	char source[72]; /* curl's word for the local address of its connections; "": any */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -115,6 +117,7 @@ struct curl_client {
 	struct watch **watches; /* by descriptor */
 	size_t watch_cap;
 	uint64_t connections;
+	size_t next_source;
 	struct curl_slist *body_list;  /* headers of a request with a body */
 	struct curl_slist *empty_list; /* and of one without */
 };
@@ -416,6 +419,8 @@ static int set_once(struct slot *s, const struct client *c)
 		SET(CAINFO, c->ca_file);
 	if (c->unix_socket)
 		SET(UNIX_SOCKET_PATH, c->unix_socket);
+	if (s->source[0])
+		SET(INTERFACE, s->source);
 #if LIBCURL_VERSION_NUM >= 0x075500
 	SET(PROTOCOLS_STR, "http,https");
 #else
@@ -435,6 +440,9 @@ static struct slot *slot_get(struct curl_client *c)
 	if (!s)
 		return NULL;
 	s->owner = c;
+	if (c->base.source_count)
+		snprintf(s->source, sizeof(s->source), "host!%s",
+		         c->base.sources[c->next_source++ % c->base.source_count]);
 	s->easy = curl_easy_init();
 	if (!s->easy || set_once(s, &c->base)) {
 		slot_free(s);
@@ -694,22 +702,6 @@ static void collect(struct shard *sh)
 
 /* ---- how it ended ---- */
 
-static enum failure connect_failure(int err)
-{
-	switch (err) {
-	case ECONNREFUSED:
-		return FAILURE_REFUSED;
-	case EADDRNOTAVAIL:
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
-		return FAILURE_CLIENT;
-	default:
-		return FAILURE_CONNECT;
-	}
-}
-
 static int os_errno(const struct slot *s)
 {
 	long err = 0;
@@ -722,12 +714,12 @@ static enum failure classify(const struct slot *s)
 	if (s->refused)
 		return s->refused;
 	switch (s->result) {
-	case CURLE_OK:
-		return FAILURE_NONE;
+	case CURLE_OK: /* also of a connection that ended within the head */
+		return s->head_done ? FAILURE_NONE : FAILURE_RESET;
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return FAILURE_DNS;
 	case CURLE_COULDNT_CONNECT:
-		return connect_failure(os_errno(s));
+		return address_failure(os_errno(s));
 	case CURLE_OPERATION_TIMEDOUT: /* the only time limit that curl is given */
 		return FAILURE_CONNECT_TIMEOUT;
 	case CURLE_SSL_CONNECT_ERROR:
@@ -779,6 +771,10 @@ static void describe(const struct slot *s, char *text, size_t size)
 	}
 	if (path && err && s->result == CURLE_COULDNT_CONNECT)
 		snprintf(text, size, "%s: %s", path, strerror(err));
+	else if (err == EADDRNOTAVAIL)
+		snprintf(text, size, "%.128s: %s", s->error, ADDRESS_NO_PORT);
+	else if (s->result == CURLE_OK)
+		snprintf(text, size, "the connection was closed within the head of the answer");
 	else
 		snprintf(text, size, "%s", s->error[0] ? s->error : curl_easy_strerror(s->result));
 }
@@ -946,17 +942,6 @@ static int check_urls(const struct client *c, struct error *e)
 	return STATUS_OK;
 }
 
-/* Each request in flight needs a descriptor; the usual soft limit of 1024 is for programs
- * that call select(). What the system refuses shows in the requests that fail. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static int make_lists(struct curl_client *c)
 {
 	struct exchange empty = { 0 };
@@ -989,7 +974,7 @@ int curl_client_new(struct client **out, struct loop *loop, const struct client_
 		return err;
 	}
 	slot_put(first);
-	raise_descriptor_limit();
+	limits_raise_descriptors();
 	client_open(&c->base);
 	*out = &c->base;
 	return STATUS_OK;

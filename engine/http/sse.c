@@ -23,7 +23,7 @@ static void forget_event(struct sse *s)
 {
 	s->data.len = s->name.len = 0;
 	s->slice = NULL;
-	s->has_data = s->has_name = false;
+	s->held = s->has_data = s->has_name = false;
 }
 
 void sse_reset(struct sse *s)
@@ -39,14 +39,36 @@ void sse_reset(struct sse *s)
 
 /* ---- fields ---- */
 
-/* The input goes away, or a second data line comes: own the first. */
+/* The input goes away: keep the slice. */
 static int own_slice(struct sse *s)
 {
-	if (!s->slice)
+	if (!s->slice || s->held)
 		return STATUS_OK;
 	int err = buffer_append(&s->data, s->slice, s->slice_len);
 	s->slice = NULL;
 	return err;
+}
+
+/* A second data line comes: s->data := the first one. */
+static int gather_slice(struct sse *s)
+{
+	if (!s->held)
+		return own_slice(s);
+	memmove(s->data.data, s->slice, s->slice_len);
+	s->data.len = s->slice_len;
+	s->slice = NULL;
+	s->held = false;
+	return STATUS_OK;
+}
+
+/* The value lies in s->line, which is about to be used again. A long one would be dear to
+ * copy once more. */
+static void hold_line(struct sse *s)
+{
+	struct buffer line = s->line;
+	s->line = s->data;
+	s->data = line;
+	s->held = true;
 }
 
 /* stable: value lies in the caller's input, not in s->line. */
@@ -54,13 +76,13 @@ static int add_data(struct sse *s, const char *value, size_t len, bool stable)
 {
 	if (!s->has_data) {
 		s->has_data = true;
-		if (!stable)
-			return buffer_append(&s->data, value, len);
 		s->slice = value;
 		s->slice_len = len;
+		if (!stable)
+			hold_line(s);
 		return STATUS_OK;
 	}
-	int err = own_slice(s);
+	int err = gather_slice(s);
 	if (!err)
 		err = buffer_append(&s->data, "\n", 1);
 	return err ? err : buffer_append(&s->data, value, len);

@@ -30,8 +30,9 @@ struct sse {
 	struct buffer line; /* a line that is not complete yet */
 	struct buffer data; /* data lines of the event so far */
 	struct buffer name;
-	const char *slice; /* the only data line so far, still in the input; NULL: see data */
+	const char *slice; /* the only data line so far; NULL: see data */
 	size_t slice_len;
+	bool held; /* slice lies in the memory of data, else in the input */
 	bool has_data;
 	bool has_name;
 	bool after_cr; /* a LF that comes next belongs to the last line end */

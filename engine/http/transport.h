@@ -46,11 +46,14 @@ struct client {
 	char **bases; /* base urls without a trailing slash */
 	char **urls;  /* the same with the client's own path */
 	size_t url_count;
+	char *path;        /* the client's own; "" */
 	char *unix_socket; /* NULL: TCP */
 	char *method;
 	char **headers; /* with User-Agent, which a caller may replace */
 	size_t header_count;
-	char *ca_file; /* NULL: the system's */
+	char *ca_file;  /* NULL: the system's */
+	char **sources; /* numeric local addresses that connections come from, in turn */
+	size_t source_count;
 	enum decoder decoder;
 	uint64_t connect_timeout_ns;
 	bool insecure;

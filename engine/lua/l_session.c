@@ -119,6 +119,7 @@ static void read_client(lua_State *L, int t, struct client_config *c)
 		.path = binding_opt_string(L, t, "path"),
 		.method = binding_opt_string(L, t, "method"),
 		.decoder = (enum decoder)binding_opt_choice(L, t, "decoder", decoders, DECODE_RAW),
+		.transport = script_transport(L, t),
 		.connect_timeout_ns = binding_opt_ns(L, t, "connect_timeout", 0),
 		.insecure = binding_opt_bool(L, t, "insecure", false),
 		.ca_file = binding_opt_string(L, t, "ca_file"),
@@ -126,6 +127,7 @@ static void read_client(lua_State *L, int t, struct client_config *c)
 	};
 	c->url_count = binding_opt_strings(L, t, "urls", &c->urls);
 	c->header_count = binding_opt_strings(L, t, "headers", &c->headers);
+	c->source_count = binding_opt_strings(L, t, "source_addresses", &c->sources);
 	if (!c->url_count)
 		luaL_error(L, "client.urls: a list of at least one url expected");
 }

@@ -108,6 +108,9 @@ void simulate_tap(void *ctx, const struct event *e);
 /* t[key] = { ns, count, max_ns } of the table on top of the stack; nothing when ns is negative. */
 void report_set_cost(lua_State *L, const char *key, int64_t ns, int64_t count, int64_t max_ns);
 
+/* t.transport, of the table at t. */
+enum transport script_transport(lua_State *L, int t);
+
 /* Push the metrics of one phase, or nil; of the whole session. */
 void report_push_phase(lua_State *L, const struct phase_metrics *m);
 void report_push(lua_State *L, const struct fold *f);

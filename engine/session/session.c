@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "http/choice.h"
 #include "session/journal.h"
 
 #include <signal.h>
@@ -891,7 +892,7 @@ int session_add_client(struct session *s, const struct client_config *config, st
 	if (s->client_count == MAX_CLIENTS)
 		return error_set(e, STATUS_ELIMIT, "more than %d different targets", MAX_CLIENTS);
 	int err = s->config.model ? sim_client_new(out, s->loop, config, &s->model, &sink, s, e)
-	                          : curl_client_new(out, s->loop, config, &sink, s, e);
+	                          : choice_client_new(out, s->loop, config, &sink, s, e);
 	if (!err)
 		s->clients[s->client_count++] = *out;
 	return err;

@@ -15,6 +15,7 @@ local progress = require "perigee.progress"
 local summary = require "perigee.report.summary"
 local report_table = require "perigee.report.table"
 local tick = require "perigee.tick"
+local transport = require "perigee.transport"
 local verdict = require "perigee.verdict"
 local where = require "perigee.where"
 
@@ -40,7 +41,9 @@ end
 ---@return table<table, table> by_spec
 function runner.build_targets(plan, endpoints)
    local by_spec = {}
-   local context = { mock = function(url) return endpoints:address(url) end, simulated = endpoints.simulated }
+   local context = {
+      mock = function(url) return endpoints:address(url) end, simulated = endpoints.simulated, forced = plan.forced,
+   }
    for _, p in ipairs(plan.phases) do
       by_spec[p.target] = by_spec[p.target] or p.target:build(context)
    end
@@ -250,6 +253,7 @@ local function play(session, plan, options, assembled, view)
 end
 
 local function run_session(plan, options, endpoints)
+   if not endpoints.simulated then transport.check_limits(plan, engine.limits()) end
    local targets = runner.build_targets(plan, endpoints)
    -- Before the outputs are emptied: a load may read what an earlier run left there.
    local could, assembled, checksum = guarded(assemble_phases, plan, targets)

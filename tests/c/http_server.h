@@ -86,6 +86,10 @@ static inline bool server_read(int fd, struct server_request *q)
 			return true;
 		}
 		char *end = strstr(q->text, "\r\n\r\n");
+		if (end && strstr(q->text, " /early")) { /* is answered before its body came */
+			q->body = end + 4;
+			return sscanf(q->text, "%*s %127s", q->path) == 1;
+		}
 		const char *length = strcasestr(q->text, "content-length:");
 		size_t body = end && length && length < end ? strtoul(length + 15, NULL, 10) : 0;
 		if (end && q->len >= (size_t)(end + 4 - q->text) + body) {

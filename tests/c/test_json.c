@@ -274,6 +274,37 @@ static void no_changed_byte_does_harm(void **state)
 	guarded_free(&g);
 }
 
+/* Strings are read in blocks: what ends or spoils one may stand anywhere in a block. */
+static void a_string_of_any_length_ends_where_it_ends(void **state)
+{
+	(void)state;
+	char text[300];
+	for (size_t len = 0; len < 200; len++) {
+		text[0] = '"';
+		memset(text + 1, len % 2 ? 'x' : 0x80 + (int)(len % 128), len);
+		text[len + 1] = '"';
+		struct guarded g = guarded_copy(text, len + 2);
+		struct json j;
+		json_init(&j, g.data, len + 2);
+		assert_int_equal(json_next(&j), JSON_STRING);
+		assert_true(j.size == len && !j.escaped && j.start == g.data + 1);
+		assert_int_equal(json_next(&j), JSON_END);
+		for (size_t at = 0; at < len; at++) {
+			char was = g.data[at + 1];
+			g.data[at + 1] = 0x1f;
+			json_init(&j, g.data, len + 2);
+			assert_int_equal(json_next(&j), JSON_ERROR);
+			assert_int_equal(j.pos, at + 1);
+			g.data[at + 1] = '"';
+			json_init(&j, g.data, len + 2);
+			assert_int_equal(json_next(&j), JSON_STRING);
+			assert_int_equal(j.size, at);
+			g.data[at + 1] = was;
+		}
+		guarded_free(&g);
+	}
+}
+
 static void depth_has_a_limit(void **state)
 {
 	(void)state;
@@ -646,6 +677,7 @@ int main(void)
 		cmocka_unit_test(a_zero_byte_is_an_ordinary_error),
 		cmocka_unit_test(no_cut_reads_past_the_end),
 		cmocka_unit_test(no_changed_byte_does_harm),
+		cmocka_unit_test(a_string_of_any_length_ends_where_it_ends),
 		cmocka_unit_test(depth_has_a_limit),
 		cmocka_unit_test(levels_remember_their_kind),
 		cmocka_unit_test(skips_whole_values),

@@ -197,15 +197,16 @@ describe("the main job", function()
       end)
    end
 
-   for _, row in ipairs { { "soft", "-Sn", 0 }, { "hard", "-n", 1 } } do
+   local LIMITS = { { "soft", "-Sn", 0, "concurrency(200)" }, { "hard", "-n", 1, "gaps(function() return 0 end)" } }
+   for _, row in ipairs(LIMITS) do
       it("with more requests in flight than the " .. row[1] .. " limit of descriptors", function()
          local server, url = drive.mock("--mode", "timed", "--ttft", "100ms", "--tokens", "1")
          local dir = drive.tempdir()
          local file = drive.scenario(dir, ([[
             return perigee.scenario {
                target = perigee.target.openai_chat { url = "%s" }, dataset = { "x" },
-               load = perigee.load.concurrency(200), requests = 200,
-            }]]):format(url))
+               load = perigee.load.%s, requests = 200,
+            }]]):format(url, row[4]))
          local r = drive.shell(("ulimit %s 100; exec %s"):format(row[2],
             drive.command("run", file, "--out", dir .. "/out", "--progress", "none")))
          server:stop(5)
@@ -214,6 +215,49 @@ describe("the main job", function()
             if not line.ok then
                failed = failed + 1
                assert.equal("no socket: Too many open files", line.error_message)
+            end
+         end
+         assert.equal(row[3] > 0, failed > 0, r.out .. r.err)
+      end)
+   end
+
+   it("not at all with a load that needs more descriptors than there are", function()
+      local dir = drive.tempdir()
+      local file = drive.scenario(dir, [[
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "http://127.0.0.1:9" }, dataset = { "x" },
+            load = perigee.load.concurrency(200), requests = 10,
+         }]])
+      local r = drive.shell("ulimit -n 100; exec " .. drive.command("run", file, "--out", dir .. "/out", "--progress", "none"))
+      assert.equal(2, r.code, r.err)
+      assert.truthy(r.err:find("264 file descriptors are needed, the limit is 100", 1, true), r.err)
+      assert.is_nil(drive.read(dir .. "/out/summary.json"))
+   end)
+
+   -- Networks of their own, where there are 20 local ports.
+   local FEW_PORTS = [[ip link set lo up && echo "40000 40019" >/proc/sys/net/ipv4/ip_local_port_range || exit 77]]
+
+   for _, row in ipairs {
+      { "direct", "", 1 }, { "curl", "", 1 },
+      { "direct", "--source 127.0.0.2 --source 127.0.0.3 --source 127.0.0.4 --source 127.0.0.5", 0 },
+   } do
+      it(("with %s ports than connections over %s"):format(row[3] > 0 and "fewer" or "more", row[1]), function()
+         local dir = drive.tempdir()
+         local file = drive.scenario(dir, [[
+            return perigee.scenario {
+               target = perigee.target.openai_chat { url = "mock:mode=timed,ttft=300ms,tokens=1" }, dataset = { "x" },
+               load = perigee.load.gaps(function() return 0 end), requests = 60,
+            }]])
+         drive.write(dir .. "/run", ("%s\n%s %s"):format(FEW_PORTS,
+            drive.command("run", file, "--out", dir .. "/out", "--progress", "none", "--transport", row[1]), row[2]))
+         local r = drive.shell(("unshare -n bash %s/run"):format(dir))
+         if not drive.read(dir .. "/out/requests.jsonl") then return pending "no network of its own is to be had here" end
+         local failed = 0
+         for _, line in ipairs(drive.jsonl(dir .. "/out/requests.jsonl")) do
+            if not line.ok then
+               failed = failed + 1
+               assert.equal("client", line.error)
+               assert.truthy(line.error_message:find("no local port is left, source_addresses gives more", 1, true), line.error_message)
             end
          end
          assert.equal(row[3] > 0, failed > 0, r.out .. r.err)

@@ -4,6 +4,7 @@ local command = require "perigee.cli.command"
 local config = require "perigee.report.config"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
+local transport = require "perigee.transport"
 local units = require "perigee.units"
 
 local explain = {
@@ -14,6 +15,7 @@ local explain = {
       { name = "plan", help = "the requests that are planned, as JSON lines" },
       { name = "phase", value = "NAME", help = "of this phase alone" },
       { name = "limit", value = "N", type = "count", default = 1000, help = "of each phase at most so many" },
+      transport.OPTIONS[1], transport.OPTIONS[2],
       { name = "help", help = "show this text and the scenario's options" },
    },
 }
@@ -72,6 +74,7 @@ local function phase_lines(p, data, seed)
    add("dataset", p.dataset and ("%s: %d samples, sha256 %s"):format(p.dataset.source, #p.dataset, p.dataset.sha256))
    add("request", data.request)
    add("target", show_spec(data.target))
+   add("transport", ("%s (%s)"):format(data.transport.name, data.transport.why))
    add("drain", p.drain and "up to " .. units.seconds(p.drain) or "no: what is in flight goes on into the next phase")
    add("deadline", units.seconds(p.deadline) .. " per request")
    add("stall", p.stall and units.seconds(p.stall))

@@ -1,6 +1,7 @@
 --- Reading a scenario file for a command: the script, then its own options.
 local options = require "perigee.cli.options"
 local scenario = require "perigee.scenario"
+local transport = require "perigee.transport"
 local where = require "perigee.where"
 
 local load = {}
@@ -78,6 +79,7 @@ local function resolve(loaded, file, values, given)
    end
    if not plan then return nil, message end
    if values.seed then plan.seed = values.seed end
+   plan.forced = transport.forced(values)
    return plan
 end
 

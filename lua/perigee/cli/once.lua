@@ -5,6 +5,7 @@ local config = require "perigee.report.config"
 local endpoint = require "perigee.endpoint"
 local engine = require "perigee.engine"
 local runner = require "perigee.runner"
+local transport = require "perigee.transport"
 local units = require "perigee.units"
 local where = require "perigee.where"
 
@@ -15,6 +16,7 @@ local once = {
       { name = "index", value = "N", type = "count", default = 1, help = "sample to send, from 1" },
       { name = "phase", value = "NAME", help = "phase whose target and request are used (default the first performance phase)" },
       { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
+      transport.OPTIONS[1], transport.OPTIONS[2],
       { name = "help", help = "show this text and the scenario's options" },
    },
 }
@@ -112,7 +114,7 @@ local function arguments(planned, plan, target, index, seen)
 end
 
 local function send(planned, plan, index, endpoints)
-   local target = runner.build_targets({ phases = { planned } }, endpoints)[planned.target]
+   local target = runner.build_targets({ phases = { planned }, forced = plan.forced }, endpoints)[planned.target]
    local seen = { chunks = {}, client = target.client }
    local session, message = engine.session { seed = plan.seed, name = plan.name }
    if not session then error(message, 0) end

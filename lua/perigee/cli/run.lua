@@ -5,6 +5,7 @@ local place = require "perigee.cli.place"
 local progress = require "perigee.progress"
 local runner = require "perigee.runner"
 local service = require "perigee.service"
+local transport = require "perigee.transport"
 
 local run = {
    name = "run",
@@ -12,6 +13,7 @@ local run = {
    definitions = {
       { name = "out", value = "DIR", help = "folder of the results (default results/NAME-TIME)" },
       { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
+      transport.OPTIONS[1], transport.OPTIONS[2],
       { name = "events", value = "ADDR",
          help = "address of the event publisher (default a socket in a private folder); off publishes none" },
       { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },

@@ -1,6 +1,7 @@
 --- What a run was made of, as plain data for config.json, without secrets.
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
+local transport = require "perigee.transport"
 
 local json = engine.json
 local config = {}
@@ -92,12 +93,18 @@ local function spec_data(s)
    return out
 end
 
-local function phase_data(p)
+local function transport_data(args, forced)
+   local name, why = transport.of(args, forced)
+   return { name = name, why = why, source_addresses = forced and forced.source_addresses or args.source_addresses }
+end
+
+local function phase_data(p, forced)
    local names = {}
    for i, check in ipairs(p.checks) do names[i] = check.text end
    local handlers = schema.sorted_keys(p.on)
    return {
       name = p.name, kind = p.kind, load = spec_data(p.load), order = spec_data(p.order), target = spec_data(p.target),
+      transport = transport_data(p.target.args, forced),
       dataset = p.dataset and { source = p.dataset.source, sha256 = p.dataset.sha256, samples = #p.dataset } or nil,
       request = p.request, requests = p.requests, duration_s = p.duration, min_requests = p.min_requests,
       min_duration_s = p.min_duration, max_duration_s = p.max_duration, drain_s = p.drain, deadline_s = p.deadline,
@@ -124,7 +131,7 @@ end
 ---@return table
 function config.describe(plan, run)
    local phases = {}
-   for i, p in ipairs(plan.phases) do phases[i] = phase_data(p) end
+   for i, p in ipairs(plan.phases) do phases[i] = phase_data(p, plan.forced) end
    local data = plain({ name = plan.name, seed = plan.seed, options = plan.options, phases = phases, run = run }, {})
    return clean(data, secrets_of(plan))
 end

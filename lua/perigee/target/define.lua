@@ -3,6 +3,7 @@ local engine = require "perigee.engine"
 local opt = require "perigee.opt"
 local schema = require "perigee.schema"
 local spec = require "perigee.spec"
+local transport = require "perigee.transport"
 local where = require "perigee.where"
 
 local define = {}
@@ -54,6 +55,8 @@ local COMMON = {
    max_response_bytes = schema.count,
    insecure = schema.boolean,
    ca_file = schema.text,
+   transport = schema.one_of(transport.MODES),
+   source_addresses = schema.list(schema.text, "a list of numeric addresses"),
 }
 
 --- A list of "Name: value", sorted, of a table; later tables replace by name.
@@ -95,12 +98,13 @@ end
 --- The client part of a target, as the engine's session takes it.
 ---@param args table      the target's arguments
 ---@param def table       the kind: default_path, content_type, decoder
----@param context table   mock(url) -> url of a started endpoint; simulated: there is none at all
+---@param context table   mock(url) -> url of a started endpoint; simulated: there is none at all; forced: of the command line
 local function client(args, def, context)
    local urls = {}
    for i, text in ipairs(type(args.url) == "table" and args.url or { args.url }) do
       urls[i] = join(address(text, context), args, def.default_path)
    end
+   local forced = context.forced or {}
    local key = api_key(args, context)
    if key and not header_value(key) then error("target: the api key holds a line break or a control character", 0) end
    return {
@@ -117,6 +121,8 @@ local function client(args, def, context)
       max_response_bytes = args.max_response_bytes,
       insecure = args.insecure or false,
       ca_file = args.ca_file,
+      transport = forced.transport or args.transport,
+      source_addresses = forced.source_addresses or args.source_addresses,
    }
 end
 

@@ -1,10 +1,13 @@
-/* The client over libcurl against real sockets. */
+/* One suite for the clients over libcurl and over plain sockets, against real sockets. Where
+ * a row of a table has two outcomes the second one is of plain sockets, which are stricter. */
 #include "base/clock.h"
 #include "base/process.h"
 #include "http/client.h"
+#include "http/direct.h"
 
 #include "http_server.h"
 
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -236,11 +239,67 @@ static bool do_big(int fd, const struct server_request *q)
 	return true;
 }
 
+/* Says the status of its path and then reads on until the client closes. */
+static bool do_early(int fd, const struct server_request *q)
+{
+	char head[128];
+	snprintf(head, sizeof(head), "HTTP/1.1 %s Early\r\nContent-Length: 2\r\n\r\nok",
+	         q->path + strlen("/early/"));
+	server_say(fd, head);
+	server_wait_close(fd);
+	return false;
+}
+
+/* Answers the first request of each connection and hangs up at the second one. */
+static bool do_once(int fd, const struct server_request *q)
+{
+	static _Atomic bool answered[SERVER_CONNECTIONS + 64];
+	assert_true(fd < SERVER_CONNECTIONS + 64);
+	answered[fd] = !answered[fd];
+	return answered[fd] && do_plain(fd, q);
+}
+
+static bool do_from(int fd, const struct server_request *q)
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	char from[INET_ADDRSTRLEN] = "", head[128];
+	(void)q;
+	if (getpeername(fd, (struct sockaddr *)&a, &len) == 0)
+		inet_ntop(AF_INET, &a.sin_addr, from, sizeof(from));
+	snprintf(head, sizeof(head), OK_HEAD "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
+	         strlen(from), from);
+	server_say(fd, head);
+	return false;
+}
+
+/* The body of the request is the answer, byte for byte. */
+static bool do_raw(int fd, const struct server_request *q)
+{
+	server_send(fd, q->body, q->len - (size_t)(q->body - q->text));
+	return strncmp(q->path, "/raw/keep", 9) == 0;
+}
+
+/* The same, byte by byte: most come alone. */
+static bool do_raw_bytes(int fd, const struct server_request *q)
+{
+	int on = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	for (const char *c = q->body; c < q->text + q->len; c++)
+		server_send(fd, c, 1);
+	return strncmp(q->path, "/raw-bytes/keep", 15) == 0;
+}
+
 static const struct {
 	const char *path;
 	bool (*answer)(int fd, const struct server_request *q);
 } behaviours[] = {
+	{ "/raw-bytes/", do_raw_bytes },
+	{ "/raw/", do_raw },
 	{ "/plain", do_plain },
+	{ "/early/", do_early },
+	{ "/once", do_once },
+	{ "/from", do_from },
 	{ "/echo", do_echo },
 	{ "/sse/close", do_sse_close },
 	{ "/sse/cut", do_sse_cut },
@@ -284,6 +343,17 @@ struct job {
 	struct job *other;
 	bool in_call; /* inside client_submit() or client_cancel() */
 };
+
+typedef int client_new(struct client **out, struct loop *loop, const struct client_config *config,
+                       const struct client_sink *sink, void *ctx, struct error *e);
+
+/* Which transport the suite runs over. */
+static client_new *new_client = curl_client_new;
+
+static bool is_direct(void)
+{
+	return new_client == direct_client_new;
+}
 
 struct fixture {
 	struct loop *loop;
@@ -351,7 +421,7 @@ static void make_client(struct fixture *f, const struct client_config *config)
 		c.urls = &url;
 		c.url_count = 1;
 	}
-	if (curl_client_new(&f->client, f->loop, &c, &sink, f, &e))
+	if (new_client(&f->client, f->loop, &c, &sink, f, &e))
 		fail_msg("%s", e.text);
 }
 
@@ -526,6 +596,159 @@ static void what_is_no_failure(void **state)
 	response_free(&j.x.response);
 }
 
+#define RAW(text) (text), sizeof(text) - 1
+
+/* Odd answers, and whether the next request goes over the same connection: not when there is
+ * more than the answer, which has to come at once, or it could be taken for the next one. */
+static const struct {
+	const char *name;
+	const char *answer;
+	size_t len;
+	enum failure curl, direct;
+	int status;
+	uint64_t bytes;
+	enum { CLOSES, KEEPS, SAYS_MORE } after;
+} odd_answers[] = {
+	{ "LF alone ends lines", RAW("HTTP/1.1 200 OK\nContent-Length: 2\n\nok"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 2, KEEPS },
+	{ "no reason phrase", RAW("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 0, KEEPS },
+	{ "HTTP/1.0 closes", RAW("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 2, CLOSES },
+	{ "HTTP/1.0 that keeps",
+	  RAW("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 2, KEEPS },
+	{ "close among the options",
+	  RAW("HTTP/1.1 200 OK\r\nConnection: foo, Close\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 2, CLOSES },
+	{ "204 has no body", RAW("HTTP/1.1 204 None\r\n\r\n"), FAILURE_NONE, FAILURE_NONE, 204, 0,
+	  KEEPS },
+	{ "304 has no body", RAW("HTTP/1.1 304 Same\r\nContent-Length: 7\r\n\r\n"), FAILURE_NONE,
+	  FAILURE_NONE, 304, 0, KEEPS },
+	{ "a body up to the close", RAW("HTTP/1.1 200 OK\r\n\r\nuntil the end"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 13, CLOSES },
+	{ "the same length twice",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 2, KEEPS },
+	{ "extensions and trailers",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	      "02;a=\"b\";c\r\nok\r\nA\r\n0123456789\r\n000\r\nX-T: 1\r\nX-U: 2\r\n\r\n"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 12, KEEPS },
+	{ "several heads before the last",
+	  RAW("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+	      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 2, KEEPS },
+	{ "more than the length says",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 2, SAYS_MORE },
+	{ "a second answer that nobody asked for",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+	      "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 0, SAYS_MORE },
+	{ "nothing but a line end", RAW("\r\n"), FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a version that there is not", RAW("HTTP/1.2 200 OK\r\n\r\n"), FAILURE_BAD_HTTP,
+	  FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a status of two digits", RAW("HTTP/1.1 20 OK\r\n\r\n"), FAILURE_BAD_HTTP,
+	  FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a NUL in the head", RAW("HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a length in words", RAW("HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a length below 0", RAW("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a chunk of no size", RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 200, 0, CLOSES },
+	{ "a chunk's size of too many digits",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	      "00000000000000000002\r\nok\r\n0\r\n\r\n"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 200, 0, CLOSES },
+	{ "a chunk longer than its size",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokay\r\n0\r\n\r\n"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 200, 2, CLOSES },
+	{ "the last chunk is missing",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"), FAILURE_RESET,
+	  FAILURE_RESET, 200, 2, CLOSES },
+	{ "the end of the trailers is missing",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n"),
+	  FAILURE_RESET, FAILURE_RESET, 200, 2, CLOSES },
+	{ "half a head", RAW("HTTP/1.1 200 OK\r\nContent-Le"), FAILURE_RESET, FAILURE_RESET, 0, 0,
+	  CLOSES },
+	{ "half a status line", RAW("HTTP/1.1 2"), FAILURE_RESET, FAILURE_RESET, 0, 0, CLOSES },
+	{ "a head of 1xx alone", RAW("HTTP/1.1 100 Continue\r\n\r\n"), FAILURE_RESET, FAILURE_RESET,
+	  0, 0, CLOSES },
+	/* What only plain sockets refuse. */
+	{ "lengths that differ",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Length: 2\r\n\r\nok"), FAILURE_NONE,
+	  FAILURE_BAD_HTTP, 200, 2, KEEPS },
+	{ "chunks and a length",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
+	      "2\r\nok\r\n0\r\n\r\n"),
+	  FAILURE_NONE, FAILURE_BAD_HTTP, 200, 2, KEEPS },
+	{ "a folded line", RAW("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_BAD_HTTP, 200, 2, KEEPS },
+	{ "a CR within a line", RAW("HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_BAD_HTTP, 200, 2, KEEPS },
+	{ "chunk lines that end in LF",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nok\n0\n\n"), FAILURE_NONE,
+	  FAILURE_BAD_HTTP, 200, 2, KEEPS },
+};
+
+static void odd_answer(struct fixture *f, size_t i, const char *way)
+{
+	bool kept = odd_answers[i].after == KEEPS;
+	char path[64];
+	struct job j = { .x.body = odd_answers[i].answer, .x.body_len = odd_answers[i].len };
+	enum failure want = is_direct() ? odd_answers[i].direct : odd_answers[i].curl;
+	make_client(f, &(struct client_config){ 0 });
+	snprintf(path, sizeof(path), "%s%s", way, kept ? "keep" : "close");
+	struct response *r = one(f, &j, path);
+	bool strict = want != odd_answers[i].curl;
+	if (r->failure != want ||
+	    (!strict && (r->status != odd_answers[i].status || r->bytes != odd_answers[i].bytes)))
+		fail_msg("%s: %s, status %d, %llu bytes, \"%s\"", odd_answers[i].name,
+		         failure_name(r->failure), r->status, (unsigned long long)r->bytes,
+		         r->error);
+	assert_int_equal(r->error[0] == '\0', want == FAILURE_NONE);
+	assert_true(r->sent_ns > 0 && r->sent_ns <= r->finished_ns);
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+	if (client_connections(f->client) != (kept && !strict ? 1 : 2))
+		fail_msg("%s: %llu connections", odd_answers[i].name,
+		         (unsigned long long)client_connections(f->client));
+	response_free(&j.x.response);
+	client_free(f->client);
+	f->client = NULL;
+}
+
+static void odd_answers_come_to_the_same(void **state)
+{
+	for (size_t i = 0; i < sizeof(odd_answers) / sizeof(*odd_answers); i++) {
+		odd_answer(*state, i, "/raw/");
+		if (odd_answers[i].after != SAYS_MORE)
+			odd_answer(*state, i, "/raw-bytes/");
+	}
+}
+
+#define CROWD 600 /* more than are connected at a time */
+
+/* So many at once to one url: all of them end with this failure. */
+static void all_fail(struct fixture *f, const struct client_config *config, enum failure failure)
+{
+	struct job *jobs = calloc(CROWD, sizeof(*jobs));
+	assert_non_null(jobs);
+	make_client(f, config);
+	for (int i = 0; i < CROWD; i++) {
+		jobs[i].x.path = "/plain";
+		submit(f, &jobs[i]);
+	}
+	run(f, CROWD);
+	for (int i = 0; i < CROWD; i++) {
+		assert_int_equal(jobs[i].x.response.failure, failure);
+		assert_int_equal(jobs[i].dones, 1);
+		response_free(&jobs[i].x.response);
+	}
+	free(jobs);
+}
+
 static void nobody_listens(void **state)
 {
 	struct fixture *f = *state;
@@ -543,6 +766,53 @@ static void nobody_listens(void **state)
 		assert_int_equal(r->first_byte_ns, 0);
 		assert_true(r->error[0]);
 	}
+	response_free(&j.x.response);
+}
+
+static void nobody_listens_to_a_crowd(void **state)
+{
+	struct fixture *f = *state;
+	struct server *gone = server_start(NULL);
+	char url[64];
+	snprintf(url, sizeof(url), "%s", gone->url);
+	server_stop(gone);
+	all_fail(f, &(struct client_config){ .urls = (const char *[]){ url }, .url_count = 1 },
+	         FAILURE_REFUSED);
+}
+
+/* A unix socket whose backlog is full says so at once, and is asked again. */
+static void nobody_accepts_on_a_unix_socket(void **state)
+{
+	struct fixture *f = *state;
+	char dir[] = "/tmp/perigee-test-XXXXXX";
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fill = socket(AF_UNIX, SOCK_STREAM, 0), fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_non_null(mkdtemp(dir));
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/socket", dir);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	assert_int_equal(connect(fill, (struct sockaddr *)&a, sizeof(a)), 0);
+	if (is_direct())
+		all_fail(f,
+		         &(struct client_config){ .unix_socket = a.sun_path,
+		                                  .connect_timeout_ns = 50 * NS_PER_MS },
+		         FAILURE_CONNECT_TIMEOUT);
+	close(fill);
+	close(fd);
+	unlink(a.sun_path);
+	rmdir(dir);
+}
+
+/* "localhost" is ::1 first on most systems, where nobody listens. */
+static void a_name_with_several_addresses(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	char url[64];
+	snprintf(url, sizeof(url), "http://localhost%s", strrchr(f->server->url, ':'));
+	make_client(f, &(struct client_config){ .urls = (const char *[]){ url }, .url_count = 1 });
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(one(f, &j, i ? "/plain" : "/close")->failure, FAILURE_NONE);
 	response_free(&j.x.response);
 }
 
@@ -581,6 +851,12 @@ static void nobody_accepts(void **state)
 	                                        .connect_timeout_ns = 100 * NS_PER_MS });
 	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_CONNECT_TIMEOUT);
 	assert_int_equal(j.x.response.sent_ns, 0);
+	client_free(f->client);
+	all_fail(f,
+	         &(struct client_config){ .urls = (const char *[]){ url },
+	                                  .url_count = 1,
+	                                  .connect_timeout_ns = 100 * NS_PER_MS },
+	         FAILURE_CONNECT_TIMEOUT);
 	for (int i = 0; i < 4; i++)
 		close(fill[i]);
 	close(fd);
@@ -736,6 +1012,55 @@ static void servers_that_close(void **state)
 	response_free(&j.x.response);
 }
 
+static void a_request_that_met_the_close_is_sent_again(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x.response.keep_body = true };
+	make_client(f, &(struct client_config){ 0 });
+	for (int i = 0; i < 5; i++) {
+		struct response *r = one(f, &j, "/once");
+		assert_int_equal(r->failure, FAILURE_NONE);
+		buffer_is(&r->body, "hello");
+		assert_true(r->sent_ns <= r->first_byte_ns);
+	}
+	assert_int_equal(client_connections(f->client), 5);
+	assert_int_equal(f->server->requests, 9);
+	/* On a new connection nobody could have closed it by chance. */
+	client_free(f->client);
+	make_client(f, &(struct client_config){ 0 });
+	assert_int_equal(one(f, &j, "/hang-up")->failure, FAILURE_RESET);
+	assert_int_equal(f->server->requests, 10);
+	response_free(&j.x.response);
+}
+
+static void an_answer_may_come_before_the_request_is_sent(void **state)
+{
+	struct fixture *f = *state;
+	static char body[16 << 20]; /* more than the sockets hold */
+	static const struct {
+		const char *path;
+		enum failure failure;
+		int status;
+	} rows[] = { { "/early/200", FAILURE_NONE, 200 }, { "/early/413", FAILURE_HTTP, 413 } };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct job j = { .x = { .body = body, .body_len = sizeof(body) } };
+		make_client(f, &(struct client_config){ 0 });
+		struct response *r = one(f, &j, rows[i].path);
+		assert_int_equal(r->failure, rows[i].failure);
+		assert_int_equal(r->status, rows[i].status);
+		assert_int_equal(r->bytes, 2);
+		/* What was not sent would be taken for the next request. */
+		j.x.body = NULL;
+		if (is_direct() || rows[i].failure) {
+			assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+			assert_int_equal(client_connections(f->client), 2);
+		}
+		response_free(&j.x.response);
+		client_free(f->client);
+		f->client = NULL;
+	}
+}
+
 static void an_idle_connection_that_closes_does_not_spin(void **state)
 {
 	struct fixture *f = *state;
@@ -797,6 +1122,29 @@ static void methods_and_bodies(void **state)
 	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
 	assert_int_equal(j.x.response.bytes, 5);
 	assert_int_equal(client_connections(f->client), 1);
+	response_free(&j.x.response);
+}
+
+static void paths_go_out_without_dots(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { .x = { .method = "GET", .response.keep_body = true } };
+	static const char *const rows[][2] = {
+		{ "/echo/.", "GET /echo/ " },
+		{ "/echo/a/..", "GET /echo/ " },
+		{ "/./echo/a/./b/../c", "GET /echo/a/c " },
+		{ "/../../echo", "GET /echo " },
+		{ "/echo/.a/..b/...", "GET /echo/.a/..b/... " },
+		{ "/echo?x=/./y/../z", "GET /echo?x=/./y/../z " },
+		{ "/x/../echo?/../", "GET /echo?/../ " },
+	};
+	make_client(f, &(struct client_config){ 0 });
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct response *r = one(f, &j, rows[i][0]);
+		assert_int_equal(r->failure, FAILURE_NONE);
+		if (strncmp(r->body.data, rows[i][1], strlen(rows[i][1])) != 0)
+			fail_msg("%s: %.40s", rows[i][0], r->body.data);
+	}
 	response_free(&j.x.response);
 }
 
@@ -884,21 +1232,22 @@ static void bad_configurations_are_named(void **state)
 	for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
 		struct client_config config = { .urls = &urls[i], .url_count = 1 };
 		e.text[0] = '\0';
-		assert_int_equal(curl_client_new(&c, f->loop, &config, &sink, f, &e),
-		                 STATUS_EINVAL);
+		assert_int_equal(new_client(&c, f->loop, &config, &sink, f, &e), STATUS_EINVAL);
 		assert_non_null(strstr(e.text, "url"));
 		assert_null(c);
 	}
-	const char *good = "http://h", *bad_header = "bad";
+	const char *good = "http://127.0.0.1", *bad_header = "bad";
+	const char *foreign = "192.0.2.1"; /* no interface here has it */
 	struct client_config bad[] = {
 		{ .url_count = 0 },
 		{ .urls = &good, .url_count = 1, .path = "v1" },
 		{ .urls = &good, .url_count = 1, .method = "P O" },
 		{ .urls = &good, .url_count = 1, .headers = &bad_header, .header_count = 1 },
+		{ .urls = &good, .url_count = 1, .sources = &good, .source_count = 1 },
+		{ .urls = &good, .url_count = 1, .sources = &foreign, .source_count = 1 },
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		assert_int_equal(curl_client_new(&c, f->loop, &bad[i], &sink, f, &e),
-		                 STATUS_EINVAL);
+		assert_int_equal(new_client(&c, f->loop, &bad[i], &sink, f, &e), STATUS_EINVAL);
 }
 
 static void endpoints_take_turns(void **state)
@@ -920,6 +1269,24 @@ static void endpoints_take_turns(void **state)
 	f->client = NULL;
 	server_stop(second);
 	response_free(&j.x.response);
+}
+
+static void connections_come_from_the_sources_in_turn(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const sources[] = { "127.0.0.2", "127.0.0.3" };
+	struct job a = { .x = { .path = "/from", .response.keep_body = true } }, b = a;
+	make_client(f, &(struct client_config){ .sources = sources, .source_count = 2 });
+	submit(f, &a);
+	submit(f, &b);
+	run(f, 2);
+	assert_int_equal(a.x.response.failure, FAILURE_NONE);
+	assert_int_equal(b.x.response.failure, FAILURE_NONE);
+	bool second = body_has(&a.x.response, "127.0.0.3");
+	buffer_is(&a.x.response.body, sources[second]);
+	buffer_is(&b.x.response.body, sources[!second]);
+	response_free(&a.x.response);
+	response_free(&b.x.response);
 }
 
 static void a_unix_socket(void **state)
@@ -1298,33 +1665,136 @@ static void certificates_are_verified(void **state)
 	nginx_close(&n);
 }
 
+/* A program that prints the port that it listens on. */
+static struct process *start_program(const char *const *argv, char *url, size_t size)
+{
+	struct process *p = NULL;
+	char line[512];
+	if (process_spawn(&p, argv, NULL))
+		skip(); /* not installed */
+	uint64_t deadline = clock_now() + 10 * NS_PER_S;
+	while (process_read_line(p, line, sizeof(line), deadline) >= 0) {
+		const char *port = strstr(line, "port ");
+		if (port) {
+			snprintf(url, size, "http://127.0.0.1:%d", (int)strtol(port + 5, NULL, 10));
+			return p;
+		}
+	}
+	process_stop(p, clock_now());
+	skip();
+	return NULL;
+}
+
+/* Speaks HTTP/1.0: each answer ends with its connection. */
+static void python_serves_files(void **state)
+{
+	struct fixture *f = *state;
+	/* Its log is of no interest. */
+	const char *const argv[] = {
+		"sh", "-c",
+		"exec python3 -u -m http.server --bind 127.0.0.1 -d tests/c 0 2>/dev/null", NULL
+	};
+	char url[64];
+	struct process *p = start_program(argv, url, sizeof(url));
+	struct job j = { .x.method = "GET", .x.response.keep_body = true };
+	make_client(f, &(struct client_config){ .urls = (const char *[]){ url }, .url_count = 1 });
+	for (int i = 0; i < 3; i++) {
+		struct response *r = one(f, &j, "/support.h");
+		assert_int_equal(r->failure, FAILURE_NONE);
+		assert_true(body_has(r, "PERIGEE_TESTS_SUPPORT_H"));
+		assert_int_equal(r->bytes, r->body.len);
+	}
+	assert_int_equal(one(f, &j, "/missing")->status, 404);
+	assert_int_equal(one(f, &j, "/")->failure, FAILURE_NONE);
+	j.x.method = "HEAD";
+	assert_int_equal(one(f, &j, "/support.h")->failure, FAILURE_NONE);
+	assert_int_equal(j.x.response.bytes, 0);
+	j.x.method = "POST";
+	assert_int_equal(one(f, &j, "/support.h")->status, 501);
+	assert_int_equal(client_connections(f->client), 7);
+	response_free(&j.x.response);
+	process_stop(p, clock_now());
+}
+
+#define NODE_SERVER                                                                                \
+	"const s = require('http').createServer((q, r) => {"                                       \
+	"  let body = ''; q.on('data', d => body += d); q.on('end', () => {"                       \
+	"    if (q.url == '/none') { r.statusCode = 204; return r.end(); }"                        \
+	"    r.setHeader('Trailer', 'X-T'); r.write('<'); r.write(body.slice(0, 1e6)); "           \
+	"r.write('>');"                                                                            \
+	"    r.addTrailers({ 'X-T': 'end' }); r.end(); }); });"                                    \
+	"s.listen(0, '127.0.0.1', () => console.log('port ' + s.address().port));"                 \
+	"process.stdin.on('end', () => process.exit(0)).resume();"
+
+/* Chunks, trailers, kept connections; it reads requests in chunks as well. */
+static void node_echoes(void **state)
+{
+	struct fixture *f = *state;
+	const char *const argv[] = { "node", "-e", NODE_SERVER, NULL };
+	static const char *const in_chunks[] = { "Transfer-Encoding: chunked" };
+	static char large[300000];
+	char url[64];
+	struct process *p = start_program(argv, url, sizeof(url));
+	memset(large, 'l', sizeof(large) - 1);
+	const char *const bodies[] = { "hello", "", large };
+	struct job j = { .x.response.keep_body = true };
+	make_client(f, &(struct client_config){ .urls = (const char *[]){ url }, .url_count = 1 });
+	for (size_t i = 0; i < 6; i++) {
+		const char *body = bodies[i / 2];
+		j.x.body = body;
+		j.x.body_len = strlen(body);
+		j.x.headers = in_chunks;
+		j.x.header_count = i % 2;
+		struct response *r = one(f, &j, "/echo");
+		assert_int_equal(r->failure, FAILURE_NONE);
+		assert_int_equal(r->body.len, j.x.body_len + 2);
+		assert_memory_equal(r->body.data + 1, body, j.x.body_len);
+	}
+	j.x.header_count = 0;
+	assert_int_equal(one(f, &j, "/none")->status, 204);
+	j.x.body = NULL;
+	j.x.method = "GET";
+	assert_int_equal(one(f, &j, "/none")->status, 204);
+	buffer_is(&one(f, &j, "/echo")->body, "<>");
+	assert_int_equal(client_connections(f->client), 1);
+	response_free(&j.x.response);
+	process_stop(p, clock_now() + NS_PER_S);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	static const struct CMUnitTest tests[] = {
 		TEST(connections_are_kept),
 		TEST(a_stream_in_odd_splits),
 		TEST(failures_have_their_class),
 		TEST(what_is_no_failure),
+		TEST(odd_answers_come_to_the_same),
 		TEST(nobody_listens),
+		TEST(nobody_listens_to_a_crowd),
+		TEST(nobody_accepts_on_a_unix_socket),
+		TEST(a_name_with_several_addresses),
 		TEST(the_name_is_unknown),
 		TEST(nobody_accepts),
 		TEST(no_descriptors_are_left),
 		TEST(the_environment_names_a_proxy),
 		TEST(a_body_above_the_limit),
-		TEST(no_tls_there),
 		TEST(deadlines_end_an_exchange),
 		TEST(a_deadline_in_the_past),
 		TEST(a_deadline_that_holds_does_nothing),
 		TEST(servers_that_close),
+		TEST(a_request_that_met_the_close_is_sent_again),
+		TEST(an_answer_may_come_before_the_request_is_sent),
 		TEST(an_idle_connection_that_closes_does_not_spin),
 		TEST(methods_and_bodies),
+		TEST(paths_go_out_without_dots),
 		TEST(a_large_body_is_sent_without_asking),
 		TEST(headers_merge_by_name),
 		TEST(what_would_break_the_request_is_refused),
 		TEST(bad_configurations_are_named),
 		TEST(endpoints_take_turns),
+		TEST(connections_come_from_the_sources_in_turn),
 		TEST(a_unix_socket),
 		TEST(many_at_once),
 		TEST(cancel_before_anything),
@@ -1335,7 +1805,16 @@ int main(void)
 		TEST(free_with_exchanges_in_flight),
 		TEST(free_while_resolving),
 		TEST(nginx_serves_a_file),
+		TEST(python_serves_files),
+		TEST(node_echoes),
+	};
+	static const struct CMUnitTest over_tls[] = {
+		TEST(no_tls_there),
 		TEST(certificates_are_verified),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("curl", tests, NULL, NULL);
+	failed += cmocka_run_group_tests_name("curl, TLS", over_tls, NULL, NULL);
+	new_client = direct_client_new;
+	failed += cmocka_run_group_tests_name("direct", tests, NULL, NULL);
+	return failed;
 }

@@ -1,0 +1,421 @@
+#include "http/http1.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define KEEP_BYTES 4096 /* of a line; a new start gives more back */
+
+/* A line that is whole, without its end. */
+struct line {
+	const char *data;
+	size_t len;
+	bool cr; /* it ended in CR LF, not in LF alone */
+};
+
+void http1_start(struct http1 *p, bool head)
+{
+	p->state = HTTP1_AT_STATUS;
+	p->bodiless = head;
+	p->status = 0;
+	p->content_type[0] = '\0';
+	p->error = NULL;
+	p->begun = p->keep = false;
+	p->head_bytes = 0;
+	p->fields = 0;
+	p->line.limit = HTTP1_LINE_BYTES;
+	buffer_trim(&p->line, KEEP_BYTES);
+}
+
+void http1_free(struct http1 *p)
+{
+	buffer_free(&p->line);
+}
+
+static enum http1_event bad(struct http1 *p, const char *why)
+{
+	p->error = why;
+	return HTTP1_BAD;
+}
+
+static enum http1_event large(struct http1 *p, const char *why)
+{
+	p->error = why;
+	return HTTP1_LARGE;
+}
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* ---- lines ---- */
+
+/* What cannot become a status line need not be waited for. */
+static bool may_be_status(const char *data, size_t len)
+{
+	static const char begin[] = "HTTP/1.";
+	size_t n = len < sizeof(begin) - 1 ? len : sizeof(begin) - 1;
+	return memcmp(data, begin, n) == 0;
+}
+
+static enum http1_event keep_part(struct http1 *p, const char *data, size_t len)
+{
+	if (buffer_append(&p->line, data, len))
+		return large(p, "out of memory for a line of the head");
+	if (p->state == HTTP1_AT_STATUS && !may_be_status(p->line.data, p->line.len))
+		return bad(p, "no HTTP/1 status line");
+	return HTTP1_MORE;
+}
+
+/* `len` more bytes of the line came, with its end or without. */
+static enum http1_event check_length(struct http1 *p, size_t len, bool ended)
+{
+	bool chunk = p->state == HTTP1_AT_CHUNK_SIZE;
+	if (chunk && p->line.len + len > HTTP1_CHUNK_BYTES)
+		return bad(p, "the line of a chunk's size is too long");
+	if (p->line.len + len > HTTP1_LINE_BYTES)
+		return large(p, "a line of the head is too long");
+	p->head_bytes += chunk ? 0 : len + ended;
+	return p->head_bytes > HTTP1_HEAD_BYTES ? large(p, "the head is too large") : HTTP1_END;
+}
+
+/* HTTP1_END: a whole line is in *l. It lies in p->line when it came in parts. */
+static enum http1_event read_line(struct http1 *p, const char **at, const char *end, struct line *l)
+{
+	const char *begin = *at;
+	const char *lf = memchr(begin, '\n', (size_t)(end - begin));
+	size_t len = (size_t)((lf ? lf : end) - begin);
+	*at = lf ? lf + 1 : end;
+	p->begun = true;
+	enum http1_event e = check_length(p, len, lf != NULL);
+	if (e != HTTP1_END)
+		return e;
+	if (!lf || p->line.len) {
+		e = keep_part(p, begin, len);
+		if (e != HTTP1_MORE || !lf)
+			return e;
+		begin = p->line.data;
+		len = p->line.len;
+		p->line.len = 0; /* the bytes stay until the next part */
+	}
+	l->cr = len && begin[len - 1] == '\r';
+	l->data = begin;
+	l->len = len - l->cr;
+	if (p->state == HTTP1_AT_STATUS && !may_be_status(l->data, l->len))
+		return bad(p, "no HTTP/1 status line");
+	if (memchr(l->data, '\r', l->len))
+		return bad(p, "a CR within a line of the head");
+	if (memchr(l->data, '\0', l->len))
+		return bad(p, "a NUL in the head");
+	return HTTP1_END;
+}
+
+/* ---- the head ---- */
+
+static enum http1_event take_status(struct http1 *p, const struct line *l)
+{
+	const char *s = l->data;
+	if (l->len < 12)
+		return bad(p, "no HTTP/1 status line");
+	if ((s[7] != '0' && s[7] != '1') || s[8] != ' ')
+		return bad(p, "an HTTP version other than 1.0 and 1.1");
+	if (!is_digit(s[9]) || !is_digit(s[10]) || !is_digit(s[11]) ||
+	    (l->len > 12 && s[12] != ' '))
+		return bad(p, "a status in the HTTP head that is no number of three digits");
+	p->minor = s[7] == '1';
+	p->status = (s[9] - '0') * 100 + (s[10] - '0') * 10 + (s[11] - '0');
+	if (p->status < 100)
+		return bad(p, "a status in the HTTP head below 100");
+	p->has_length = p->has_coding = p->chunked = p->close = p->keep_alive = false;
+	p->content_type[0] = '\0';
+	p->state = HTTP1_AT_FIELD;
+	return HTTP1_MORE;
+}
+
+/* Is it the name, which is given in small letters? */
+static bool is_name(const char *data, const char *name, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (lower(data[i]) != name[i])
+			return false;
+	return true;
+}
+
+#define NAME_IS(data, len, name)                                                                   \
+	((len) == sizeof(name) - 1 && is_name(data, name, sizeof(name) - 1))
+
+static enum http1_event take_length(struct http1 *p, const char *v, size_t len)
+{
+	uint64_t n = 0;
+	if (!len || len > 18) /* 18 digits always fit */
+		return bad(p, "a Content-Length of the HTTP head that is no length");
+	for (size_t i = 0; i < len; i++) {
+		if (!is_digit(v[i]))
+			return bad(p, "a Content-Length of the HTTP head that is no length");
+		n = n * 10 + (uint64_t)(v[i] - '0');
+	}
+	if (p->has_length && p->length != n)
+		return bad(p, "two Content-Lengths in the HTTP head that differ");
+	p->has_length = true;
+	p->length = n;
+	return HTTP1_MORE;
+}
+
+static enum http1_event take_coding(struct http1 *p, const char *v, size_t len)
+{
+	if (p->has_coding)
+		return bad(p, "two Transfer-Encodings in the HTTP head");
+	p->has_coding = true;
+	p->chunked = NAME_IS(v, len, "chunked");
+	if (!p->chunked && !NAME_IS(v, len, "identity"))
+		return bad(p, "a Transfer-Encoding in the HTTP head other than chunked");
+	return HTTP1_MORE;
+}
+
+/* A list of tokens, of which two say something. */
+static void take_connection(struct http1 *p, const char *v, size_t len)
+{
+	const char *end = v + len;
+	while (v < end) {
+		const char *comma = memchr(v, ',', (size_t)(end - v));
+		const char *stop = comma ? comma : end;
+		const char *last = stop;
+		while (v < last && is_blank(*v))
+			v++;
+		while (last > v && is_blank(last[-1]))
+			last--;
+		size_t n = (size_t)(last - v);
+		p->close |= NAME_IS(v, n, "close");
+		p->keep_alive |= NAME_IS(v, n, "keep-alive");
+		v = stop + 1;
+	}
+}
+
+static void take_type(struct http1 *p, const char *v, size_t len)
+{
+	size_t n = len < sizeof(p->content_type) - 1 ? len : sizeof(p->content_type) - 1;
+	memcpy(p->content_type, v, n);
+	p->content_type[n] = '\0';
+}
+
+static bool is_token(const char *s, size_t len)
+{
+	/* RFC 9110, 5.6.2: letters, digits and these. Bits of the characters 32..63, 64..95 and
+	 * 96..127: one test for each. */
+	static const uint32_t tokens[] = { 0x03ff6cfa, 0xc7fffffe, 0x57ffffff };
+	for (size_t i = 0; i < len; i++) {
+		unsigned c = (unsigned char)s[i];
+		if (c < 32 || c > 127 || !(tokens[c / 32 - 1] >> (c % 32) & 1))
+			return false;
+	}
+	return len > 0;
+}
+
+/* A field's line into its parts, without the blanks around the value. */
+static enum http1_event split_field(struct http1 *p, const struct line *l, size_t *name,
+                                    const char **value, size_t *len)
+{
+	if (++p->fields > HTTP1_FIELDS)
+		return large(p, "the head has too many lines");
+	if (is_blank(l->data[0]))
+		return bad(p, "a folded line in the HTTP head");
+	const char *colon = memchr(l->data, ':', l->len);
+	if (!colon)
+		return bad(p, "a line without a colon in the HTTP head");
+	*name = (size_t)(colon - l->data);
+	if (*name && is_blank(colon[-1]))
+		return bad(p, "a blank before a colon in the HTTP head");
+	if (!is_token(l->data, *name))
+		return bad(p, "a malformed field name in the HTTP head");
+	const char *v = colon + 1, *end = l->data + l->len;
+	while (v < end && is_blank(*v))
+		v++;
+	while (end > v && is_blank(end[-1]))
+		end--;
+	*value = v;
+	*len = (size_t)(end - v);
+	return HTTP1_MORE;
+}
+
+static enum http1_event end_head(struct http1 *p)
+{
+	if (p->status == 101)
+		return bad(p, "a switch of the protocol, HTTP status 101, that was not asked for");
+	if (p->status < 200) {
+		p->state = HTTP1_AT_STATUS;
+		return HTTP1_MORE;
+	}
+	if (p->has_coding && p->has_length)
+		return bad(p, "both Transfer-Encoding and Content-Length in the HTTP head");
+	/* Of HTTP/1.0 chunks say nothing of what comes after them. */
+	p->keep = !p->close && (p->minor || (p->keep_alive && !p->chunked));
+	if (p->bodiless || p->status == 204 || p->status == 304) {
+		p->state = HTTP1_AT_END;
+	} else if (p->chunked) {
+		p->state = HTTP1_AT_CHUNK_SIZE;
+	} else if (p->has_length) {
+		p->left = p->length;
+		p->state = p->left ? HTTP1_AT_LENGTH : HTTP1_AT_END;
+	} else {
+		p->keep = false;
+		p->state = HTTP1_AT_CLOSE;
+	}
+	return HTTP1_HEAD;
+}
+
+static enum http1_event take_field(struct http1 *p, const struct line *l)
+{
+	size_t name, len;
+	const char *value;
+	if (!l->len)
+		return end_head(p);
+	enum http1_event e = split_field(p, l, &name, &value, &len);
+	if (e != HTTP1_MORE)
+		return e;
+	if (NAME_IS(l->data, name, "content-length"))
+		return take_length(p, value, len);
+	if (NAME_IS(l->data, name, "transfer-encoding"))
+		return take_coding(p, value, len);
+	if (NAME_IS(l->data, name, "connection"))
+		take_connection(p, value, len);
+	else if (NAME_IS(l->data, name, "content-type"))
+		take_type(p, value, len);
+	return HTTP1_MORE;
+}
+
+/* ---- chunks ---- */
+
+static int hex_value(char c)
+{
+	c = lower(c);
+	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static enum http1_event take_chunk_size(struct http1 *p, const struct line *l)
+{
+	size_t i = 0;
+	uint64_t n = 0;
+	if (!l->cr)
+		return bad(p, "a chunk's size that does not end in CR LF");
+	for (int v; i < l->len && (v = hex_value(l->data[i])) >= 0; i++) {
+		if (i == 15)
+			return bad(p, "a chunk's size is too large");
+		n = n * 16 + (uint64_t)v;
+	}
+	if (!i)
+		return bad(p, "a chunk's size is no hexadecimal number");
+	while (i < l->len && is_blank(l->data[i]))
+		i++;
+	if (i < l->len && l->data[i] != ';')
+		return bad(p, "a chunk's size is no hexadecimal number");
+	p->left = n;
+	p->state = n ? HTTP1_AT_CHUNK : HTTP1_AT_TRAILER;
+	return HTTP1_MORE;
+}
+
+static enum http1_event take_trailer(struct http1 *p, const struct line *l)
+{
+	size_t name, len;
+	const char *value;
+	if (l->len)
+		return split_field(p, l, &name, &value, &len);
+	p->state = HTTP1_AT_END;
+	return HTTP1_END;
+}
+
+static enum http1_event take_chunk_end(struct http1 *p, const char **at)
+{
+	char want = p->state == HTTP1_AT_CHUNK_CR ? '\r' : '\n';
+	if (**at != want)
+		return bad(p, "a chunk is longer than its size");
+	(*at)++;
+	p->state = want == '\r' ? HTTP1_AT_CHUNK_LF : HTTP1_AT_CHUNK_SIZE;
+	return HTTP1_MORE;
+}
+
+/* ---- all of it ---- */
+
+/* Up to `left` bytes of the body; `after` is what follows the last one. */
+static enum http1_event take_body(struct http1 *p, const char **at, const char *end,
+                                  enum http1_state after)
+{
+	size_t have = (size_t)(end - *at);
+	p->data = *at;
+	p->len = have < p->left ? have : (size_t)p->left;
+	*at += p->len;
+	p->left -= p->len;
+	if (!p->left)
+		p->state = after;
+	return HTTP1_BODY;
+}
+
+static enum http1_event take_line(struct http1 *p, const char **at, const char *end)
+{
+	struct line l;
+	enum http1_event e = read_line(p, at, end, &l);
+	if (e != HTTP1_END)
+		return e;
+	switch (p->state) {
+	case HTTP1_AT_STATUS:
+		return take_status(p, &l);
+	case HTTP1_AT_FIELD:
+		return take_field(p, &l);
+	case HTTP1_AT_TRAILER:
+		return take_trailer(p, &l);
+	default:
+		return take_chunk_size(p, &l);
+	}
+}
+
+enum http1_event http1_next(struct http1 *p, const char **at, const char *end)
+{
+	enum http1_event e = HTTP1_MORE;
+	if (p->state == HTTP1_AT_END)
+		return HTTP1_END;
+	while (e == HTTP1_MORE && *at < end) {
+		switch (p->state) {
+		case HTTP1_AT_LENGTH:
+			return take_body(p, at, end, HTTP1_AT_END);
+		case HTTP1_AT_CHUNK:
+			return take_body(p, at, end, HTTP1_AT_CHUNK_CR);
+		case HTTP1_AT_CLOSE:
+			p->left = UINT64_MAX;
+			return take_body(p, at, end, HTTP1_AT_CLOSE);
+		case HTTP1_AT_CHUNK_CR:
+		case HTTP1_AT_CHUNK_LF:
+			e = take_chunk_end(p, at);
+			break;
+		default:
+			e = take_line(p, at, end);
+		}
+	}
+	return e;
+}
+
+enum http1_event http1_finish(struct http1 *p)
+{
+	switch (p->state) {
+	case HTTP1_AT_CLOSE:
+	case HTTP1_AT_END:
+		p->state = HTTP1_AT_END;
+		return HTTP1_END;
+	case HTTP1_AT_STATUS:
+	case HTTP1_AT_FIELD:
+		p->error = p->begun ? "the connection was closed within the head of the answer"
+		                    : "the connection was closed before an answer came";
+		return HTTP1_CUT;
+	default:
+		p->error = "the connection was closed before the body of the answer ended";
+		return HTTP1_CUT;
+	}
+}

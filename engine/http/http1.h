@@ -1,0 +1,78 @@
+/* http1.h - incremental parser of HTTP/1.0 and 1.1 responses (RFC 9112).
+ *
+ * Takes any split of the input and hands the body out as slices of it. Nothing is copied
+ * but a line that is split over two inputs. Frames the body by Content-Length, by chunks or
+ * by the end of the connection, passes over 1xx heads, extensions and trailers, and refuses
+ * with a reason whatever two readers could understand in two ways. Of the head it keeps the
+ * status and the content type. Pure; one thread at a time. */
+#ifndef PERIGEE_HTTP_HTTP1_H
+#define PERIGEE_HTTP_HTTP1_H
+
+#include "base/buffer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HTTP1_HEAD_BYTES  ((size_t)256 * 1024) /* of all heads and trailers of one response */
+#define HTTP1_LINE_BYTES  ((size_t)100 * 1024) /* of one line of these */
+#define HTTP1_FIELDS      5000                 /* lines of these */
+#define HTTP1_CHUNK_BYTES ((size_t)16 * 1024)  /* of a chunk's size and extensions */
+
+enum http1_event {
+	HTTP1_MORE,  /* all input is used up */
+	HTTP1_HEAD,  /* the final head is complete: status, content_type */
+	HTTP1_BODY,  /* some of the body: data, len, borrowed from the input */
+	HTTP1_END,   /* the response is complete; what follows is not part of it */
+	HTTP1_BAD,   /* it is malformed: error */
+	HTTP1_LARGE, /* a limit is passed: error */
+	HTTP1_CUT,   /* the connection ended before the response: error */
+};
+
+enum http1_state {
+	HTTP1_AT_STATUS,
+	HTTP1_AT_FIELD,
+	HTTP1_AT_LENGTH,     /* the body, `left` bytes of it to come */
+	HTTP1_AT_CHUNK_SIZE, /* its line */
+	HTTP1_AT_CHUNK,      /* `left` bytes of it to come */
+	HTTP1_AT_CHUNK_CR,
+	HTTP1_AT_CHUNK_LF,
+	HTTP1_AT_TRAILER,
+	HTTP1_AT_CLOSE, /* a body that ends with the connection */
+	HTTP1_AT_END,
+};
+
+struct http1 {
+	/* ---- results ---- */
+	int status;
+	char content_type[128]; /* cut; "" when there is none */
+	const char *data;
+	size_t len;
+	const char *error; /* static text */
+	bool begun;        /* a byte of the response has come */
+	bool keep;         /* at HTTP1_END: the connection may serve another request */
+
+	/* ---- private ---- */
+	enum http1_state state;
+	bool bodiless; /* it answers a HEAD request */
+	bool minor;    /* of the version: HTTP/1.1 */
+	bool has_length, has_coding, chunked, close, keep_alive;
+	uint64_t length;
+	uint64_t left;
+	size_t head_bytes;
+	unsigned fields;
+	struct buffer line; /* the beginning of a line that is not complete yet */
+};
+
+/* Before each response; of zeroed memory the first time. head: it answers HEAD. */
+void http1_start(struct http1 *p, bool head);
+void http1_free(struct http1 *p);
+
+/* Take what stands at *at, up to end, and move *at behind it. After HTTP1_MORE the input may
+ * go away; after the last four events nothing but http1_start() and http1_free() may follow. */
+enum http1_event http1_next(struct http1 *p, const char **at, const char *end);
+
+/* The connection has ended: HTTP1_END or HTTP1_CUT. */
+enum http1_event http1_finish(struct http1 *p);
+
+#endif

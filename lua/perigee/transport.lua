@@ -1,0 +1,83 @@
+--- How a target's requests travel: over plain sockets or libcurl, and what their connections need of the system.
+local engine = require "perigee.engine"
+
+local transport = {}
+
+transport.MODES = { "auto", "direct", "curl" }
+
+--- The options of commands that send, or say how they would.
+transport.OPTIONS = {
+   { name = "transport", value = "NAME", choices = transport.MODES,
+      help = "auto, direct (plain sockets) or curl, instead of the targets' own" },
+   { name = "source", value = "ADDR", repeatable = true,
+      help = "local address that connections come from, instead of the targets' own; may be repeated" },
+}
+
+local RESERVE = 64 -- descriptors of a run beside those of its connections
+
+local function urls_of(args)
+   return type(args.url) == "table" and args.url or { args.url }
+end
+
+-- The built-in endpoint is not started yet; it speaks plain HTTP.
+local function base(url)
+   if url:sub(1, 5) == "mock:" then return "http://127.0.0.1" end
+   return url:find("^%a[%w+.-]*://") and url or "http://" .. url
+end
+
+--- What the options of a command say, for the plan: { transport =, source_addresses = }.
+function transport.forced(values)
+   return { transport = values.transport, source_addresses = values.source }
+end
+
+--- The transport of a target and why it is that one. Raises an error when the one asked for cannot serve it.
+---@param args table     the target's arguments
+---@param forced? table  of transport.forced()
+---@return "direct"|"curl" name
+---@return string why
+function transport.of(args, forced)
+   local urls = {}
+   for i, url in ipairs(urls_of(args)) do urls[i] = base(url) end
+   local name, why = engine.transport { urls = urls, transport = forced and forced.transport or args.transport }
+   if not name then error("target: " .. why, 0) end
+   return name, why
+end
+
+-- Loads whose n is a number of connections.
+local COUNTS = { concurrency = true, burst = true, users = true }
+
+-- The connections that a phase may have open at a time; nil when its load does not say.
+local function peak(p)
+   local args = p.load.args
+   return args.max_inflight or COUNTS[p.load.kind] and args.n or nil
+end
+
+local function check_descriptors(p, needed, have)
+   needed = needed + RESERVE
+   if needed <= have then return end
+   error({ code = "EINVAL", message = ("phase '%s': %d file descriptors are needed, the limit is %d: raise it (ulimit -Hn) "
+      .. "or lower the load"):format(p.name, needed, have) }, 0)
+end
+
+local function check_ports(p, needed, ports, forced)
+   local args = p.target.args
+   local sources = forced.source_addresses or args.source_addresses or { "one" }
+   local most = ports * #sources * #urls_of(args)
+   if args.unix_socket or needed <= most then return end
+   error({ code = "EINVAL", message = ("phase '%s': %d connections are needed, the local ports allow %d "
+      .. "(%d for each of %d source addresses): set source_addresses"):format(p.name, needed, most, ports, #sources) }, 0)
+end
+
+--- Refuse a plan whose loads need more connections than the system allows. Raises { message, code }.
+---@param plan table
+---@param descriptors number  as engine.limits() tells them
+---@param ports? number
+function transport.check_limits(plan, descriptors, ports)
+   for _, p in ipairs(plan.phases) do
+      local needed = peak(p)
+      if needed then check_descriptors(p, needed, descriptors) end
+      if needed and ports then check_ports(p, needed, ports, plan.forced or {}) end
+   end
+end
+
+return transport
