@@ -70,6 +70,7 @@ static void set_counts(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "abandoned", (double)m->abandoned);
 	binding_set_number(L, "cancelled", (double)m->cancelled);
 	binding_set_number(L, "dropped", (double)m->dropped);
+	binding_set_number(L, "unsent", (double)m->unsent);
 	binding_set_number(L, "inflight", (double)(m->issued - ended));
 	binding_set_number(L, "tokens_in", (double)m->tokens_in);
 	binding_set_number(L, "tokens_out", (double)m->tokens_out);

@@ -53,6 +53,7 @@ struct phase_metrics {
 	uint64_t failed;    /* neither success, nor abandoned, nor cancelled */
 	uint64_t abandoned; /* in flight when the drain deadline passed */
 	uint64_t cancelled; /* by the script */
+	uint64_t unsent;    /* arrivals that were due at its end, and held back: never issued */
 	uint64_t dropped;   /* arrivals refused by overload = "drop": never issued */
 
 	uint64_t first_scheduled_ns, last_scheduled_ns;

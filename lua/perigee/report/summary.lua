@@ -52,6 +52,7 @@ function summary.phase(report, checks, metrics, conclusion)
       duration_s = report.duration_ns / 1e9,
       issued = report.issued, completed = report.completed, failed = report.failed, abandoned = report.abandoned,
       cancelled = report.cancelled or 0, dropped = report.dropped or 0,
+      unsent = report.unsent or 0,
       rate_asked_per_s = report.open and rate(arrivals, report.first_scheduled_ns, report.last_scheduled_ns) or null,
       rate_delivered_per_s = rate(report.issued, report.first_issued_ns, report.last_issued_ns),
       qps = per_second(report.completed, report),
