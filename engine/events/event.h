@@ -108,11 +108,12 @@ struct event {
 	uint64_t realtime_ns;    /* CLOCK_REALTIME at timestamp_ns */
 
 	/* PHASE_START, PHASE_END */
-	struct slice kind;        /* "performance", "warmup", "accuracy" */
-	struct slice end_reason;  /* PHASE_END: which rule ended it */
-	int64_t dropped;          /* PHASE_END: arrivals refused by overload = "drop" */
-	int64_t open_load;        /* PHASE_START: 1 when it has a schedule of its own */
-	int64_t goal_requests;    /* PHASE_START: it ends after so many */
+	struct slice kind;       /* "performance", "warmup", "accuracy" */
+	struct slice end_reason; /* PHASE_END: which rule ended it */
+	uint64_t unsent;       /* PHASE_END: arrivals that were due and not sent when it stopped */
+	int64_t dropped;       /* PHASE_END: arrivals refused by overload = "drop" */
+	int64_t open_load;     /* PHASE_START: 1 when it has a schedule of its own */
+	int64_t goal_requests; /* PHASE_START: it ends after so many */
 	int64_t goal_duration_ns; /* PHASE_START: or after so long */
 	/* PHASE_END: of the thread that measures, from the phase's start; absent on simulated time
 	 */

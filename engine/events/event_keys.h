@@ -48,6 +48,7 @@
 	X("kind", TEXT, kind)                                                                      \
 	X("end_reason", TEXT, end_reason)                                                          \
 	X("dropped", NUMBER, dropped)                                                              \
+	X("unsent", TIME, unsent)                                                                  \
 	X("open_load", NUMBER, open_load)                                                          \
 	X("goal_requests", NUMBER, goal_requests)                                                  \
 	X("goal_duration_ns", NUMBER, goal_duration_ns)                                            \

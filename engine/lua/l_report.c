@@ -154,6 +154,7 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "goal_requests", (double)m->goal_requests);
 	binding_set_number(L, "goal_duration_ns", (double)m->goal_duration_ns);
 	binding_set_number(L, "dropped", (double)m->dropped);
+	binding_set_number(L, "unsent", (double)m->unsent);
 	binding_set_number(L, "started_ns", (double)m->started_ns);
 	binding_set_number(L, "duration_ns", duration_ns(m));
 	set_tally(L, &m->all);

@@ -127,7 +127,10 @@ static void put_phase_end(struct phase_metrics *m, const struct event *e)
 {
 	m->ended = true;
 	m->ended_ns = e->timestamp_ns;
+	m->unsent = e->unsent;
 	m->dropped = e->dropped > 0 ? (uint64_t)e->dropped : 0;
+	if (e->scheduled_ns > m->all.last_scheduled_ns) /* of the last one that was dropped */
+		m->all.last_scheduled_ns = e->scheduled_ns;
 	copy_text(m->end_reason, sizeof(m->end_reason), e->end_reason);
 	m->lua_ns = e->lua_ns;
 	m->lua_calls = e->lua_calls;

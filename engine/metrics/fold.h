@@ -25,6 +25,7 @@ struct phase_metrics {
 	uint64_t started_ns, ended_ns;
 	int64_t goal_requests, goal_duration_ns; /* what ends it; 0: no such rule, or not told */
 	uint64_t dropped; /* arrivals refused by overload = "drop": never issued */
+	uint64_t unsent;  /* arrivals that were due at its end, and held back: never issued */
 
 	/* the script's and its collector's share of the thread; negative: not known */
 	int64_t lua_ns, lua_calls, lua_max_ns;

@@ -97,6 +97,8 @@ void phase_event(const struct phase *p, struct event *e, enum event_type type, u
 	} else {
 		e->end_reason = slice_of(phase_stop_name(p->stop));
 		e->dropped = (int64_t)p->dropped;
+		e->scheduled_ns = p->last_dropped_ns;
+		e->unsent = p->unsent;
 	}
 }
 

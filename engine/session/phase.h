@@ -111,7 +111,9 @@ struct phase {
 	uint64_t failed;    /* all other ends */
 	uint64_t abandoned; /* of the failed */
 	uint64_t dropped;
-	uint64_t skipped; /* the driver had nothing to send */
+	uint64_t last_dropped_ns; /* intended time of the latest one */
+	uint64_t unsent;          /* arrivals that were due when it stopped, and held back */
+	uint64_t skipped;         /* the driver had nothing to send */
 	uint64_t skipped_in_row;
 
 	struct pacer *pacer; /* open load; else NULL */

@@ -15,6 +15,7 @@
 #define DEFAULT_INFLIGHT ((uint64_t)1 << 20)
 #define ISSUES_PER_TURN  64     /* then the I/O has its turn */
 #define MAX_SKIPS        100000 /* request() that never sends anything must not spin for ever */
+#define MAX_UNSENT       ((uint64_t)1 << 20) /* counted no further: a schedule may have no end */
 #define RESPONSE_LIMIT   ((size_t)64 << 20)
 #define STOP_DRAIN_NS    (30 * NS_PER_S)  /* a stopped run drains no longer than this */
 #define SIGNAL_GRAIN_NS  (50 * NS_PER_MS) /* how long a signal may wait outside the loop's run */
@@ -463,11 +464,12 @@ static int issue_wants(struct session *s, struct phase *p, int budget)
 }
 
 /* An arrival is due and max_inflight is reached. True: it was dealt with. */
-static bool overloaded(struct session *s, struct phase *p)
+static bool overloaded(struct session *s, struct phase *p, uint64_t due_ns)
 {
 	switch (p->config.overload) {
 	case OVERLOAD_DROP:
 		p->dropped++;
+		p->last_dropped_ns = due_ns;
 		return true;
 	case OVERLOAD_ABORT: {
 		struct error e;
@@ -498,7 +500,7 @@ static int issue_schedule(struct session *s, struct phase *p, int budget)
 		if (rc <= 0 || due > loop_now(s->loop))
 			break;
 		bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight;
-		if (full && !overloaded(s, p))
+		if (full && !overloaded(s, p, due))
 			break;
 		pacer_pop(p->pacer);
 		budget--;
@@ -575,8 +577,24 @@ static void start_phase(struct session *s, struct phase *p)
 	start_ticks(s, p);
 }
 
+/* Arrivals that a stop rule or a stop from outside cut off although they were due: max_inflight
+ * held them back, or the client was late. Nobody else would tell of them. */
+static void count_unsent(struct phase *p)
+{
+	uint64_t due;
+	bool complete = p->stop == PHASE_STOP_REQUESTS || p->stop == PHASE_STOP_CONTENT ||
+	                p->stop == PHASE_STOP_SCHEDULE || p->stop == PHASE_STOP_SCRIPT_ERROR;
+	if (!p->pacer || complete)
+		return;
+	while (p->unsent < MAX_UNSENT && pacer_peek(p->pacer, &due) == 1 && due < p->stopped_ns) {
+		pacer_pop(p->pacer);
+		p->unsent++;
+	}
+}
+
 static void end_phase(struct session *s, struct phase *p)
 {
+	count_unsent(p);
 	loop_timer_stop(s->loop, &s->phase_tick);
 	phase_enter(p, PHASE_ENDED,
 	            loop_refresh(s->loop)); /* what the turn has cost is part of it */

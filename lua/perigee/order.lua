@@ -58,14 +58,14 @@ orders.random = kind("random", {}, {}, function(_, context)
    return function() return rng:int(1, n) end
 end)
 
-local function in_dataset(kind_name, index, n)
-   if index > n then error(("order.%s: there is no sample %d, the dataset has %d"):format(kind_name, index, n), 0) end
+local function in_dataset(kind_name, index, n, place)
+   if index > n then where.fail(("order.%s: there is no sample %d, the dataset has %d"):format(kind_name, index, n), place) end
 end
 
 --- Always the same sample.
 ---@param index integer
-orders.single = kind("single", { "index" }, { index = schema.required(schema.count) }, function(args, context)
-   in_dataset("single", args.index, context.n)
+orders.single = kind("single", { "index" }, { index = schema.required(schema.count) }, function(args, context, place)
+   in_dataset("single", args.index, context.n, place)
    return function() return args.index end
 end)
 
@@ -73,8 +73,8 @@ end)
 ---@param indices integer[]
 orders.list = kind("list", { "indices" }, {
    indices = schema.required(schema.list(schema.count, "a list of indices (whole numbers >= 1)")),
-}, function(args, context)
-   for _, index in ipairs(args.indices) do in_dataset("list", index, context.n) end
+}, function(args, context, place)
+   for _, index in ipairs(args.indices) do in_dataset("list", index, context.n, place) end
    return cycle(args.indices)
 end)
 
@@ -99,9 +99,9 @@ orders.weighted = spec.constructor {
       for _, w in ipairs(args.weights) do total = total + (tonumber(w) or 1) end
       if total <= 0 then return "the weights add up to 0" end
    end,
-   build = function(args, context)
+   build = function(args, context, place)
       if #args.weights ~= context.n then
-         error(("order.weighted: %d weights for %d samples"):format(#args.weights, context.n), 0)
+         where.fail(("order.weighted: %d weights for %d samples"):format(#args.weights, context.n), place)
       end
       return draw(args.weights, context.rng)
    end,

@@ -44,7 +44,7 @@ end
 
 --- A constructor for one kind. def: family, kind, positional (names of the leading
 --- arguments), options (is a table of options taken after them?), fields (schema),
---- check(args) -> problem?, build(args, context) -> thing.
+--- check(args) -> problem?, build(args, context, place) -> thing.
 function spec.constructor(def)
    return function(...)
       return new(def, gather(def, def.family .. "." .. def.kind, ...), where.caller())
@@ -81,7 +81,7 @@ end
 
 --- Make the thing. Every placeholder has been replaced before.
 function Spec:build(context)
-   return self.def.build(self.args, context or {})
+   return self.def.build(self.args, context or {}, self.place)
 end
 
 local function show(v)

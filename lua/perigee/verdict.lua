@@ -11,6 +11,9 @@ local FAILED_ENDS = {
    overload = "more requests were due than max_inflight allows",
 }
 
+-- So many arrivals that the end of a phase cut off are no accident.
+local UNSENT_SHARE = 0.01 -- of those issued
+
 -- A client is too slow when its own lateness is a visible part of what it measured.
 local LATE_FLOOR = 10e6 -- ns
 local LATE_SHARE = 0.1 -- of the median latency
@@ -42,6 +45,9 @@ local function judge_phase(phase_plan, report, failures, warnings)
    end
    if (report.dropped or 0) > 0 then add(warnings, "%d arrivals were dropped by the overload rule", report.dropped) end
    if report.tags_full then add(warnings, "there were more tags than are kept apart: the rest is counted as 'other'") end
+   if (report.unsent or 0) > UNSENT_SHARE * report.issued then
+      add(warnings, "%d arrivals were due and not sent when the phase ended", report.unsent)
+   end
    if is_late(phase_plan, report) then
       add(warnings, "the client was late: p99 of lateness is %s", units.ns(report.lateness.p99))
    end

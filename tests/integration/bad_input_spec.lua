@@ -116,6 +116,38 @@ describe("a dataset with a mistake", function()
    end)
 end)
 
+describe("a load or an order that cannot be made", function()
+   for _, row in ipairs {
+      { "load = load.ramp(1, 2)", "scenario.lua:9: load.ramp: it needs `over`" },
+      { "load = load.sine { mean = 1, amplitude = 2, period = 3 }", "scenario.lua:9: load.sine: the amplitude" },
+      { "load = load.trace 'none.csv'", "scenario.lua:9: load.trace: none.csv" },
+      { "load = load.replay 'none.plog'", "scenario.lua:9: load.replay: none.plog" },
+      { "load = load.trace('data.jsonl', { from = 9 })", "scenario.lua:9: load.trace: data.jsonl has no arrivals in the window" },
+      { "load = load.search { slo = 'qps > 1', rate = { 1, 2 }, state = 'README.md' }", "scenario.lua:9: load.search: README.md: " },
+      { "order = order.single(2)", "scenario.lua:9: order.single: there is no sample 2" },
+      { "order = order.weighted { 1, 2 }", "scenario.lua:9: order.weighted: 2 weights for 1 samples" },
+   } do
+      it("is refused by run, explain and check: " .. row[1], function()
+         local dir = drive.tempdir()
+         drive.write(dir .. "/data.jsonl", '{"timestamp": 0, "input_length": 1, "output_length": 1}\n')
+         local file = drive.scenario(dir, HEAD .. "return scenario { " .. row[1] .. " }")
+         for _, command in ipairs { "run", "explain", "check" } do
+            local r = drive.perigee(command, file, unpack(command == "run" and { "--out", dir .. "/out" } or {}))
+            assert.equal(2, r.code, command .. r.out .. r.err)
+            assert.truthy(r.err:find(row[2], 1, true), command .. r.err)
+            assert.is_nil(r.err:find("stack traceback", 1, true), r.err)
+         end
+      end)
+   end
+
+   it("takes a trace from beside the scenario", function()
+      local dir = drive.tempdir()
+      drive.write(dir .. "/data.jsonl", '{"timestamp": 0, "input_length": 1, "output_length": 1}\n')
+      local r = drive.perigee("check", drive.scenario(dir, HEAD .. "return scenario { load = load.trace 'data.jsonl' }"))
+      assert.equal(0, r.code, r.err)
+   end)
+end)
+
 describe("an option with a mistake", function()
    for _, row in ipairs {
       { { "--evnts", "x" }, 2, "unknown option --evnts, did you mean --events?" },

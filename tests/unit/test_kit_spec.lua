@@ -214,6 +214,29 @@ describe("perigee.test", function()
          near(1950, result.phases.only.lateness_us.max / 1e3)
       end)
 
+      it("does not change the rate that was asked for, whatever is dropped or held back", function()
+         for overload, dropped in pairs { drop = 40, queue = 0 } do
+            local result = run({ load = load.constant(10, { max_inflight = 1, overload = overload }), requests = 10, duration = "5s" },
+               { ttft = overload == "drop" and "1s" or "100ms", tokens = 1 })
+            assert.is_true(result.phases.only.dropped >= dropped)
+            assert.is_true(math.abs(result.phases.only.rate_asked_per_s - 10) < 1e-6, result.phases.only.rate_asked_per_s)
+         end
+      end)
+
+      it("is told of arrivals that were held back until the end", function()
+         local phase = { load = load.constant(10, { max_inflight = 1 }), duration = "5s" }
+         local result = run(phase, { ttft = "1s", tokens = 1 })
+         assert.same({ 5, 0, 45 }, { result.phases.only.issued, result.phases.only.dropped, result.phases.only.unsent })
+         assert.equal("phase 'only': 45 arrivals were due and not sent when the phase ended", result.summary.warnings[1])
+         assert.equal(0, run({ load = load.constant(10), duration = "5s" }).phases.only.unsent)
+         phase.requests = 3 -- no more were asked for
+         assert.equal(0, run(phase, { ttft = "1s", tokens = 1 }).phases.only.unsent)
+         -- A schedule without an end is not counted for ever.
+         phase = { load = load.gaps(function() return 0 end, { max_inflight = 1 }), duration = "1s" }
+         local endless = run(phase, { ttft = "1s", tokens = 1 })
+         assert.equal(2 ^ 20, endless.phases.only.unsent)
+      end)
+
       it("ends at the throughput of the slots", function()
          local result = run({ load = load.concurrency(64), duration = "100s" }, { ttft = "100ms", tokens = 1, slots = 8 })
          assert.is_true(math.abs(result.phases.only.completed / 100 - 80) < 1, result.phases.only.completed)

@@ -1,4 +1,5 @@
---- perigee check: does the scenario load, and do its options resolve?
+--- perigee check: does the scenario load, do its options resolve, and can its loads and orders be made?
+local agenda = require "perigee.agenda"
 local command = require "perigee.cli.command"
 
 local check = {
@@ -10,6 +11,8 @@ local check = {
 function check.run(args)
    local loaded, code = command.scenario(check, args)
    if not loaded then return code end
+   local ok, message = pcall(agenda.checksum, loaded.plan) -- reads what loads read, calls nothing of the user's
+   if not ok then return command.refuse(check, message) end
    local n = #loaded.plan.phases
    io.stdout:write(("%s: scenario '%s', %d phase%s\n"):format(loaded.file, loaded.plan.name, n, n == 1 and "" or "s"))
    return 0

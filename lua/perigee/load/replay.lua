@@ -2,24 +2,25 @@
 local define = require "perigee.load.define"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
+local where = require "perigee.where"
 
 -- The phase of that name, or the first one of kind performance.
-local function choose(path, phases, name)
+local function choose(path, phases, name, place)
    local names = {}
    for _, p in ipairs(phases) do
       names[#names + 1] = "'" .. p.name .. "'"
       if name and p.name == name or not name and p.kind == "performance" then return p end
    end
-   error(("load.replay: %s holds no %s; its phases are %s"):format(
-      path, name and ("phase '%s'"):format(name) or "performance phase", table.concat(names, ", ")), 0)
+   where.fail(("load.replay: %s holds no %s; its phases are %s"):format(
+      path, name and ("phase '%s'"):format(name) or "performance phase", table.concat(names, ", ")), place)
 end
 
-local function recorded(args)
-   local phases, message = engine.log_requests(args.path)
-   if not phases then error("load.replay: " .. message, 0) end
-   local requests = choose(args.path, phases, args.phase).requests
+local function recorded(args, place)
+   local phases, message = engine.log_requests(where.find(args.path, place))
+   if not phases then where.fail("load.replay: " .. message, place) end
+   local requests = choose(args.path, phases, args.phase, place).requests
    if not (requests[1] and requests[1].body) then
-      error(("load.replay: %s holds no bodies; record them with record_body = true"):format(args.path), 0)
+      where.fail(("load.replay: %s holds no bodies; record them with record_body = true"):format(args.path), place)
    end
    table.sort(requests, function(a, b) return a.at < b.at end)
    return requests
@@ -28,9 +29,9 @@ end
 --- Send again what an earlier run sent in one phase, at the same intended times.
 ---@param path string  its events.plog, written with record_body = true
 ---@param opts? { phase?: string, max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
-return define.open("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args, context)
+return define.open("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args, context, place)
    local kept = context.cache or {} -- for who builds it again
-   kept.requests = kept.requests or recorded(args)
+   kept.requests = kept.requests or recorded(args, place)
    local requests = kept.requests
    return {
       identity = ("%d requests until %.9f"):format(#requests, requests[#requests].at),

@@ -3,6 +3,7 @@ local engine = require "perigee.engine"
 local files = require "perigee.report.files"
 local schema = require "perigee.schema"
 local stepping = require "perigee.load.stepping"
+local where = require "perigee.where"
 
 local json = engine.json
 
@@ -34,12 +35,12 @@ local function new_state(args, knob, range)
 end
 
 -- As an earlier run left it in the file, or from the begin.
-local function load_state(args, knob, range)
+local function load_state(args, knob, range, place)
    local fresh, file = new_state(args, knob, range), args.state and io.open(args.state)
    if not file then return fresh end
    local state, message = json.decode(file:read "*a")
    file:close()
-   local function fail(...) error(("load.search: %s: "):format(args.state) .. (...):format(select(2, ...)), 0) end
+   local function fail(...) where.fail(("load.search: %s: "):format(args.state) .. (...):format(select(2, ...)), place) end
    if type(state) ~= "table" then fail("%s", message or "an object expected") end
    for _, key in ipairs { "kind", "knob", "low", "high", "slo" } do
       if state[key] ~= fresh[key] then fail("is of another search: its %s is %s", key, schema.show(state[key])) end
@@ -68,8 +69,8 @@ end
 return stepping.define("search", {
    slo = schema.required(stepping.slo), state = schema.text, tolerance = schema.default(schema.positive, 0.05),
    repeats = schema.default(schema.not_negative, 1),
-}, function(args, knob, range)
-   local state = load_state(args, knob, range)
+}, function(args, knob, range, place)
+   local state = load_state(args, knob, range, place)
    return function(p, stepper)
       repeat
          local value = following(state, args.tolerance)

@@ -34,7 +34,7 @@ end
 stepping.slo = slo
 
 --- A constructor of such a load. fields: what it has besides `rate` or `concurrency`, `arrivals`, `window`, `settle` and the
---- limits of the load; make(args, knob, range) gives its strategy, run(p, stepper).
+--- limits of the load; make(args, knob, range, place) gives its strategy, run(p, stepper).
 function stepping.define(kind, fields, make)
    fields.rate = range(schema.positive, "rates above 0")
    fields.concurrency = range(schema.count, "whole numbers >= 1")
@@ -47,12 +47,12 @@ function stepping.define(kind, fields, make)
       if args.max_inflight and args.concurrency then return "max_inflight is a limit of rates, concurrency is one itself" end
       if args.slo and not opt.is(args.slo) then checks.holds(args.slo, "load." .. kind .. ": slo") end
    end
-   return define.closed(kind, {}, fields, function(args, context)
+   return define.closed(kind, {}, fields, function(args, context, place)
       local built = {}
       if args.rate then
          built = (args.arrivals == "even" and open.constant or open.poisson)(args.rate[1]):build(context)
       end
-      local run = make(args, args.rate and "rate" or "concurrency", args.rate or args.concurrency)
+      local run = make(args, args.rate and "rate" or "concurrency", args.rate or args.concurrency, place)
       built.strategy = function(p) run(p, stepping.new(p, args)) end
       return built
    end, check)

@@ -54,11 +54,11 @@ local function windowed(rows, args)
    return list
 end
 
-local function read(args)
-   local rows, message = trace_file.read(args.path)
-   if not rows then where.fail("load.trace: " .. message) end
+local function read(args, place)
+   local rows, message = trace_file.read(where.find(args.path, place))
+   if not rows then where.fail("load.trace: " .. message, place) end
    rows = windowed(rows, args)
-   if #rows == 0 then where.fail(("load.trace: %s has no arrivals in the window"):format(args.path)) end
+   if #rows == 0 then where.fail(("load.trace: %s has no arrivals in the window"):format(args.path), place) end
    return rows
 end
 
@@ -73,9 +73,9 @@ end
 return define.open("trace", { "path" }, {
    path = schema.required(schema.text), speed = schema.default(schema.positive, 1),
    from = schema.duration, to = schema.duration, max_input = schema.count, max_output = schema.count,
-}, function(args, context)
+}, function(args, context, place)
    local kept = context.cache or {} -- for who builds it again
-   kept.rows = kept.rows or read(args)
+   kept.rows = kept.rows or read(args, place)
    local rows, text_of = kept.rows, cache()
    local start = rows[1].at
    return {

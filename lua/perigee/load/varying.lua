@@ -7,6 +7,7 @@ local engine = require "perigee.engine"
 local knob = require "perigee.load.knob"
 local schema = require "perigee.schema"
 local stream = require "perigee.stream"
+local where = require "perigee.where"
 
 local varying = {}
 
@@ -57,9 +58,9 @@ end
 varying.ramp = define.open("ramp", { "from", "to" }, {
    from = schema.required(schema.not_negative), to = schema.required(schema.positive),
    over = schema.duration, arrivals = ARRIVALS,
-}, function(args, context)
+}, function(args, context, place)
    local over = args.over or context.duration
-   if not over then error("load.ramp: it needs `over`, or a phase with a duration", 0) end
+   if not over then where.fail("load.ramp: it needs `over`, or a phase with a duration", place) end
    return schedule(args, context, along {
       { t0 = 0, r0 = args.from, t1 = over, r1 = args.to }, { t0 = over, r0 = args.to, t1 = math.huge, r1 = args.to },
    })
@@ -96,9 +97,9 @@ end)
 varying.sine = define.open("sine", {}, {
    mean = schema.required(schema.positive), amplitude = schema.required(schema.positive),
    period = schema.required(schema.duration), arrivals = ARRIVALS,
-}, function(args, context)
+}, function(args, context, place)
    local mean, amplitude, period = args.mean, args.amplitude, args.period
-   if amplitude > mean then error("load.sine: the amplitude must not be above the mean: rates are not negative", 0) end
+   if amplitude > mean then where.fail("load.sine: the amplitude must not be above the mean: rates are not negative", place) end
    local w = 2 * math.pi / period
    local function sum(t) return mean * t + amplitude / w * (1 - math.cos(w * t)) end
    return schedule(args, context, function(t, goal)

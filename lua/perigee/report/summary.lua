@@ -84,7 +84,7 @@ function summary.phase(report, checks, metrics, conclusion)
    local arrivals = report.issued + (report.dropped or 0)
    return add_numbers({
       name = report.name, kind = report.kind, end_reason = or_null(report.end_reason),
-      duration_s = report.duration_ns / 1e9, dropped = report.dropped or 0,
+      duration_s = report.duration_ns / 1e9, dropped = report.dropped or 0, unsent = report.unsent or 0,
       rate_asked_per_s = report.open and rate(arrivals, report.first_scheduled_ns, report.last_scheduled_ns) or null,
       tags = tags(report),
       lua_busy = cost(report.lua_busy, "calls", report.duration_ns),

@@ -70,8 +70,8 @@ end
 
 local function count_line(phase)
    local parts = { "completed " .. phase.completed }
-   for _, name in ipairs { "failed", "abandoned", "cancelled", "dropped" } do
-      if name == "failed" or phase[name] > 0 then parts[#parts + 1] = name .. " " .. phase[name] end
+   for _, name in ipairs { "failed", "abandoned", "cancelled", "dropped", "unsent" } do
+      if name == "failed" or (phase[name] or 0) > 0 then parts[#parts + 1] = name .. " " .. phase[name] end
    end
    if next(phase.errors) then parts[#parts + 1] = "(" .. counts(phase.errors) .. ")" end
    return "  " .. table.concat(parts, "  ")
