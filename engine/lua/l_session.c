@@ -84,6 +84,8 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 		.duration_ns = binding_opt_ns(L, t, "duration", 0),
 		.min_duration_ns = binding_opt_ns(L, t, "min_duration", 0),
 		.max_duration_ns = binding_opt_ns(L, t, "max_duration", 0),
+		.max_error_rate = binding_opt_number(L, t, "max_error_rate", 0),
+		.error_rate_requests = opt_count(L, t, "error_rate_requests"),
 		.stall_ns = binding_opt_ns(L, t, "stall", 0),
 		.deadline_ns = binding_opt_ns(L, t, "deadline", 0),
 		.max_inflight = opt_count(L, t, "max_inflight"),
@@ -357,7 +359,7 @@ static struct script_phase *new_script_phase(struct script_session *ss)
 		return NULL;
 	sp->script = ss;
 	sp->schedule = sp->build = sp->sample = sp->thread = sp->self = sp->results = LUA_NOREF;
-	sp->knobs = LUA_NOREF;
+	sp->knobs = sp->stop_when = LUA_NOREF;
 	for (int i = 0; i < HOOK_COUNT; i++)
 		sp->hooks[i] = LUA_NOREF;
 	ss->phases[ss->phase_count++] = sp; /* from here on the session frees it */

@@ -84,11 +84,18 @@ local function assemble_phases(plan, targets)
    return list
 end
 
+local function nothing() end
+
+-- A stop rule of the script is asked at each tick, whether a handler hears of it or not.
+local function ticker(planned)
+   return planned.on.tick or planned.stop_when and nothing
+end
+
 local function add_phases(session, plan, assembled, watchers, watch, on_result)
    for i, planned in ipairs(plan.phases) do
       local arguments = assembled[i]
       arguments.on = with_watchers(planned, watchers, on_result)
-      arguments.tick, arguments.on.tick = tick.combine(planned.tick, planned.on.tick, watch:looker(planned))
+      arguments.tick, arguments.on.tick = tick.combine(planned.tick, ticker(planned), watch:looker(planned))
       if on_result then
          arguments.keep_text = true
          arguments.keep_body = arguments.keep_body or arguments.client.decoder == "raw"

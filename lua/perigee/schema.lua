@@ -56,6 +56,14 @@ function schema.duration(v)
    return false, "a duration above 0 (seconds or \"250ms\", \"2m\")"
 end
 
+--- A part of a whole: 0.05 or "5%", normalised to a number from 0 to 1.
+function schema.share(v)
+   local percent = type(v) == "string" and v:match "^%s*(%d+%.?%d*)%s*%%%s*$"
+   local share = percent and percent / 100 or v
+   if schema.number(share) and share >= 0 and share <= 1 then return true, share end
+   return false, 'a share ("5%" or 0.05)'
+end
+
 function schema.one_of(list)
    local words = "one of '" .. table.concat(list, "', '") .. "'"
    return function(v)

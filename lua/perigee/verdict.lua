@@ -7,6 +7,7 @@ verdict.EXIT = { ok = 0, failed = 1, usage = 2, check = 3 }
 
 local FAILED_ENDS = {
    stall = "no request completed for the time given as 'stall'",
+   error_rate = "more requests failed than max_error_rate allows",
    overload = "more requests were due than max_inflight allows",
 }
 

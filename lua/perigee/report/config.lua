@@ -101,7 +101,8 @@ local function phase_data(p)
       dataset = p.dataset and { source = p.dataset.source, sha256 = p.dataset.sha256, samples = #p.dataset } or nil,
       request = p.request, requests = p.requests, duration_s = p.duration, min_requests = p.min_requests,
       min_duration_s = p.min_duration, max_duration_s = p.max_duration, drain_s = p.drain, deadline_s = p.deadline,
-      stall_s = p.stall, tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
+      stall_s = p.stall, stop_when = p.stop_when, max_error_rate = p.max_error_rate,
+      tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
       chunk_events = p.chunk_events, checks = json.array(names), on = json.array(handlers),
    }
 end
