@@ -506,6 +506,18 @@ static int l_report(lua_State *L)
 	return 1;
 }
 
+/* session:overall() -> the same of all performance phases together; nil when there are none */
+static int l_overall(lua_State *L)
+{
+	struct phase_metrics *all;
+	int err = fold_overall(session_fold(check(L)->session), &all);
+	if (err)
+		return luaL_error(L, "session:overall: %s", status_text(err));
+	report_push_phase(L, all);
+	phase_metrics_free(all);
+	return 1;
+}
+
 static int l_address(lua_State *L)
 {
 	const struct publisher *p = session_publisher(check(L)->session);
@@ -671,6 +683,7 @@ void binding_session(lua_State *L)
 		{ "run", l_run },
 		{ "stop", l_stop },
 		{ "report", l_report },
+		{ "overall", l_overall },
 		{ "stats", l_stats },
 		{ "address", l_address },
 		{ "emit", l_emit },

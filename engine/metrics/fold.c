@@ -32,7 +32,7 @@ int fold_new(struct fold **out)
 	return STATUS_OK;
 }
 
-static void phase_metrics_free(struct phase_metrics *m)
+void phase_metrics_free(struct phase_metrics *m)
 {
 	for (int i = 0; m && i < METRIC_COUNT; i++)
 		histogram_free(m->histograms[i]);
@@ -54,6 +54,14 @@ static void copy_text(char *to, size_t size, struct slice from)
 	to[n] = '\0';
 }
 
+static struct phase_metrics *new_phase_metrics(void)
+{
+	struct phase_metrics *m = calloc(1, sizeof(*m));
+	if (m)
+		m->lua_ns = m->gc_ns = EVENT_NONE;
+	return m;
+}
+
 /* The metrics of the event's phase, made on first sight. */
 static struct phase_metrics *phase_of(struct fold *f, const struct event *e)
 {
@@ -61,9 +69,7 @@ static struct phase_metrics *phase_of(struct fold *f, const struct event *e)
 		return NULL;
 	struct phase_metrics **slot = &f->phases[e->phase];
 	if (!*slot) {
-		*slot = calloc(1, sizeof(**slot));
-		if (*slot)
-			(*slot)->lua_ns = (*slot)->gc_ns = EVENT_NONE;
+		*slot = new_phase_metrics();
 		if (*slot && e->phase >= f->phase_count)
 			f->phase_count = e->phase + 1;
 	}
@@ -145,7 +151,7 @@ static int count_failure(struct phase_metrics *m, const struct event *e)
 	return STATUS_OK;
 }
 
-static void count_finish_reason(struct phase_metrics *m, struct slice reason)
+static void add_finish_reason(struct phase_metrics *m, struct slice reason, uint64_t n)
 {
 	/* Compare what fits, or a long one would take a new place each time. */
 	size_t room = sizeof(m->finish_reasons[0].name) - 1;
@@ -162,7 +168,7 @@ static void count_finish_reason(struct phase_metrics *m, struct slice reason)
 	if (i == FOLD_FINISH_REASONS - 1)
 		reason = (struct slice){ "other", 5 };
 	copy_text(m->finish_reasons[i].name, sizeof(m->finish_reasons[i].name), reason);
-	m->finish_reasons[i].count++;
+	m->finish_reasons[i].count += n;
 }
 
 static void count_tokens(struct phase_metrics *m, const struct event *e)
@@ -179,7 +185,7 @@ static int put_success(struct phase_metrics *m, const struct event *e)
 {
 	m->completed++;
 	count_tokens(m, e);
-	count_finish_reason(m, e->finish_reason);
+	add_finish_reason(m, e->finish_reason, 1);
 	int err = observe(m, METRIC_LATENCY, complete_latency(e));
 	if (!err)
 		err = observe(m, METRIC_SERVICE_TIME, complete_service_time(e));
@@ -280,6 +286,74 @@ int fold_phase_count(const struct fold *f)
 const struct phase_metrics *fold_phase(const struct fold *f, int index)
 {
 	return index >= 0 && index < f->phase_count ? f->phases[index] : NULL;
+}
+
+/* ---- all of a kind ---- */
+
+static void add_finish_reasons(struct phase_metrics *to, const struct phase_metrics *from)
+{
+	for (int i = 0; i < FOLD_FINISH_REASONS; i++) {
+		const char *name = from->finish_reasons[i].name;
+		if (from->finish_reasons[i].count)
+			add_finish_reason(to, (struct slice){ name, strlen(name) },
+			                  from->finish_reasons[i].count);
+	}
+}
+
+static int add_histograms(struct phase_metrics *to, const struct phase_metrics *from)
+{
+	for (int i = 0; i < METRIC_COUNT; i++) {
+		if (!from->histograms[i])
+			continue;
+		if (!to->histograms[i] && histogram_new(&to->histograms[i]))
+			return STATUS_ENOMEM;
+		histogram_merge(to->histograms[i], from->histograms[i]);
+	}
+	return STATUS_OK;
+}
+
+static void add_counts(struct phase_metrics *to, const struct phase_metrics *from)
+{
+	uint64_t end =
+		from->ended_ns > from->last_finished_ns ? from->ended_ns : from->last_finished_ns;
+	if (end > from->started_ns)
+		to->ended_ns += end - from->started_ns;
+	to->issued += from->issued;
+	to->completed += from->completed;
+	to->failed += from->failed;
+	to->abandoned += from->abandoned;
+	to->cancelled += from->cancelled;
+	to->dropped += from->dropped;
+	to->tokens_in += from->tokens_in;
+	to->tokens_out += from->tokens_out;
+	to->token_responses += from->token_responses;
+	to->chunks += from->chunks;
+	to->bytes_in += from->bytes_in;
+	to->bytes_out += from->bytes_out;
+	for (int i = 0; i < FAILURE_COUNT; i++)
+		to->failures[i] += from->failures[i];
+	for (int i = 0; i < FOLD_STATUS_COUNT; i++)
+		to->statuses[i] += from->statuses[i];
+}
+
+int fold_overall(const struct fold *f, struct phase_metrics **out)
+{
+	struct phase_metrics *all = NULL;
+	for (int i = 0; i < f->phase_count; i++) {
+		const struct phase_metrics *m = f->phases[i];
+		if (!m || strcmp(m->kind, "performance") != 0)
+			continue;
+		if (!all && !(all = new_phase_metrics()))
+			return STATUS_ENOMEM;
+		add_counts(all, m);
+		add_finish_reasons(all, m);
+		if (add_histograms(all, m)) {
+			phase_metrics_free(all);
+			return STATUS_ENOMEM;
+		}
+	}
+	*out = all;
+	return STATUS_OK;
 }
 
 const char *fold_session_id(const struct fold *f)

@@ -92,6 +92,12 @@ uint64_t fold_lost(const struct fold *f);
 int fold_phase_count(const struct fold *f);
 const struct phase_metrics *fold_phase(const struct fold *f, int index);
 
+/* All performance phases together: the sums, the merged histograms, their durations one after
+ * the other. *out belongs to the caller: phase_metrics_free(); NULL when there is no such phase.
+ * Returns 0 or STATUS_ENOMEM. */
+int fold_overall(const struct fold *f, struct phase_metrics **out);
+void phase_metrics_free(struct phase_metrics *m); /* NULL is fine */
+
 /* "" until SESSION_STARTED. The pair ties monotonic stamps to the calendar. */
 const char *fold_session_id(const struct fold *f);
 uint64_t fold_started_ns(const struct fold *f);

@@ -204,21 +204,24 @@ local FIELDS = {
 }
 
 -- { "error_rate < 1%", abort = true, after = "10s" } as { check =, abort =, after = }.
-local function read_table(written, at, place)
+local function read_table(written, at, place, is_overall)
    local fields = {}
    for key, value in pairs(written) do fields[key] = value end
    if fields[1] ~= nil then
       if fields.check ~= nil then where.fail(at .. ": the check is given twice", place) end
       fields.check, fields[1] = fields[1], nil
    end
+   if is_overall and (fields.abort ~= nil or fields.after ~= nil) then
+      where.fail(at .. ": 'abort' and 'after' belong to checks of a phase; those of the whole run are looked at when it is over", place)
+   end
    fields = schema.check(at, FIELDS, fields, place)
    if fields.after and not fields.abort then where.fail(at .. ": 'after' says when 'abort' begins: set abort = true", place) end
    return fields
 end
 
-local function compile_one(written, at, place)
+local function compile_one(written, at, place, is_overall)
    local is_table = type(written) == "table" and not getmetatable(written)
-   local fields = is_table and read_table(written, at, place) or { check = written }
+   local fields = is_table and read_table(written, at, place, is_overall) or { check = written }
    local check, compiled = fields.check, { abort = fields.abort, after = fields.after or 0 }
    if type(check) == "string" then
       compiled.text, compiled.test = check, compile_text(check, place)
@@ -235,15 +238,16 @@ end
 ---@param list? (string|function|table)[]
 ---@param at string       e.g. "scenario.checks"
 ---@param place? string   "file:line"
+---@param is_overall? boolean  of the whole run: without abort
 ---@return table[]        of { text, abort, after (seconds), test(report, summary) -> passed (nil: no data), detail, script_error }
-function checks.compile(list, at, place)
+function checks.compile(list, at, place, is_overall)
    if list == nil then return {} end
    if type(list) ~= "table" or getmetatable(list) then where.fail(at .. ": a list of checks expected, got " .. type(list), place) end
    for key in pairs(list) do
       if type(key) ~= "number" then where.fail(("%s: a list of checks expected, found the field '%s'"):format(at, tostring(key)), place) end
    end
    local compiled = {}
-   for i, check in ipairs(list) do compiled[i] = compile_one(check, ("%s[%d]"):format(at, i), place) end
+   for i, check in ipairs(list) do compiled[i] = compile_one(check, ("%s[%d]"):format(at, i), place, is_overall) end
    return compiled
 end
 

@@ -137,6 +137,20 @@ local function evaluate(plan, report, metrics, aborted)
    return results
 end
 
+-- Of the whole run: strings are about all performance phases together, a function gets the phases by number and name.
+local function evaluate_overall(session, plan, run)
+   local names, phases = {}, {}
+   for i, report in ipairs(run.report.phases) do
+      local phase = summary.phase(report, run.checks[report.name], run.metrics[report.name])
+      phases[i], phases[report.name] = phase, phase
+      if report.kind == "performance" then names[#names + 1] = report.name end
+   end
+   local all = session:overall() or { completed = 0, failed = 0, abandoned = 0, duration_ns = 0 }
+   all.name = metric.OVERALL
+   metric.gather(names)
+   return checks.evaluate(plan.overall, all, { scenario = plan.name, phases = phases }, { timeout = plan.handler_timeout })
+end
+
 local function metric_values(report)
    local values = {}
    for _, phase in ipairs(report.phases) do values[phase.name] = metric.values(phase.name) end
@@ -160,7 +174,9 @@ end
 
 -- The log's last record says how the run was judged: with it the log alone gives the same report.
 local function close_log(session, run)
-   local ok, message = session:close_log(json.encode { judged = run.judged, checks = run.checks, metrics = run.metrics })
+   local ok, message = session:close_log(json.encode {
+      judged = run.judged, checks = run.checks, overall = run.overall, metrics = run.metrics,
+   })
    if ok then return end
    local failures = run.judged.failures
    failures[#failures + 1] = message
@@ -173,11 +189,12 @@ end
 local function conclude(session, plan, options, run)
    run.plan, run.metrics = plan, metric_values(run.report)
    run.checks = evaluate(plan, run.report, run.metrics, run.aborted)
+   run.overall = evaluate_overall(session, plan, run)
    run.judged = verdict.judge(run)
    close_log(session, run)
    local built = summary.build(run)
    local result = {
-      outcome = run.outcome.outcome, report = run.report, checks = run.checks,
+      outcome = run.outcome.outcome, report = run.report, checks = run.checks, overall = run.overall,
       summary = built, text = report_table.render(built), exit_code = run.judged.exit_code,
       error = run.judged.script_error and where.shorten(run.judged.script_error), problems = {},
    }

@@ -1,5 +1,6 @@
 --- Scenarios: what a script returns. Checked when made; resolved with the options of
 --- a run to a plan, a plain table without placeholders.
+local checks = require "perigee.checks"
 local opt = require "perigee.opt"
 local phase = require "perigee.phase"
 local schema = require "perigee.schema"
@@ -15,7 +16,7 @@ end
 
 local FIELDS = {
    name = schema.text, options = schema.table, phases = schema.table, seed = schema.number,
-   setup = schema.func, teardown = schema.func,
+   overall = schema.table, setup = schema.func, teardown = schema.func,
    -- What does not return for so long is interrupted: calls while the session runs; setup and teardown.
    handler_timeout = schema.default(schema.duration, 5), setup_timeout = schema.default(schema.duration, 300),
 }
@@ -45,6 +46,7 @@ end
 local function check(definition, place)
    local fields = schema.check("scenario", FIELDS, definition, place)
    phase.check_inner("scenario", fields, place)
+   checks.compile(fields.overall, "scenario.overall", place, true)
    fields.phases = check_phases(fields.phases, place)
    for i, own in ipairs(fields.phases) do fields.phases[i] = phase.effective(fields, own, i, place) end
    return fields
@@ -134,6 +136,7 @@ function Scenario:resolve(given)
    for i, own in ipairs(fields.phases) do phase.complete(own, i, self.place) end
    return {
       name = self.name, seed = fields.seed or 0, options = values, phases = fields.phases,
+      overall = checks.compile(fields.overall, "scenario.overall", self.place, true),
       setup = fields.setup, teardown = fields.teardown,
       handler_timeout = fields.handler_timeout, setup_timeout = fields.setup_timeout,
    }

@@ -92,9 +92,13 @@ local function spec_data(s)
    return out
 end
 
+local function check_texts(list)
+   local texts = {}
+   for i, check in ipairs(list) do texts[i] = check.text end
+   return json.array(texts)
+end
+
 local function phase_data(p)
-   local names = {}
-   for i, check in ipairs(p.checks) do names[i] = check.text end
    local handlers = schema.sorted_keys(p.on)
    return {
       name = p.name, kind = p.kind, load = spec_data(p.load), order = spec_data(p.order), target = spec_data(p.target),
@@ -103,7 +107,7 @@ local function phase_data(p)
       min_duration_s = p.min_duration, max_duration_s = p.max_duration, drain_s = p.drain, deadline_s = p.deadline,
       stall_s = p.stall, stop_when = p.stop_when, max_error_rate = p.max_error_rate,
       tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
-      chunk_events = p.chunk_events, checks = json.array(names), on = json.array(handlers),
+      chunk_events = p.chunk_events, checks = check_texts(p.checks), on = json.array(handlers),
    }
 end
 
@@ -126,7 +130,8 @@ end
 function config.describe(plan, run)
    local phases = {}
    for i, p in ipairs(plan.phases) do phases[i] = phase_data(p) end
-   local data = plain({ name = plan.name, seed = plan.seed, options = plan.options, phases = phases, run = run }, {})
+   local overall = check_texts(plan.overall or {})
+   local data = plain({ name = plan.name, seed = plan.seed, options = plan.options, phases = phases, overall = overall, run = run }, {})
    return clean(data, secrets_of(plan))
 end
 
