@@ -129,7 +129,7 @@ local function left_side(text, at, word, place)
    return number
 end
 
--- unit -> function(number, suffix) -> value | nil, problem
+-- unit -> function(number, suffix) -> value | nil, problem, is it the number's (else the suffix's)
 local READ = {
    duration = function(number, suffix)
       if suffix == "" or suffix == "%" then return nil, "a duration needs a unit: ns, us, ms, s, m or h" end
@@ -138,8 +138,11 @@ local READ = {
       return seconds * 1e9
    end,
    fraction = function(number, suffix)
-      if suffix == "%" then return tonumber(number) / 100 end
-      if suffix == "" then return tonumber(number) end
+      local value = suffix == "%" and tonumber(number) / 100 or suffix == "" and tonumber(number)
+      if value and value <= 1 then return value end
+      if value then
+         return nil, "a share is at most 1" .. (suffix == "" and (": did you mean %s%%?"):format(number) or ", which is 100%"), true
+      end
       return nil, "a share is a number or a percentage, 0.01 or 1%"
    end,
    count = function(number, suffix)
@@ -165,10 +168,12 @@ local function compile_text(text, place)
    if not operator then refuse(text, next_at, "a comparison expected (<, <=, >, >=, ==, ~=)", place) end
    local compare = COMPARE[operator]
    if not compare then refuse(text, next_at, ("unknown comparison '%s' (<, <=, >, >=, ==, ~=)"):format(operator), place) end
-   local number, suffix_at, suffix, rest_at = text:match("^(%-?%d*%.?%d*)%s*()([%%%a/\194\181]*)%s*()", number_at)
+   local number, suffix_at = text:match("^(%-?%d*%.?%d*)%s*()", number_at)
+   local suffix = text:match("^[%%%a/\194\181][%w.%%/\194\181]*", suffix_at) or ""
+   local rest_at = text:match("^%s*()", suffix_at + #suffix)
    if not tonumber(number) then refuse(text, number_at, "a number expected", place) end
-   local bound, problem = (left.read or READ[left.unit])(number, suffix)
-   if not bound then refuse(text, suffix_at, problem, place) end
+   local bound, problem, of_number = (left.read or READ[left.unit])(number, suffix)
+   if not bound then refuse(text, of_number and number_at or suffix_at, problem, place) end
    if rest_at <= #text then refuse(text, rest_at, "nothing more expected", place) end
 
    local show = left.show or SHOW[left.unit]
@@ -246,6 +251,7 @@ function checks.compile(list, at, place, is_overall)
    for key in pairs(list) do
       if type(key) ~= "number" then where.fail(("%s: a list of checks expected, found the field '%s'"):format(at, tostring(key)), place) end
    end
+   schema.no_holes(at, list, place)
    local compiled = {}
    for i, check in ipairs(list) do compiled[i] = compile_one(check, ("%s[%d]"):format(at, i), place, is_overall) end
    return compiled

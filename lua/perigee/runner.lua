@@ -273,6 +273,12 @@ local function run_session(plan, options, endpoints)
    return result
 end
 
+--- Put a plan together as for a run, without an endpoint, secrets or traffic. Raises what a run would refuse.
+---@param plan table
+function runner.rehearse(plan)
+   assemble_phases(plan, runner.build_targets(plan, endpoint.simulated()))
+end
+
 --- What an error before the first request amounts to: a text, or { message, code }.
 function runner.failure(e)
    if type(e) ~= "table" then return { exit_code = verdict.EXIT.usage, error = tostring(e), problems = {} } end

@@ -39,6 +39,7 @@ local function check_phases(written, place)
       seen[checked.name], list[i] = true, checked
    end
    if #list == 0 then where.fail("scenario.phases: at least one phase expected", place) end
+   schema.no_holes("scenario.phases", written, place)
    return list
 end
 
@@ -54,12 +55,15 @@ end
 
 --- Make a scenario.
 ---@param definition table
-function scenario.new(definition)
+---@param derived? boolean  by scenario:with, which may leave an option without use
+function scenario.new(definition, derived)
    local place = where.caller()
    local fields = check(definition, place)
    local declarations = opt.declarations(fields.options)
    fields.options = nil
    opt.require_declared(fields, declarations)
+   -- setup and teardown get the values of all.
+   if not (derived or fields.setup or fields.teardown) then opt.require_used(fields, declarations, place) end
    return setmetatable({
       name = fields.name or "scenario", definition = definition, declarations = declarations, fields = fields, place = place,
    }, Scenario_mt)
@@ -117,7 +121,7 @@ function Scenario:with(changes)
    if type(changes.phases) == "table" then
       definition.phases = merge_phases(self.definition.phases, changes.phases)
    end
-   return scenario.new(definition)
+   return scenario.new(definition, true)
 end
 
 --- The plan of a run: options and defaults filled in, datasets loaded.

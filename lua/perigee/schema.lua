@@ -171,6 +171,17 @@ function schema.check(at, fields, value, place)
    return out
 end
 
+--- Refuse a list that ends before its last element: what stands behind a nil would be lost.
+function schema.no_holes(at, list, place)
+   local last = 0
+   for key in pairs(list) do
+      if type(key) == "number" and key > last then last = key end
+   end
+   for i = 1, last do
+      if list[i] == nil then where.fail(("%s[%d] is nil, and what comes after it would be lost"):format(at, i), place) end
+   end
+end
+
 --- A table of constructors that refuses a name it does not have.
 function schema.namespace(name, members)
    return setmetatable(members, {
