@@ -62,6 +62,35 @@ static int l_add(lua_State *L)
 	return 0;
 }
 
+static int merge_into(struct histogram **to, const struct histogram *from)
+{
+	int err = from && !*to ? histogram_new(to) : STATUS_OK;
+	if (!err && from)
+		histogram_merge(*to, from);
+	return err;
+}
+
+/* h:merge(other): count all of its numbers, too. The deviations of two sets add up to those of
+ * both with the distance of their means (Chan, Golub, LeVeque 1983). */
+static int l_merge(lua_State *L)
+{
+	struct numbers *n = check(L);
+	const struct numbers *o = binding_check(L, 2, HISTOGRAM_CLASS);
+	luaL_argcheck(L, n != o, 2, "another histogram expected");
+	if (o->count == 0)
+		return 0;
+	if (merge_into(&n->fine, o->fine) || merge_into(&n->coarse, o->coarse))
+		return luaL_error(L, "out of memory");
+	n->min = n->count == 0 || o->min < n->min ? o->min : n->min;
+	n->max = o->max > n->max ? o->max : n->max;
+	double count = n->count + o->count, distance = o->mean - n->mean;
+	n->squares += o->squares + distance * distance * n->count * o->count / count;
+	n->mean += distance * o->count / count;
+	n->count = count;
+	n->sum += o->sum;
+	return 0;
+}
+
 static int push_unless_empty(lua_State *L, const struct numbers *n, double v)
 {
 	if (n->count > 0)
@@ -142,9 +171,10 @@ static int l_gc(lua_State *L)
 void binding_histogram(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-		{ "add", l_add }, { "quantile", l_quantile }, { "count", l_count },
-		{ "sum", l_sum }, { "mean", l_mean },         { "std", l_std },
-		{ "min", l_min }, { "max", l_max },           { NULL, NULL },
+		{ "add", l_add },     { "merge", l_merge }, { "quantile", l_quantile },
+		{ "count", l_count }, { "sum", l_sum },     { "mean", l_mean },
+		{ "std", l_std },     { "min", l_min },     { "max", l_max },
+		{ NULL, NULL },
 	};
 	binding_class(L, HISTOGRAM_CLASS, methods, l_gc);
 	lua_pushcfunction(L, l_new);

@@ -386,6 +386,31 @@ static void drive_tick(void *ctx, struct phase *p)
 	enter(ctx, call_with_phase, &t, hook_titles[HOOK_TICK]);
 }
 
+struct question {
+	struct script_phase *sp;
+	bool yes;
+};
+
+static int call_stop_when(lua_State *L)
+{
+	struct question *q = lua_touserdata(L, 1);
+	push_ref(L, q->sp->stop_when);
+	push_ref(L, q->sp->self);
+	script_call(L, 1, 1);
+	if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
+		luaL_error(L, "true, false or nil expected, got %s", luaL_typename(L, -1));
+	q->yes = lua_toboolean(L, -1);
+	return 0;
+}
+
+static int drive_stop_when(void *ctx, struct phase *p)
+{
+	struct question q = { .sp = ctx };
+	(void)p;
+	int err = enter(ctx, call_stop_when, &q, "stop_when");
+	return err ? err : q.yes;
+}
+
 static int call_phase_end(lua_State *L)
 {
 	const struct script_phase *sp = lua_touserdata(L, 1);
@@ -444,6 +469,7 @@ static void fill_driver(struct script_phase *sp)
 	                                                                            : NULL;
 	d->phase_start = hooks[HOOK_PHASE_START] != LUA_NOREF ? drive_phase_start : NULL;
 	d->phase_end = hooks[HOOK_PHASE_END] != LUA_NOREF ? drive_phase_end : NULL;
+	d->stop_when = sp->stop_when != LUA_NOREF ? drive_stop_when : NULL;
 	d->tick = hooks[HOOK_TICK] != LUA_NOREF ? drive_tick : NULL;
 }
 
@@ -452,6 +478,7 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 	sp->build = function_ref(L, t, "build");
 	sp->schedule = function_ref(L, t, "schedule");
 	sp->sample = function_ref(L, t, "sample");
+	sp->stop_when = function_ref(L, t, "stop_when");
 	sp->samples = binding_opt_number(L, t, "samples", HUGE_VAL);
 	if (sp->build == LUA_NOREF)
 		luaL_error(L, "build: a function expected, got nil");
@@ -482,8 +509,8 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 void script_phase_free(struct script_phase *sp)
 {
 	lua_State *L = sp->script->L;
-	int refs[] = { sp->schedule, sp->build,   sp->sample, sp->thread,
-		       sp->self,     sp->results, sp->knobs,  sp->conclusion };
+	int refs[] = { sp->schedule, sp->build, sp->sample,     sp->thread,   sp->self,
+		       sp->results,  sp->knobs, sp->conclusion, sp->stop_when };
 	for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++)
 		luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
 	for (int i = 0; i < HOOK_COUNT; i++)

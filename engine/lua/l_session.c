@@ -84,6 +84,8 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 		.duration_ns = binding_opt_ns(L, t, "duration", 0),
 		.min_duration_ns = binding_opt_ns(L, t, "min_duration", 0),
 		.max_duration_ns = binding_opt_ns(L, t, "max_duration", 0),
+		.max_error_rate = binding_opt_number(L, t, "max_error_rate", 0),
+		.error_rate_requests = opt_count(L, t, "error_rate_requests"),
 		.stall_ns = binding_opt_ns(L, t, "stall", 0),
 		.deadline_ns = binding_opt_ns(L, t, "deadline", 0),
 		.max_inflight = opt_count(L, t, "max_inflight"),
@@ -359,7 +361,7 @@ static struct script_phase *new_script_phase(struct script_session *ss)
 		return NULL;
 	sp->script = ss;
 	sp->schedule = sp->build = sp->sample = sp->thread = sp->self = sp->results = LUA_NOREF;
-	sp->knobs = sp->conclusion = LUA_NOREF;
+	sp->knobs = sp->conclusion = sp->stop_when = LUA_NOREF;
 	for (int i = 0; i < HOOK_COUNT; i++)
 		sp->hooks[i] = LUA_NOREF;
 	ss->phases[ss->phase_count++] = sp; /* from here on the session frees it */
@@ -510,6 +512,18 @@ static int l_report(lua_State *L)
 static int l_histograms(lua_State *L)
 {
 	report_push_histograms(L, session_fold(check(L)->session));
+	return 1;
+}
+
+/* session:overall() -> the same of all performance phases together; nil when there are none */
+static int l_overall(lua_State *L)
+{
+	struct phase_metrics *all;
+	int err = fold_overall(session_fold(check(L)->session), &all);
+	if (err)
+		return luaL_error(L, "session:overall: %s", status_text(err));
+	report_push_phase(L, all);
+	phase_metrics_free(all);
 	return 1;
 }
 
@@ -679,6 +693,7 @@ void binding_session(lua_State *L)
 		{ "stop", l_stop },
 		{ "report", l_report },
 		{ "histograms", l_histograms },
+		{ "overall", l_overall },
 		{ "stats", l_stats },
 		{ "address", l_address },
 		{ "emit", l_emit },

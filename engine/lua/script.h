@@ -60,6 +60,7 @@ struct script_phase {
 	struct driver driver;
 	int schedule, build; /* references to functions; LUA_NOREF: absent */
 	int sample;          /* likewise: index -> sample */
+	int stop_when;       /* likewise: p -> does it end? */
 	double samples;      /* how many there are: p:issue() takes 1 to this */
 	int conclusion;      /* reference to what the strategy found, as JSON; LUA_NOREF: nothing */
 	int knobs;  /* reference to the load's table { rate = { get, set } }; LUA_NOREF: absent */

@@ -91,6 +91,16 @@ int distribution_add_each(struct distribution *d, const uint32_t *values, uint32
 	return err;
 }
 
+int distribution_merge(struct distribution *d, const struct distribution *from)
+{
+	int err = from->histogram && !d->histogram ? convert(d) : STATUS_OK;
+	if (!err && from->histogram)
+		histogram_merge(d->histogram, from->histogram);
+	for (uint32_t i = 0; !err && i < from->kept; i++)
+		err = distribution_add(d, from->values[i]);
+	return err;
+}
+
 uint64_t distribution_count(const struct distribution *d)
 {
 	return d->histogram ? histogram_count(d->histogram) : d->kept;

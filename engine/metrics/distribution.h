@@ -25,6 +25,9 @@ int distribution_add(struct distribution *d, uint64_t value);
 int distribution_add_each(struct distribution *d, const uint32_t *values, uint32_t n,
                           uint32_t unit);
 
+/* Add all values of from. The same returns. */
+int distribution_merge(struct distribution *d, const struct distribution *from);
+
 uint64_t distribution_count(const struct distribution *d);
 
 /* Are percentiles observed values, or the tops of the histogram's buckets? */

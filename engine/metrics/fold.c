@@ -23,7 +23,7 @@ int fold_new(struct fold **out)
 	return STATUS_OK;
 }
 
-static void phase_metrics_free(struct phase_metrics *m)
+void phase_metrics_free(struct phase_metrics *m)
 {
 	if (!m)
 		return;
@@ -51,6 +51,14 @@ static void copy_text(char *to, size_t size, struct slice from)
 	to[n] = '\0';
 }
 
+static struct phase_metrics *new_phase_metrics(void)
+{
+	struct phase_metrics *m = calloc(1, sizeof(*m));
+	if (m)
+		m->lua_ns = m->gc_ns = EVENT_NONE;
+	return m;
+}
+
 /* The metrics of the event's phase, made on first sight. */
 static struct phase_metrics *phase_of(struct fold *f, const struct event *e)
 {
@@ -58,9 +66,7 @@ static struct phase_metrics *phase_of(struct fold *f, const struct event *e)
 		return NULL;
 	struct phase_metrics **slot = &f->phases[e->phase];
 	if (!*slot) {
-		*slot = calloc(1, sizeof(**slot));
-		if (*slot)
-			(*slot)->lua_ns = (*slot)->gc_ns = EVENT_NONE;
+		*slot = new_phase_metrics();
 		if (*slot && e->phase >= f->phase_count)
 			f->phase_count = e->phase + 1;
 	}
@@ -172,6 +178,36 @@ int fold_put(struct fold *f, const struct event *e)
 	if (err)
 		f->lost++;
 	return err;
+}
+
+/* ---- all of a kind ---- */
+
+static uint64_t duration_ns(const struct phase_metrics *m)
+{
+	uint64_t end =
+		m->ended_ns > m->all.last_finished_ns ? m->ended_ns : m->all.last_finished_ns;
+	return end > m->started_ns ? end - m->started_ns : 0;
+}
+
+int fold_overall(const struct fold *f, struct phase_metrics **out)
+{
+	struct phase_metrics *all = NULL;
+	for (int i = 0; i < f->phase_count; i++) {
+		const struct phase_metrics *m = f->phases[i];
+		if (!m || strcmp(m->kind, "performance") != 0)
+			continue;
+		if (!all && !(all = new_phase_metrics()))
+			return STATUS_ENOMEM;
+		all->ended_ns += duration_ns(m);
+		all->dropped += m->dropped;
+		all->unsent += m->unsent;
+		if (tally_merge(&all->all, &m->all)) {
+			phase_metrics_free(all);
+			return STATUS_ENOMEM;
+		}
+	}
+	*out = all;
+	return STATUS_OK;
 }
 
 /* ---- windows ---- */

@@ -51,6 +51,12 @@ uint64_t fold_lost(const struct fold *f);
 int fold_phase_count(const struct fold *f);
 const struct phase_metrics *fold_phase(const struct fold *f, int index);
 
+/* All performance phases together: the sums, the merged distributions, their durations one after
+ * the other. *out belongs to the caller: phase_metrics_free(); NULL when there is no such phase.
+ * Returns 0 or STATUS_ENOMEM. */
+int fold_overall(const struct fold *f, struct phase_metrics **out);
+void phase_metrics_free(struct phase_metrics *m); /* NULL is fine */
+
 /* What a phase measures from a moment on. Zeroed memory of the caller's is one that is closed;
  * one that is open is fed by the fold, which costs about as much per request as a tag. */
 struct fold_window {

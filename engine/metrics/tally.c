@@ -66,7 +66,7 @@ static int count_failure(struct tally *t, const struct event *e)
 	return STATUS_OK;
 }
 
-static void count_finish_reason(struct tally *t, struct slice text)
+static void add_finish_reason(struct tally *t, struct slice text, uint64_t n)
 {
 	/* Compare what fits, or a long one would take a new place each time. */
 	char reason[sizeof(t->finish_reasons[0].name)];
@@ -79,7 +79,7 @@ static void count_finish_reason(struct tally *t, struct slice text)
 	if (i == TALLY_FINISH_REASONS - 1)
 		memcpy(reason, "other", sizeof("other"));
 	memcpy(t->finish_reasons[i].name, reason, sizeof(reason));
-	t->finish_reasons[i].count++;
+	t->finish_reasons[i].count += n;
 }
 
 static void count_tokens(struct tally *t, const struct event *e)
@@ -96,7 +96,7 @@ static int put_success(struct tally *t, const struct event *e, const int64_t val
 {
 	t->completed++;
 	count_tokens(t, e);
-	count_finish_reason(t, e->finish_reason);
+	add_finish_reason(t, e->finish_reason, 1);
 	int err = STATUS_OK;
 	for (int i = 0; !err && i < METRIC_COUNT; i++)
 		err = observe(t, (enum metric)i, values[i]);
@@ -115,4 +115,42 @@ int tally_complete(struct tally *t, const struct event *e, const int64_t values[
 	if (e->failure == FAILURE_NONE)
 		return put_success(t, e, values);
 	return count_failure(t, e);
+}
+
+static void add_counts(struct tally *t, const struct tally *from)
+{
+	t->issued += from->issued;
+	t->completed += from->completed;
+	t->failed += from->failed;
+	t->abandoned += from->abandoned;
+	t->cancelled += from->cancelled;
+	t->tokens_in += from->tokens_in;
+	t->tokens_out += from->tokens_out;
+	t->token_responses += from->token_responses;
+	t->chunks += from->chunks;
+	t->bytes_in += from->bytes_in;
+	t->bytes_out += from->bytes_out;
+	for (int i = 0; i < FAILURE_COUNT; i++)
+		t->failures[i] += from->failures[i];
+	for (int i = 0; i < TALLY_STATUS_COUNT; i++)
+		t->statuses[i] += from->statuses[i];
+}
+
+int tally_merge(struct tally *t, const struct tally *from)
+{
+	int err = STATUS_OK;
+	add_counts(t, from);
+	for (int i = 0; i < TALLY_FINISH_REASONS; i++) {
+		const char *name = from->finish_reasons[i].name;
+		if (from->finish_reasons[i].count)
+			add_finish_reason(t, (struct slice){ name, strlen(name) },
+			                  from->finish_reasons[i].count);
+	}
+	for (int i = 0; !err && i < METRIC_COUNT; i++) {
+		if (!from->distributions[i])
+			continue;
+		struct distribution *d = distribution(t, (enum metric)i);
+		err = d ? distribution_merge(d, from->distributions[i]) : STATUS_ENOMEM;
+	}
+	return err;
 }

@@ -50,4 +50,8 @@ int tally_issued(struct tally *t, const struct event *e);
  * STATUS_ELIMIT for a failure of no known class. */
 int tally_complete(struct tally *t, const struct event *e, const int64_t values[METRIC_COUNT]);
 
+/* Add the counts, reasons and distributions of from; of its times nothing. Returns 0 or
+ * STATUS_ENOMEM. */
+int tally_merge(struct tally *t, const struct tally *from);
+
 #endif

@@ -62,6 +62,9 @@ struct driver {
 	void (*complete)(void *ctx, struct request *r);
 	void (*phase_start)(void *ctx, struct phase *p);
 	void (*phase_end)(void *ctx, struct phase *p);
+	/* The script's own stop rule, after requests have ended and at ticks: 1 ends the phase, 0
+	 * does not; or a status. */
+	int (*stop_when)(void *ctx, struct phase *p);
 	/* About every config.tick_ns from the phase's start to its end. */
 	void (*tick)(void *ctx, struct phase *p);
 };

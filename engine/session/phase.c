@@ -134,6 +134,7 @@ void phase_count_issue(struct phase *p, uint64_t now_ns)
 void phase_count_end(struct phase *p, enum failure failure, uint64_t now_ns)
 {
 	p->inflight--;
+	p->ended_some = true;
 	p->quiet_since_ns = now_ns;
 	if (failure == FAILURE_NONE) {
 		p->completed++;
@@ -142,6 +143,15 @@ void phase_count_end(struct phase *p, enum failure failure, uint64_t now_ns)
 	p->failed++;
 	if (failure == FAILURE_ABANDONED)
 		p->abandoned++;
+	if (failure == FAILURE_CANCELLED)
+		p->cancelled++;
+}
+
+static bool errs_too_often(const struct phase *p)
+{
+	uint64_t bad = p->failed - p->cancelled, ended = p->completed + bad;
+	return p->config.error_rate_requests && ended >= p->config.error_rate_requests &&
+	       (double)bad > p->config.max_error_rate * (double)ended;
 }
 
 static bool minimum_met(const struct phase *p, uint64_t now_ns)
@@ -162,6 +172,8 @@ enum phase_stop phase_check(const struct phase *p, uint64_t now_ns)
 	uint64_t elapsed = now_ns - p->started_ns;
 	if (phase_stalled(p, now_ns))
 		return PHASE_STOP_STALL;
+	if (errs_too_often(p))
+		return PHASE_STOP_ERROR_RATE;
 	if (c->max_duration_ns && elapsed >= c->max_duration_ns)
 		return PHASE_STOP_MAX_DURATION;
 	if (!minimum_met(p, now_ns))
@@ -171,6 +183,14 @@ enum phase_stop phase_check(const struct phase *p, uint64_t now_ns)
 	if (c->duration_ns && elapsed >= c->duration_ns)
 		return PHASE_STOP_DURATION;
 	return PHASE_STOP_NONE;
+}
+
+bool phase_take_look(struct phase *p, uint64_t now_ns)
+{
+	if (!p->ended_some || p->state != PHASE_RUNNING || !minimum_met(p, now_ns))
+		return false;
+	p->ended_some = false;
+	return true;
 }
 
 static void sooner(uint64_t *wake, uint64_t base_ns, uint64_t span_ns)

@@ -33,13 +33,15 @@ struct phase_config {
 	uint64_t duration_ns;
 	uint64_t min_duration_ns;
 	uint64_t max_duration_ns;
-	uint64_t stall_ns;      /* no completion for so long while some are in flight */
-	bool drain;             /* wait for what is in flight before the next phase */
-	uint64_t drain_ns;      /* for so long at most; 0: not at all */
-	uint64_t deadline_ns;   /* per request, from its issue */
-	uint64_t first_byte_ns; /* likewise, until the first byte */
-	uint64_t max_inflight;  /* of an open load */
-	uint64_t tick_ns;       /* between two calls of driver.tick */
+	double max_error_rate;        /* share of the requests that ended, 0..1 */
+	uint64_t error_rate_requests; /* how many have to have ended first; 0: no such rule */
+	uint64_t stall_ns;            /* no completion for so long while some are in flight */
+	bool drain;                   /* wait for what is in flight before the next phase */
+	uint64_t drain_ns;            /* for so long at most; 0: not at all */
+	uint64_t deadline_ns;         /* per request, from its issue */
+	uint64_t first_byte_ns;       /* likewise, until the first byte */
+	uint64_t max_inflight;        /* of an open load */
+	uint64_t tick_ns;             /* between two calls of driver.tick */
 	enum overload overload;
 	bool keep_text, keep_body;
 	bool record_text;  /* prompts and outputs go into the events */
@@ -64,6 +66,8 @@ enum phase_state {
 	X(SCHEDULE, "schedule") /* the schedule or the strategy ended */                           \
 	X(CONTENT, "content")   /* no more samples */                                              \
 	X(STALL, "stall")                                                                          \
+	X(ERROR_RATE, "error_rate") /* above max_error_rate */                                     \
+	X(STOP_WHEN, "stop_when")   /* the script's function said so */                            \
 	X(OVERLOAD, "overload")                                                                    \
 	X(SCRIPT, "script") /* p:stop() or session:stop() */                                       \
 	X(CHECK, "check")   /* one that may end the run does not hold */                           \
@@ -110,6 +114,8 @@ struct phase {
 	uint64_t completed; /* successes */
 	uint64_t failed;    /* all other ends */
 	uint64_t abandoned; /* of the failed */
+	uint64_t cancelled; /* likewise: by the script, so no error */
+	bool ended_some;    /* or ticked, since stop_when was asked */
 	uint64_t dropped;
 	uint64_t last_dropped_ns; /* intended time of the latest one */
 	uint64_t unsent;          /* arrivals that were due when it stopped, and held back */
@@ -150,6 +156,10 @@ void phase_count_end(struct phase *p, enum failure failure, uint64_t now_ns);
 
 /* Which rule says now that the phase should stop issuing; PHASE_STOP_NONE: none. */
 enum phase_stop phase_check(const struct phase *p, uint64_t now_ns);
+
+/* May the script's own rule be asked now? Only after something ended or a tick, and when the
+ * minimums are met; then it may not until the next time. */
+bool phase_take_look(struct phase *p, uint64_t now_ns);
 
 /* When to look again, for the rules that depend on time alone: the next due
  * arrival, sleep, duration, stall or drain deadline. UINT64_MAX: nothing to wait for. */

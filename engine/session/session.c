@@ -550,13 +550,15 @@ static void on_phase_tick(struct loop_timer *t, uint64_t now_ns)
 {
 	struct session *s = t->data;
 	struct phase *p = current_phase(s);
-	p->driver->tick(p->driver_ctx, p);
+	p->ended_some = true;
+	if (p->driver->tick)
+		p->driver->tick(p->driver_ctx, p);
 	loop_timer_start(s->loop, t, now_ns + p->config.tick_ns); /* slots are kept: cannot fail */
 }
 
 static void start_ticks(struct session *s, struct phase *p)
 {
-	if (!p->driver->tick || !p->config.tick_ns)
+	if (!(p->driver->tick || p->driver->stop_when) || !p->config.tick_ns)
 		return;
 	int err = loop_timer_start(s->loop, &s->phase_tick, p->started_ns + p->config.tick_ns);
 	struct error e;
@@ -606,6 +608,15 @@ static void end_phase(struct session *s, struct phase *p)
 	s->current++;
 }
 
+static void ask_script(struct session *s, struct phase *p)
+{
+	uint64_t now = loop_now(s->loop);
+	if (!p->driver->stop_when || !phase_take_look(p, now))
+		return;
+	if (p->driver->stop_when(p->driver_ctx, p) == 1)
+		phase_request_stop(p, PHASE_STOP_STOP_WHEN, now);
+}
+
 /* What is in flight will not end. A stall is told as the phase's end, unless the session
  * was stopped. */
 static bool drain_is_over(struct session *s, struct phase *p)
@@ -632,6 +643,8 @@ static void run_phase(struct session *s, struct phase *p)
 {
 	if (p->state == PHASE_IDLE)
 		start_phase(s, p);
+	may_issue(s, p); /* the engine's rules go before the script's */
+	ask_script(s, p);
 	run_strategy(s, p);
 	int budget = issue_wants(s, p, ISSUES_PER_TURN);
 	if (p->pacer)

@@ -130,7 +130,7 @@ local function left_side(text, at, word, place)
    return { unit = number.unit, by_tag = number.by_tag, get = number.get }
 end
 
--- unit -> function(number, suffix) -> value | nil, problem
+-- unit -> function(number, suffix) -> value | nil, problem, is it the number's (else the suffix's)
 local READ = {
    duration = function(number, suffix)
       if suffix == "" or suffix == "%" then return nil, "a duration needs a unit: ns, us, ms, s, m or h" end
@@ -139,8 +139,11 @@ local READ = {
       return seconds * 1e9
    end,
    fraction = function(number, suffix)
-      if suffix == "%" then return tonumber(number) / 100 end
-      if suffix == "" then return tonumber(number) end
+      local value = suffix == "%" and tonumber(number) / 100 or suffix == "" and tonumber(number)
+      if value and value <= 1 then return value end
+      if value then
+         return nil, "a share is at most 1" .. (suffix == "" and (": did you mean %s%%?"):format(number) or ", which is 100%"), true
+      end
       return nil, "a share is a number or a percentage, 0.01 or 1%"
    end,
    count = function(number, suffix)
@@ -189,10 +192,12 @@ local function compile_text(text, place)
    if not operator then refuse(text, next_at, "a comparison expected (<, <=, >, >=, ==, ~=)", place) end
    local compare = COMPARE[operator]
    if not compare then refuse(text, next_at, ("unknown comparison '%s' (<, <=, >, >=, ==, ~=)"):format(operator), place) end
-   local number, suffix_at, suffix, rest_at = text:match("^(%-?%d*%.?%d*)%s*()([%%%a/\194\181]*)%s*()", number_at)
+   local number, suffix_at = text:match("^(%-?%d*%.?%d*)%s*()", number_at)
+   local suffix = text:match("^[%%%a/\194\181][%w.%%/\194\181]*", suffix_at) or ""
+   local rest_at = text:match("^%s*()", suffix_at + #suffix)
    if not tonumber(number) then refuse(text, number_at, "a number expected", place) end
-   local bound, problem = (left.read or READ[left.unit])(number, suffix)
-   if not bound then refuse(text, suffix_at, problem, place) end
+   local bound, problem, of_number = (left.read or READ[left.unit])(number, suffix)
+   if not bound then refuse(text, of_number and number_at or suffix_at, problem, place) end
    if rest_at <= #text then refuse(text, rest_at, "nothing more expected", place) end
 
    local show = left.show or SHOW[left.unit]
@@ -228,21 +233,24 @@ local FIELDS = {
 }
 
 -- { "error_rate < 1%", abort = true, after = "10s" } as { check =, abort =, after = }.
-local function read_table(written, at, place)
+local function read_table(written, at, place, is_overall)
    local fields = {}
    for key, value in pairs(written) do fields[key] = value end
    if fields[1] ~= nil then
       if fields.check ~= nil then where.fail(at .. ": the check is given twice", place) end
       fields.check, fields[1] = fields[1], nil
    end
+   if is_overall and (fields.abort ~= nil or fields.after ~= nil) then
+      where.fail(at .. ": 'abort' and 'after' belong to checks of a phase; those of the whole run are looked at when it is over", place)
+   end
    fields = schema.check(at, FIELDS, fields, place)
    if fields.after and not fields.abort then where.fail(at .. ": 'after' says when 'abort' begins: set abort = true", place) end
    return fields
 end
 
-local function compile_one(written, at, place)
+local function compile_one(written, at, place, is_overall)
    local is_table = type(written) == "table" and not getmetatable(written)
-   local fields = is_table and read_table(written, at, place) or { check = written }
+   local fields = is_table and read_table(written, at, place, is_overall) or { check = written }
    local check, compiled = fields.check, { abort = fields.abort, after = fields.after or 0 }
    if type(check) == "string" then
       compiled.text, compiled.test = check, compile_text(check, place)
@@ -259,15 +267,17 @@ end
 ---@param list? (string|function|table)[]
 ---@param at string       e.g. "scenario.checks"
 ---@param place? string   "file:line"
+---@param is_overall? boolean  of the whole run: without abort
 ---@return table[]        of { text, abort, after (seconds), test(report, summary) -> passed (nil: no data), detail, script_error }
-function checks.compile(list, at, place)
+function checks.compile(list, at, place, is_overall)
    if list == nil then return {} end
    if type(list) ~= "table" or getmetatable(list) then where.fail(at .. ": a list of checks expected, got " .. type(list), place) end
    for key in pairs(list) do
       if type(key) ~= "number" then where.fail(("%s: a list of checks expected, found the field '%s'"):format(at, tostring(key)), place) end
    end
+   schema.no_holes(at, list, place)
    local compiled = {}
-   for i, check in ipairs(list) do compiled[i] = compile_one(check, ("%s[%d]"):format(at, i), place) end
+   for i, check in ipairs(list) do compiled[i] = compile_one(check, ("%s[%d]"):format(at, i), place, is_overall) end
    return compiled
 end
 

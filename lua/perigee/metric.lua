@@ -16,6 +16,8 @@ local RESERVED = {
    "error_rate", "qps", "output_tokens_per_s", "tokens_per_s",
 }
 
+metric.OVERALL = "\0overall" -- no phase can be called so
+
 local by_name = {}
 local current = "" -- the phase that is counted for; "" is in no report
 
@@ -43,6 +45,7 @@ local function number_cell()
 end
 
 local Histogram = { kind = "histogram", new_cell = function() return assert(engine.histogram()) end }
+function Histogram.merge(to, from) to:merge(from) end
 Histogram.__index, Histogram.__name = Histogram, "perigee.metric.histogram"
 
 --- Count a number of at least 0.
@@ -70,6 +73,9 @@ function Histogram:describe(phase)
 end
 
 local Counter = { kind = "counter", new_cell = number_cell }
+function Counter.merge(to, from)
+   to.count, to.value = to.count + from.count, (to.value or 0) + (from.value or 0)
+end
 Counter.__index, Counter.__name = Counter, "perigee.metric.counter"
 
 --- Count n, 1 without it.
@@ -88,6 +94,9 @@ function Counter:value(phase)
 end
 
 local Gauge = { kind = "gauge", new_cell = number_cell }
+function Gauge.merge(to, from)
+   to.count, to.value = to.count + from.count, from.value
+end
 Gauge.__index, Gauge.__name = Gauge, "perigee.metric.gauge"
 
 --- Set it; the last value counts.
@@ -156,6 +165,20 @@ end
 function metric.reset()
    for _, m in pairs(by_name) do m.cells = {} end
    current = ""
+end
+
+--- Gather what these phases counted under the name metric.OVERALL, as one more phase.
+---@param phases string[] in the order of their run
+function metric.gather(phases)
+   for _, m in pairs(by_name) do
+      m.cells[metric.OVERALL] = nil
+      for _, phase in ipairs(phases) do
+         if m.cells[phase] then
+            m.cells[metric.OVERALL] = m.cells[metric.OVERALL] or m.new_cell()
+            m.merge(m.cells[metric.OVERALL], m.cells[phase])
+         end
+      end
+   end
 end
 
 --- What comes is of this phase. Returns the phase before.

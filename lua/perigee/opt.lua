@@ -149,4 +149,19 @@ function opt.require_declared(tree, list)
    end)
 end
 
+--- Refuse a declaration that no placeholder in `tree` stands for.
+function opt.require_used(tree, list, place)
+   local used = {}
+   opt.substitute(tree, function(placeholder)
+      used[placeholder.name] = true
+      return placeholder
+   end)
+   for _, d in ipairs(list) do
+      if not used[d.name] then
+         where.fail(("scenario.options.%s: nothing uses it: perigee.opt '%s' stands nowhere, and there is no setup to read it"):format(
+            d.name, d.name), place)
+      end
+   end
+end
+
 return opt

@@ -121,6 +121,9 @@ local internal = {}
 --- A schema checker: an order, a table of indices or a function; normalised to an order.
 function internal.checker(v)
    if spec.is(v, "order") then return true, v end
+   for name, constructor in pairs(orders) do
+      if v == constructor then return false, ("order.%s is a function that makes an order, order.%s(); an order"):format(name, name) end
+   end
    if type(v) == "function" then return true, orders.custom(v) end
    if type(v) == "table" and not getmetatable(v) and #v > 0 then return true, orders.list(v) end
    return false, "an order (perigee.order.*), a list of indices or a function"

@@ -15,6 +15,7 @@ local MAX_NAME = 63 -- bytes, the engine's limit
 local DRAIN = 300 -- seconds
 local DEADLINE = 600 -- seconds per request
 local TICK = 1 -- seconds
+local ERROR_RATE_REQUESTS = 100 -- that ended, before max_error_rate is looked at
 
 local ON = {
    issue = schema.func, first = schema.func, chunk = schema.func, complete = schema.func, error = schema.func,
@@ -26,12 +27,26 @@ local function name(v)
    return false, ("a name of 1 to %d characters"):format(MAX_NAME)
 end
 
+-- "5%", 0.05 or { "5%", requests = 50 }, as { share =, requests = }.
+local function error_rate(v)
+   if type(v) ~= "table" then v = { v } end
+   local words = 'a share such as "5%" or 0.05, or { "5%", requests = 50 },'
+   local share, requests = v[1] == nil and v.share or v[1], v.requests
+   for key in pairs(v) do
+      if key ~= 1 and key ~= "share" and key ~= "requests" then return false, words end
+   end
+   local good, read = schema.share(share)
+   if not good or requests ~= nil and not schema.count(requests) then return false, words end
+   return true, { share = read, requests = requests or ERROR_RATE_REQUESTS }
+end
+
 --- Fields that a phase takes from the scenario when it does not set them.
 phase.INHERITED = {
    target = spec.of "target", dataset = dataset.checker, order = order.checker, load = spec.of "load",
    request = schema.func, on = schema.table, checks = schema.table,
    requests = schema.count, duration = schema.duration, min_requests = schema.count, min_duration = schema.duration,
    max_duration = schema.duration, drain = schema.either(schema.boolean, schema.duration),
+   max_error_rate = error_rate, stop_when = schema.func,
    deadline = schema.duration, stall = schema.duration, tick = schema.duration,
    -- What the events carry beside the stamps: prompts and answers, whole bodies (for load.replay), each chunk.
    record_text = schema.boolean, record_body = schema.boolean, chunk_events = schema.boolean,
@@ -130,10 +145,10 @@ function phase.complete(fields, number, place)
    fields.tick = fields.tick or TICK
    fields.deadline = fields.deadline or fields.target.args.timeout or DEADLINE
    if fields.drain == nil or fields.drain == true then fields.drain = DRAIN end
-   if not (fields.requests or fields.duration or fields.max_duration or ENDS_ITSELF[fields.load.kind]) then
+   if not (fields.requests or fields.duration or fields.max_duration or fields.stop_when or ENDS_ITSELF[fields.load.kind]) then
       fields.requests = default_requests(fields)
       if not fields.requests then
-         where.fail(at .. ": nothing ends this phase: set requests, duration or max_duration", place)
+         where.fail(at .. ": nothing ends this phase: set requests, duration, max_duration or stop_when", place)
       end
    end
    return fields

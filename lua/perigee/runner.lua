@@ -89,12 +89,19 @@ local function assemble_phases(plan, targets)
    return list, agenda.checksum(plan)
 end
 
+local function nothing() end
+
+-- A stop rule of the script is asked at each tick, whether a handler hears of it or not.
+local function ticker(planned)
+   return planned.on.tick or planned.stop_when and nothing
+end
+
 local function add_phases(session, plan, assembled, watchers, watch, on_result)
    local phases = {}
    for i, planned in ipairs(plan.phases) do
       local arguments = assembled[i]
       arguments.on = with_watchers(planned, watchers, on_result)
-      arguments.tick, arguments.on.tick = tick.combine(planned.tick, planned.on.tick, watch:looker(planned))
+      arguments.tick, arguments.on.tick = tick.combine(planned.tick, ticker(planned), watch:looker(planned))
       if on_result then
          arguments.keep_text = true
          arguments.keep_body = arguments.keep_body or arguments.client.decoder == "raw"
@@ -145,6 +152,20 @@ local function conclusions(phases)
    return found
 end
 
+-- Of the whole run: strings are about all performance phases together, a function gets the phases by number and name.
+local function evaluate_overall(session, plan, run)
+   local names, phases = {}, {}
+   for i, report in ipairs(run.report.phases) do
+      local phase = summary.phase(report, run.checks[report.name], run.metrics[report.name])
+      phases[i], phases[report.name] = phase, phase
+      if report.kind == "performance" then names[#names + 1] = report.name end
+   end
+   local all = session:overall() or { completed = 0, failed = 0, abandoned = 0, duration_ns = 0 }
+   all.name = metric.OVERALL
+   metric.gather(names)
+   return checks.evaluate(plan.overall, all, { scenario = plan.name, phases = phases }, { timeout = plan.handler_timeout })
+end
+
 local function metric_values(report)
    local values = {}
    for _, phase in ipairs(report.phases) do values[phase.name] = metric.values(phase.name) end
@@ -175,7 +196,7 @@ end
 -- The log's last record says how the run was judged: with it the log alone gives the same report.
 local function close_log(session, run)
    local ok, message = session:close_log(json.encode {
-      judged = run.judged, checks = run.checks, metrics = run.metrics, conclusions = run.conclusions,
+      judged = run.judged, checks = run.checks, overall = run.overall, metrics = run.metrics, conclusions = run.conclusions,
    })
    if ok then return end
    local failures = run.judged.failures
@@ -189,11 +210,12 @@ end
 local function conclude(session, plan, options, run)
    run.plan, run.metrics = plan, metric_values(run.report)
    run.checks = evaluate(plan, run.report, run.metrics, run.aborted)
+   run.overall = evaluate_overall(session, plan, run)
    run.judged = verdict.judge(run)
    close_log(session, run)
    local built = summary.build(run)
    local result = {
-      outcome = run.outcome.outcome, report = run.report, checks = run.checks, histograms = run.histograms,
+      outcome = run.outcome.outcome, report = run.report, checks = run.checks, overall = run.overall, histograms = run.histograms,
       summary = built, text = report_table.render(built), exit_code = run.judged.exit_code,
       error = run.judged.script_error and where.shorten(run.judged.script_error), problems = {},
    }
@@ -271,6 +293,12 @@ local function run_session(plan, options, endpoints)
    session:close(0)
    if not ok then error(result, 0) end
    return result
+end
+
+--- Put a plan together as for a run, without an endpoint, secrets or traffic. Raises what a run would refuse.
+---@param plan table
+function runner.rehearse(plan)
+   assemble_phases(plan, runner.build_targets(plan, endpoint.simulated()))
 end
 
 --- What an error before the first request amounts to: a text, or { message, code }.

@@ -1,5 +1,6 @@
 --- Scenarios: what a script returns. Checked when made; resolved with the options of
 --- a run to a plan, a plain table without placeholders.
+local checks = require "perigee.checks"
 local opt = require "perigee.opt"
 local phase = require "perigee.phase"
 local schema = require "perigee.schema"
@@ -15,7 +16,7 @@ end
 
 local FIELDS = {
    name = schema.text, options = schema.table, phases = schema.table, seed = schema.number,
-   setup = schema.func, teardown = schema.func,
+   overall = schema.table, setup = schema.func, teardown = schema.func,
    -- What does not return for so long is interrupted: calls while the session runs; setup and teardown.
    handler_timeout = schema.default(schema.duration, 5), setup_timeout = schema.default(schema.duration, 300),
 }
@@ -38,6 +39,7 @@ local function check_phases(written, place)
       seen[checked.name], list[i] = true, checked
    end
    if #list == 0 then where.fail("scenario.phases: at least one phase expected", place) end
+   schema.no_holes("scenario.phases", written, place)
    return list
 end
 
@@ -45,6 +47,7 @@ end
 local function check(definition, place)
    local fields = schema.check("scenario", FIELDS, definition, place)
    phase.check_inner("scenario", fields, place)
+   checks.compile(fields.overall, "scenario.overall", place, true)
    fields.phases = check_phases(fields.phases, place)
    for i, own in ipairs(fields.phases) do fields.phases[i] = phase.effective(fields, own, i, place) end
    return fields
@@ -52,12 +55,15 @@ end
 
 --- Make a scenario.
 ---@param definition table
-function scenario.new(definition)
+---@param derived? boolean  by scenario:with, which may leave an option without use
+function scenario.new(definition, derived)
    local place = where.caller()
    local fields = check(definition, place)
    local declarations = opt.declarations(fields.options)
    fields.options = nil
    opt.require_declared(fields, declarations)
+   -- setup and teardown get the values of all.
+   if not (derived or fields.setup or fields.teardown) then opt.require_used(fields, declarations, place) end
    return setmetatable({
       name = fields.name or "scenario", definition = definition, declarations = declarations, fields = fields, place = place,
    }, Scenario_mt)
@@ -115,7 +121,7 @@ function Scenario:with(changes)
    if type(changes.phases) == "table" then
       definition.phases = merge_phases(self.definition.phases, changes.phases)
    end
-   return scenario.new(definition)
+   return scenario.new(definition, true)
 end
 
 --- The plan of a run: options and defaults filled in, datasets loaded.
@@ -134,6 +140,7 @@ function Scenario:resolve(given)
    for i, own in ipairs(fields.phases) do phase.complete(own, i, self.place) end
    return {
       name = self.name, seed = fields.seed or 0, options = values, phases = fields.phases,
+      overall = checks.compile(fields.overall, "scenario.overall", self.place, true),
       setup = fields.setup, teardown = fields.teardown,
       handler_timeout = fields.handler_timeout, setup_timeout = fields.setup_timeout,
    }

@@ -56,6 +56,14 @@ function schema.duration(v)
    return false, "a duration above 0 (seconds or \"250ms\", \"2m\")"
 end
 
+--- A part of a whole: 0.05 or "5%", normalised to a number from 0 to 1.
+function schema.share(v)
+   local percent = type(v) == "string" and v:match "^%s*(%d+%.?%d*)%s*%%%s*$"
+   local share = percent and percent / 100 or v
+   if schema.number(share) and share >= 0 and share <= 1 then return true, share end
+   return false, 'a share ("5%" or 0.05)'
+end
+
 function schema.one_of(list)
    local words = "one of '" .. table.concat(list, "', '") .. "'"
    return function(v)
@@ -161,6 +169,17 @@ function schema.check(at, fields, value, place)
    local out = {}
    for _, name in ipairs(sorted_keys(fields)) do out[name] = check_field(at, name, fields[name], value[name], place) end
    return out
+end
+
+--- Refuse a list that ends before its last element: what stands behind a nil would be lost.
+function schema.no_holes(at, list, place)
+   local last = 0
+   for key in pairs(list) do
+      if type(key) == "number" and key > last then last = key end
+   end
+   for i = 1, last do
+      if list[i] == nil then where.fail(("%s[%d] is nil, and what comes after it would be lost"):format(at, i), place) end
+   end
 end
 
 --- A table of constructors that refuses a name it does not have.

@@ -37,6 +37,7 @@ end
 ---@field phases table<string, table>  the phases of the summary by name
 ---@field report? table      as session:report(), times in ns
 ---@field checks table<string, table[]>  results of the checks by phase
+---@field overall table[]    results of the checks of the whole run
 ---@field requests table[]   kept results (r:keep()) in the order of issue
 ---@field events table[]     { type, time, phase, index, tag, reason, error, text }, time from the session's start
 
@@ -59,7 +60,8 @@ function test.run(given, options)
    local summary = played.summary
    return {
       exit_code = played.exit_code, outcome = played.outcome or "failed", error = played.error, problems = played.problems,
-      summary = summary, phases = by_name(summary and summary.phases), report = played.report, checks = played.checks or {},
+      summary = summary, phases = by_name(summary and summary.phases), report = played.report,
+      checks = played.checks or {}, overall = played.overall or {},
       requests = requests, events = events,
    }
 end

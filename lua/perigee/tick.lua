@@ -10,7 +10,7 @@ local LOOK = 1 -- seconds
 ---@return number seconds
 ---@return function? handler
 function tick.combine(interval, on_tick, look)
-   if not on_tick then return LOOK, look end
+   if not on_tick then return look and LOOK or interval, look end
    if not look then return interval, on_tick end
    local calls = math.max(1, math.ceil(interval / LOOK)) -- of the engine, for one of on.tick
    local seconds = interval / calls

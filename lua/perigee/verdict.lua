@@ -8,6 +8,7 @@ verdict.EXIT = { ok = 0, failed = 1, usage = 2, check = 3 }
 
 local FAILED_ENDS = {
    stall = "no request completed for the time given as 'stall'",
+   error_rate = "more requests failed than max_error_rate allows",
    overload = "more requests were due than max_inflight allows",
 }
 
@@ -84,20 +85,22 @@ end
 -- Has one failed? And the first error of a check function, with its traceback.
 local function judge_checks(run, failures)
    local failed, broken = false, nil
-   for _, report in ipairs(run.report.phases) do
-      for _, result in ipairs(run.checks[report.name] or {}) do
+   local function judge(at, results)
+      for _, result in ipairs(results or {}) do
          failed = failed or not result.passed
          if result.script_error then
-            local text = ("phase '%s', check: %s"):format(report.name, result.script_error)
+            local text = ("%s: %s"):format(at, result.script_error)
             failures[#failures + 1] = text:match("^[^\n]*")
             broken = broken or text
          end
       end
    end
+   for _, report in ipairs(run.report.phases) do judge(("phase '%s', check"):format(report.name), run.checks[report.name]) end
+   judge("overall check", run.overall)
    return failed, broken
 end
 
---- run: plan, outcome (of session:run), report, checks (phase name -> results),
+--- run: plan, outcome (of session:run), report, checks (phase name -> results), overall (results),
 --- undelivered (event records, at the close of the session).
 ---@param run table
 ---@return { verdict: string, exit_code: integer, failures: string[], warnings: string[], script_error: string? }

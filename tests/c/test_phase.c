@@ -55,8 +55,9 @@ static void names_are_those_of_the_reports(void **state)
 {
 	(void)state;
 	static const char *const stops[] = {
-		"",      "requests", "duration", "max_duration", "schedule",     "content",
-		"stall", "overload", "script",   "check",        "script_error", "interrupted"
+		"",        "requests", "duration",     "max_duration", "schedule",
+		"content", "stall",    "error_rate",   "stop_when",    "overload",
+		"script",  "check",    "script_error", "interrupted"
 	};
 	assert_int_equal(COUNT_OF(stops), PHASE_STOP_COUNT);
 	for (size_t i = 0; i < COUNT_OF(stops); i++)
@@ -111,6 +112,63 @@ static void copies_its_name(void **state)
 	memset(name, 0, sizeof(name));
 	assert_string_equal(p->name, "short-lived");
 	assert_string_equal(p->config.name, "short-lived");
+	phase_free(p);
+}
+
+/* So many ends of each kind, then the rule is asked. */
+static void errors_are_counted_against_the_ends(void **state)
+{
+	(void)state;
+	static const struct {
+		int ok, failed, cancelled;
+		double rate;
+		uint64_t requests;
+		enum phase_stop stop;
+	} rows[] = {
+		{ 0, 10, 0, 0, 0, PHASE_STOP_NONE }, /* no such rule */
+		{ 9, 0, 0, 0, 1, PHASE_STOP_NONE },
+		{ 9, 1, 0, 0, 1, PHASE_STOP_ERROR_RATE },
+		{ 9, 1, 0, 0, 11, PHASE_STOP_NONE },
+		{ 9, 1, 0, 0.1, 1, PHASE_STOP_NONE }, /* passed, not reached */
+		{ 9, 1, 0, 0.09, 1, PHASE_STOP_ERROR_RATE },
+		{ 0, 10, 0, 1, 1, PHASE_STOP_NONE },
+		{ 1, 0, 9, 0, 1, PHASE_STOP_NONE },
+		{ 9, 1, 5, 0, 11, PHASE_STOP_NONE }, /* nor are they ends that count */
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct phase *p = running((struct phase_config){
+			.max_error_rate = rows[i].rate,
+			.error_rate_requests = rows[i].requests,
+			.min_requests = 1000, /* does not hold it back */
+		});
+		int n = rows[i].ok + rows[i].failed + rows[i].cancelled;
+		for (int k = 0; k < n; k++)
+			phase_count_issue(p, T0);
+		for (int k = 0; k < n; k++)
+			phase_count_end(p,
+			                k < rows[i].ok                    ? FAILURE_NONE
+			                : k < rows[i].ok + rows[i].failed ? FAILURE_RESET
+			                                                  : FAILURE_CANCELLED,
+			                T0);
+		assert_int_equal(phase_check(p, T0), rows[i].stop);
+		phase_free(p);
+	}
+}
+
+static void a_look_is_taken_once_for_what_ended(void **state)
+{
+	(void)state;
+	struct phase *p = running((struct phase_config){ .min_requests = 2 });
+	phase_count_issue(p, T0);
+	assert_false(phase_take_look(p, T0));
+	phase_count_end(p, FAILURE_NONE, T0);
+	assert_false(phase_take_look(p, T0)); /* the minimum */
+	phase_count_issue(p, T0);
+	assert_true(phase_take_look(p, T0)); /* what ended before it was met counts */
+	assert_false(phase_take_look(p, T0));
+	phase_count_end(p, FAILURE_RESET, T0);
+	phase_request_stop(p, PHASE_STOP_SCRIPT, T0);
+	assert_false(phase_take_look(p, T0));
 	phase_free(p);
 }
 
@@ -544,6 +602,8 @@ int main(void)
 		cmocka_unit_test(refuses_a_name_or_a_driver_that_is_none),
 		cmocka_unit_test(copies_its_name),
 		cmocka_unit_test(the_first_rule_that_holds_stops_it),
+		cmocka_unit_test(errors_are_counted_against_the_ends),
+		cmocka_unit_test(a_look_is_taken_once_for_what_ended),
 		cmocka_unit_test(a_silence_begins_with_something_in_flight),
 		cmocka_unit_test(goes_through_its_states_in_order),
 		cmocka_unit_test(wakes_for_each_rule_of_time),

@@ -201,3 +201,23 @@ describe("--junit", function()
       assert.truthy(drive.read(path):find('<error message="phase &apos;performance&apos;: not one request succeeded', 1, true))
    end)
 end)
+
+describe("a check of the whole run", function()
+   it("gives its status, stands in every report, and in the log", function()
+      local dir = drive.tempdir()
+      local r = drive.run([[
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:" }, dataset = { "a" },
+            phases = { { "one", requests = 4 }, { "two", requests = 6 } },
+            overall = { "completed == 10", "issued < 10",
+               function(run) return run.phases.one.completed < run.phases.two.completed, "more" end },
+         }]], "--junit", dir .. "/junit.xml")
+      assert.equal(3, r.code, r.out .. r.err)
+      local list = r.summary.checks
+      assert.same({ true, false, true }, { list[1].passed, list[2].passed, list[3].passed })
+      assert.same({ "10", "10", "more" }, { list[1].detail, list[2].detail, list[3].detail })
+      assert.truthy(r.out:find("\noverall\n  pass  completed == 10  (10)\n  FAIL  issued < 10  (10)\n", 1, true), r.out)
+      assert.truthy(drive.read(dir .. "/junit.xml"):find('<testsuite name="overall" tests="3" failures="1"', 1, true))
+      assert.same({ "completed == 10", "issued < 10" }, { unpack(r.summary.config.overall, 1, 2) })
+   end)
+end)

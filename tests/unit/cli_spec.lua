@@ -109,7 +109,8 @@ describe("the command line", function()
    it("refuses an option of the scenario that has the name of its own", function()
       local path = script [[
          local perigee = require "perigee"
-         local s = perigee.scenario { name = "t", options = { out = { 1, "" } }, target = perigee.target.http { url = "x" }, requests = 1 }
+         local s = perigee.scenario { name = "t", options = { out = { 1, "" } }, target = perigee.target.http { url = "x" }, requests = 1,
+            setup = function() end }
          return s]]
       local output, status = perigee("run " .. path)
       assert.equal(2, status)
@@ -123,7 +124,7 @@ describe("the command line", function()
             "s.lua:3: attempt to index local 't'" },
          { "return 5", "s.lua: the script returns a number; `return perigee.scenario { ... }` expected" },
          { "local x = 1", "s.lua: the script returns nothing" },
-         { "return require('perigee').scenario { name = 't', x = 1 }", "s.lua: scenario: unknown field 'x'" },
+         { "return require('perigee').scenario { name = 't', x = 1 }", "s.lua:1: scenario: unknown field 'x'" },
          { "local s = require('perigee').scenario { name = 't', x = 1 }\nreturn s", "s.lua:1: scenario: unknown field 'x'" },
          { "error { code = 1 }", "table: " },
       } do

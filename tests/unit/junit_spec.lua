@@ -8,8 +8,8 @@ local function check(name, passed, detail, aborted)
    return { check = name, passed = passed, detail = detail or null, aborted = aborted or false }
 end
 
-local function summary(verdict, failures, phases)
-   return { scenario = "s", verdict = verdict, failures = failures, phases = phases }
+local function summary(verdict, failures, phases, checks)
+   return { scenario = "s", verdict = verdict, failures = failures, phases = phases, checks = checks or {} }
 end
 
 describe("perigee.report.junit", function()
@@ -34,6 +34,16 @@ describe("perigee.report.junit", function()
   </testsuite>
 </testsuites>
 ]], text)
+   end)
+
+   it("has a suite for the whole run when that has checks", function()
+      local text = junit.render(summary("failed", {}, { { name = "one", duration_s = 1, checks = {} } }, {
+         check("qps > 5", true, "6"), check("completed > 9", false, "8"),
+      }))
+      support.contains('<testsuites name="s" tests="2" failures="1" errors="0" time="1.000">', text)
+      support.contains('<testsuite name="overall" tests="2" failures="1" errors="0" time="0.000">', text)
+      support.contains('<testcase classname="s.overall" name="qps &gt; 5"/>', text)
+      support.contains("overall: completed &gt; 9: 8</failure>", text)
    end)
 
    it("never shows a failed run as a good one", function()

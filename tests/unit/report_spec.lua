@@ -70,7 +70,7 @@ describe("perigee.report.config", function()
             headers = { ["X-Api-Key"] = "abcdef", Authorization = "Basic dXNlcg==", ["X-Other"] = "abcdef and more" },
             extra = { nested = { access_token = "tok-1" }, list = { 1, 2 }, secret = 12345678 },
          },
-         requests = 1,
+         requests = 1, setup = function() end,
       }
       local data = config.describe(p, { file = "s.lua" })
       local text = engine.json.encode(data)

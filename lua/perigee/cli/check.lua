@@ -1,6 +1,7 @@
---- perigee check: does the scenario load, do its options resolve, and can its loads and orders be made?
-local agenda = require "perigee.agenda"
+--- perigee check: does the scenario load, do its options resolve, and can its phases be put together?
 local command = require "perigee.cli.command"
+local load = require "perigee.cli.load"
+local runner = require "perigee.runner"
 
 local check = {
    name = "check",
@@ -11,7 +12,7 @@ local check = {
 function check.run(args)
    local loaded, code = command.scenario(check, args)
    if not loaded then return code end
-   local ok, message = pcall(agenda.checksum, loaded.plan) -- reads what loads read, calls nothing of the user's
+   local ok, message = load.guarded(loaded.scenario.place, runner.rehearse, loaded.plan)
    if not ok then return command.refuse(check, message) end
    local n = #loaded.plan.phases
    io.stdout:write(("%s: scenario '%s', %d phase%s\n"):format(loaded.file, loaded.plan.name, n, n == 1 and "" or "s"))

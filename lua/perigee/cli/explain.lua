@@ -45,6 +45,11 @@ local function stop_rules(p)
    if p.requests then rules[#rules + 1] = ("after %d requests"):format(p.requests) end
    if p.duration then rules[#rules + 1] = "after " .. units.seconds(p.duration) end
    if p.max_duration then rules[#rules + 1] = "at the latest after " .. units.seconds(p.max_duration) end
+   if p.stop_when then rules[#rules + 1] = "when stop_when says so" end
+   if p.max_error_rate then
+      rules[#rules + 1] = ("when more than %s of %d requests or more have failed"):format(
+         units.percent(p.max_error_rate.share), p.max_error_rate.requests)
+   end
    if #rules == 0 then rules[1] = "when its load ends" end
    local text = table.concat(rules, " or ")
    if p.min_requests then text = ("%s, not before %d requests"):format(text, p.min_requests) end
@@ -96,6 +101,8 @@ function explain.render(plan, file)
    for i, p in ipairs(plan.phases) do
       for _, line in ipairs(phase_lines(p, data.phases[i], plan.seed)) do lines[#lines + 1] = line end
    end
+   if plan.overall[1] then lines[#lines + 1] = "\noverall" end
+   for _, check in ipairs(plan.overall) do lines[#lines + 1] = "  check     " .. check.text end
    return table.concat(lines, "\n") .. "\n"
 end
 

@@ -1,4 +1,6 @@
 --- Reading a scenario file for a command: the script, then its own options.
+local util = require "jit.util"
+
 local options = require "perigee.cli.options"
 local scenario = require "perigee.scenario"
 local transport = require "perigee.transport"
@@ -13,10 +15,33 @@ local function search_beside(file)
    if package.path:sub(1, #beside) ~= beside then package.path = beside .. package.path end
 end
 
+-- The line of `return perigee.scenario { ... }`: a tail call, whose frame is gone when its error is raised, and which
+-- counts for the line where it ends; so that of the instruction that loads the function it calls. Nil when the chunk has no
+-- tail call, or several.
+local function tail_call_line(chunk)
+   local tail_call = bit.band(util.funcbc(loadstring "return f()", 2), 0xff)
+   local written, line = {}, nil -- register -> the line that last used it
+   for at = 1, util.funcinfo(chunk).bytecodes - 1 do
+      local instruction = util.funcbc(chunk, at)
+      local register = bit.band(bit.rshift(instruction, 8), 0xff)
+      if bit.band(instruction, 0xff) == tail_call then
+         if line then return nil end
+         line = written[register]
+      end
+      written[register] = util.funcinfo(chunk, at).currentline
+   end
+   return line
+end
+
 -- A scenario without a name is called like its file.
 local function named_after(loaded, file)
    if loaded.fields.name then return loaded end
    return loaded:with { name = file:match "([^/]+)%.lua$" or file:match "[^/]+$" }
+end
+
+-- A message that says where.
+local function placed(place, message)
+   return message:find("^[^\n]-:%d+: ") and message or place .. ": " .. message
 end
 
 --- The scenario that a file returns.
@@ -32,15 +57,16 @@ function load.scenario(file)
    if not chunk then return nil, message end
    search_beside(file)
    local ok, result = xpcall(chunk, where.with_traceback)
-   if not ok then
-      if not result:find("^[^\n]-:%d+: ") then result = file .. ": " .. result end
-      return nil, result
-   end
+   local line = tail_call_line(chunk)
+   local place = line and ("%s:%d"):format(file, line) or file
+   if not ok then return nil, placed(place, result) end
    if not scenario.is(result) then
       return nil, ("%s: the script returns %s; `return perigee.scenario { ... }` expected"):format(
          file, result == nil and "nothing" or "a " .. type(result))
    end
-   return named_after(result, file)
+   local named = named_after(result, file)
+   named.place = named.place or result.place or place
+   return named
 end
 
 --- The scenario's declarations as definitions of command line options.
@@ -71,12 +97,20 @@ local function merged(a, b)
    return list
 end
 
+--- Call fn; an error names a file.
+---@param file string
+---@return boolean ok
+---@return any result or message
+---@return any second
+function load.guarded(file, fn, ...)
+   local ok, result, second = xpcall(fn, where.with_traceback, ...)
+   if not ok then result = placed(file, result) end
+   return ok, result, second
+end
+
 local function resolve(loaded, file, values, given)
-   local ok, plan, message = xpcall(loaded.resolve, where.with_traceback, loaded, given)
-   if not ok then
-      if not plan:find("^[^\n]-:%d+: ") then plan = file .. ": " .. plan end
-      return nil, plan
-   end
+   local ok, plan, message = load.guarded(file, loaded.resolve, loaded, given)
+   if not ok then return nil, plan end
    if not plan then return nil, message end
    if values.seed then plan.seed = values.seed end
    plan.forced = transport.forced(values)

@@ -98,9 +98,13 @@ local function transport_data(args, forced)
    return { name = name, why = why, source_addresses = forced and forced.source_addresses or args.source_addresses }
 end
 
+local function check_texts(list)
+   local texts = {}
+   for i, check in ipairs(list) do texts[i] = check.text end
+   return json.array(texts)
+end
+
 local function phase_data(p, forced)
-   local names = {}
-   for i, check in ipairs(p.checks) do names[i] = check.text end
    local handlers = schema.sorted_keys(p.on)
    return {
       name = p.name, kind = p.kind, load = spec_data(p.load), order = spec_data(p.order), target = spec_data(p.target),
@@ -108,8 +112,9 @@ local function phase_data(p, forced)
       dataset = p.dataset and { source = p.dataset.source, sha256 = p.dataset.sha256, samples = #p.dataset } or nil,
       request = p.request, requests = p.requests, duration_s = p.duration, min_requests = p.min_requests,
       min_duration_s = p.min_duration, max_duration_s = p.max_duration, drain_s = p.drain, deadline_s = p.deadline,
-      stall_s = p.stall, tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
-      chunk_events = p.chunk_events, checks = json.array(names), on = json.array(handlers),
+      stall_s = p.stall, stop_when = p.stop_when, max_error_rate = p.max_error_rate,
+      tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
+      chunk_events = p.chunk_events, checks = check_texts(p.checks), on = json.array(handlers),
    }
 end
 
@@ -132,7 +137,8 @@ end
 function config.describe(plan, run)
    local phases = {}
    for i, p in ipairs(plan.phases) do phases[i] = phase_data(p, plan.forced) end
-   local data = plain({ name = plan.name, seed = plan.seed, options = plan.options, phases = phases, run = run }, {})
+   local overall = check_texts(plan.overall or {})
+   local data = plain({ name = plan.name, seed = plan.seed, options = plan.options, phases = phases, overall = overall, run = run }, {})
    return clean(data, secrets_of(plan))
 end
 

@@ -40,7 +40,7 @@ function from_log.summary(path)
    local problems = from_log.damage(path, log.stats)
    if not log.run_outcome then problems[#problems + 1] = path .. ": " .. outcome.judged.failures[1] end
    local built = summary.build {
-      facts = facts, report = log.report, checks = outcome.checks, metrics = outcome.metrics,
+      facts = facts, report = log.report, checks = outcome.checks, overall = outcome.overall, metrics = outcome.metrics,
       conclusions = outcome.conclusions, judged = outcome.judged,
    }
    return built, problems, log.histograms

@@ -1,4 +1,4 @@
---- JUnit XML of a summary, for CI systems: a suite for each phase, a case for each check.
+--- JUnit XML of a summary, for CI systems: a suite for each phase and for the whole run, a case for each check.
 local engine = require "perigee.engine"
 
 local null = engine.json.null
@@ -68,25 +68,23 @@ local function suite(lines, name, counts, seconds, write_cases)
    lines[#lines + 1] = "  </testsuite>"
 end
 
-local function failure(phase, check)
+local function failure(at, check)
    local detail = check.detail ~= null and check.detail or "does not hold"
-   local text = ("phase '%s': %s: %s%s"):format(phase.name, check.check, detail, check.aborted and "; it ended the run" or "")
+   local text = ("%s: %s: %s%s"):format(at, check.check, detail, check.aborted and "; it ended the run" or "")
    return element("failure", { { "message", detail }, { "type", check.aborted and "abort" or "check" } }, text)
 end
 
-local function phase_counts(phase)
-   local counts = { tests = #phase.checks, failures = 0, errors = 0 }
-   for _, check in ipairs(phase.checks) do
+local function count_checks(list)
+   local counts = { tests = #list, failures = 0, errors = 0 }
+   for _, check in ipairs(list) do
       if not check.passed then counts.failures = counts.failures + 1 end
    end
    return counts
 end
 
-local function phase_suite(lines, summary, phase)
-   suite(lines, phase.name, phase_counts(phase), phase.duration_s, function()
-      for _, check in ipairs(phase.checks) do
-         case(lines, summary.scenario .. "." .. phase.name, check.check, not check.passed and failure(phase, check) or nil)
-      end
+local function check_suite(lines, class, name, at, list, seconds)
+   suite(lines, name, count_checks(list), seconds, function()
+      for _, check in ipairs(list) do case(lines, class, check.check, not check.passed and failure(at, check) or nil) end
    end)
 end
 
@@ -104,12 +102,16 @@ end
 ---@return string
 function junit.render(summary)
    local lines, total, seconds = {}, { tests = 0, failures = 0, errors = 0 }, 0
-   for _, phase in ipairs(summary.phases) do
-      local counts = phase_counts(phase)
+   local function add(name, at, list, duration)
+      local counts = count_checks(list)
       total.tests, total.failures = total.tests + counts.tests, total.failures + counts.failures
-      seconds = seconds + phase.duration_s
-      phase_suite(lines, summary, phase)
+      seconds = seconds + duration
+      check_suite(lines, summary.scenario .. "." .. name, name, at, list, duration)
    end
+   for _, phase in ipairs(summary.phases) do
+      add(phase.name, ("phase '%s'"):format(phase.name), phase.checks, phase.duration_s)
+   end
+   if summary.checks[1] then add("overall", "overall", summary.checks, 0) end
    local good = summary.verdict == "ok" or summary.verdict == "client_limited"
    if not good and total.failures == 0 then
       total.tests, total.errors = total.tests + 1, 1

@@ -131,7 +131,8 @@ function summary.facts(plan, config, plan_checksum)
 end
 
 --- The whole of summary.json.
----@param run table  facts, report, checks, metrics and conclusions (phase name -> results, values), judged (verdict.judge)
+---@param run table  facts, report, checks, metrics and conclusions (phase name -> results, values), overall (results),
+---   judged (verdict.judge)
 ---@return table
 function summary.build(run)
    local phases, facts = {}, run.facts
@@ -149,6 +150,7 @@ function summary.build(run)
       host = facts.host, versions = facts.versions, config = facts.config,
       dataset_sha256 = facts.dataset_sha256, plan_checksum = facts.plan_checksum,
       phases = json.array(phases),
+      checks = check_list(run.overall),
    }
 end
 

@@ -138,9 +138,9 @@ local function conclusion_lines(phase)
    return lines
 end
 
-local function check_lines(phase)
+local function check_lines(list)
    local lines = {}
-   for _, check in ipairs(phase.checks) do
+   for _, check in ipairs(list) do
       local detail = present(check.detail)
       lines[#lines + 1] = ("  %s  %s%s"):format(check.passed and "pass" or "FAIL", check.check, detail and "  (" .. detail .. ")" or "")
    end
@@ -190,7 +190,7 @@ local function phase_lines(phase)
    lines[#lines + 1] = cost_line(phase)
    append(lines, metric_lines(phase))
    append(lines, conclusion_lines(phase))
-   append(lines, check_lines(phase))
+   append(lines, check_lines(phase.checks))
    return lines
 end
 
@@ -204,6 +204,10 @@ function report_table.render(summary)
    for _, phase in ipairs(summary.phases) do
       lines[#lines + 1] = ""
       append(lines, phase_lines(phase))
+   end
+   if summary.checks[1] then
+      append(lines, { "", "overall" })
+      append(lines, check_lines(summary.checks))
    end
    return table.concat(lines, "\n") .. "\n"
 end
