@@ -7,6 +7,19 @@ local where = require "perigee.where"
 
 local json = engine.json
 
+--- A sample has at least one of `prompt`, `messages` and `body`. Other fields are the script's own.
+---@class perigee.Sample
+---@field prompt? string  one user message of a chat, or the prompt of a completion
+---@field messages? table[]  of a chat, as the endpoint takes them
+---@field body? string|table  of a plain request; a table is sent as JSON
+---@field max_tokens? integer  of the answer, goes before the target's
+---@field [string] any
+
+--- Samples; `#dataset` counts them.
+---@class perigee.Dataset
+---@field [integer] perigee.Sample
+---@field source string  the file, or "table"
+---@field sha256 string  of its content
 local Dataset = {}
 local Dataset_mt = { __name = "perigee.dataset", __index = Dataset }
 
@@ -16,7 +29,7 @@ end
 
 --- Sample i, from 1.
 ---@param i integer
----@return table? sample
+---@return perigee.Sample? sample
 function Dataset:get(i)
    return self[i]
 end
@@ -123,9 +136,9 @@ local jsonl_spec = spec.constructor {
 
 local dataset = {}
 
---- Samples from a file with one JSON object per line.
----@param path string
----@param fields? table<string, string>  our name = their column, e.g. { prompt = "text_input" }
+--- One JSON object per line. Lines may end in CR LF, and a byte order mark is passed over.
+---@param path string  a relative one is meant from the script's folder, else from the current one
+---@param fields? table<string, string>  maps our names to columns: `{ prompt = "text_input" }`
 function dataset.jsonl(...)
    local s = jsonl_spec(...)
    for _, v in pairs(s.args) do
@@ -134,8 +147,8 @@ function dataset.jsonl(...)
    return load_jsonl(s.args, s.place)
 end
 
---- Samples from a list in the script: strings (prompts) or tables.
----@param list (string|table)[]
+--- A list in the script: strings (prompts) or tables; a plain list in `dataset` means the same.
+---@param list (string|perigee.Sample)[]
 function dataset.table(list)
    if type(list) ~= "table" or getmetatable(list) then
       where.fail("dataset.table: a list of samples expected, got " .. schema.show(list))

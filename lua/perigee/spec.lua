@@ -9,6 +9,8 @@ local spec = {}
 local Spec = {}
 local Spec_mt = { __name = "perigee.spec", __index = Spec }
 
+local definitions = setmetatable({}, { __mode = "k" })
+
 -- Arguments in order, then a table of options, become one table by name.
 local function gather(def, at, ...)
    local args, positional, n = {}, def.positional or {}, select("#", ...)
@@ -46,9 +48,18 @@ end
 --- arguments), options (is a table of options taken after them?), fields (schema),
 --- check(args) -> problem?, build(args, context) -> thing.
 function spec.constructor(def)
-   return function(...)
+   local function construct(...)
       return new(def, gather(def, def.family .. "." .. def.kind, ...), where.caller())
    end
+   definitions[construct] = def
+   return construct
+end
+
+--- What a constructor was made from, or nil when it is none.
+---@param construct function
+---@return table? def
+function spec.definition(construct)
+   return definitions[construct]
 end
 
 --- Is it a spec (of this family)?

@@ -47,7 +47,7 @@ end
 
 -- The first intended times of an open load.
 local function arrivals(p, seed)
-   local built = p.load:build { seed = seed, number = p.number }
+   local built = p.load:build { seed = seed, number = p.number, duration = p.duration or p.max_duration }
    if not built.schedule then return nil end
    local times, t = {}, 0
    for i = 0, ARRIVALS - 1 do

@@ -5,9 +5,9 @@ local schema = require "perigee.schema"
 
 local closed = {}
 
---- Keep n requests in flight.
----@param n integer
----@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+--- Closed: n requests in flight, of the whole session; the next is sent when one has ended.
+---@param n integer  requests in flight
+---@param opts? perigee.LoadOptions
 closed.concurrency = define("concurrency", { "n" }, { n = schema.required(schema.count) }, function(args)
    local target = knob.concurrency(args.n)
    return {
@@ -22,9 +22,9 @@ closed.concurrency = define("concurrency", { "n" }, { n = schema.required(schema
    }
 end)
 
---- A coroutine of the user's that issues, sleeps and waits.
----@param fn fun(p: table)
----@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+--- Closed: a coroutine of the script's own that issues, sleeps and waits.
+---@param fn fun(p: perigee.PhaseObject)  see [the phase object](../reference.md#the-phase-object)
+---@param opts? perigee.LoadOptions
 closed.strategy = define("strategy", { "fn" }, { fn = schema.required(schema.func) }, function(args)
    return { strategy = args.fn }
 end)

@@ -2,6 +2,11 @@
 local schema = require "perigee.schema"
 local spec = require "perigee.spec"
 
+--- What all loads take in a table behind their own arguments.
+---@class perigee.LoadOptions
+---@field max_inflight? integer  no more than so many requests in flight
+---@field overload? "queue"|"drop"|"abort"  ("queue") what becomes of an arrival beyond `max_inflight`: it waits, and its latency
+---   counts from the intended time; it is counted as `dropped` and never sent; the run fails
 local OVERLOAD = { "queue", "drop", "abort" }
 
 --- A constructor of a load. build(args, context) returns { schedule = fn } or { strategy = fn }.

@@ -3,6 +3,9 @@ local define = require "perigee.load.define"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 
+---@class perigee.ReplayOptions: perigee.LoadOptions
+---@field phase? string  (the first performance phase) the name of the phase whose requests are sent again
+
 -- The phase of that name, or the first one of kind performance.
 local function choose(path, phases, name)
    local names = {}
@@ -25,9 +28,9 @@ local function recorded(args)
    return requests
 end
 
---- Send again what an earlier run sent in one phase, at the same intended times.
----@param path string  its events.plog, written with record_body = true
----@param opts? { phase?: string, max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+--- Open: the requests of an earlier run's event log, at their intended times.
+---@param path string  its events.plog, written with `record_body = true`
+---@param opts? perigee.ReplayOptions
 return define("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args)
    local requests = recorded(args)
    return {
