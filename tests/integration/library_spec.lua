@@ -50,6 +50,12 @@ describe("a scenario that is a module", function()
       is_found("", "deep/s.lua")
    end)
 
+   it("is found in the current folder", function()
+      write("lua/shop/peak.lua", SCENARIO)
+      write("examples/s.lua", FROM_MODULE)
+      is_found("", "examples/s.lua")
+   end)
+
    it("is found along PERIGEE_PATH, in its order", function()
       write("one/shop/peak.lua", SCENARIO)
       write("two/lua/shop/peak.lua", "error 'the second'")
@@ -70,7 +76,7 @@ describe("a scenario that is a module", function()
       write("shop/readme", "a folder of that name is no file")
       local r = perigee("", "run", "shop.peak", "--out", "out", "--progress", "none")
       assert.equal(0, r.code, r.err)
-      assert.truthy(r.out:find("shop: ok", 1, true), r.out)
+      assert.truthy(r.out:find("performance (performance): 1 requests", 1, true), r.out)
       write("lua/shop/init.lua", 'return { scenario = require "shop.peak", rate = 5 }')
       r = perigee("", "check", "shop")
       assert.same({ 0, "shop: scenario 'shop', 1 phase\n", "" }, { r.code, r.out, r.err })
@@ -149,6 +155,14 @@ describe("the interface that a script asks for", function()
    end)
 end)
 
+describe("the library", function()
+   it("says that it needs LuaJIT", function()
+      local script = "_G.jit = nil; print(select(2, pcall(dofile, 'lua/perigee/engine.lua')))"
+      local r = drive.shell(("%s -e %s"):format(os.getenv "LUAJIT" or "luajit", drive.quote(script)))
+      assert.equal("perigee needs LuaJIT, this is Lua 5.1; of busted: busted --lua=luajit\n", r.out)
+   end)
+end)
+
 describe("perigee init", function()
    local dir
 
@@ -164,7 +178,7 @@ describe("perigee init", function()
    it("writes a scenario that runs", function()
       local r = shell "perigee init first.lua; perigee check first.lua; perigee run first.lua --rate 100 --out out --progress none"
       assert.equal(0, r.code, r.err)
-      assert.truthy(r.out:find("first: ok", 1, true), r.out)
+      assert.truthy(r.out:find("pass  error_rate < 1%", 1, true), r.out)
    end)
 
    it("writes a library that passes its own tests and runs", function()
@@ -177,7 +191,21 @@ describe("perigee init", function()
          perigee run chat_lib --out out --progress none]]
       assert.equal(0, r.code, r.out .. r.err)
       assert.matches("3 successes / 0 failures / 0 errors", r.out)
-      assert.truthy(r.out:find("chat_lib: ok", 1, true), r.out)
+      assert.truthy(r.out:find("pass  error_rate < 1%", 1, true), r.out)
+   end)
+
+   it("writes a library that LuaRocks installs, so that others find it", function()
+      if drive.shell("luarocks --version").code ~= 0 then return pending "luarocks is not installed" end
+      local r = shell [[
+         perigee init --library chat_lib
+         mkdir other
+         cd chat_lib
+         luarocks lint chat_lib-scm-1.rockspec
+         luarocks --lua-version 5.1 make --deps-mode none --tree ../other/lua_modules chat_lib-scm-1.rockspec
+         cd ../other
+         perigee check chat_lib]]
+      assert.equal(0, r.code, r.out .. r.err)
+      assert.truthy(r.out:find("chat_lib: scenario 'chat_lib', 2 phases\n", 1, true), r.out)
    end)
 
    it("writes what its README shows, a rockspec that names its files, and no trace of the template", function()

@@ -1,5 +1,5 @@
---- Where `require` looks for the modules of a scenario: beside its file, then along
---- PERIGEE_PATH, then where Lua itself looks, at last among the user's own rocks.
+--- Where `require` looks for the modules of a scenario: beside its file, in the current folder, along
+--- PERIGEE_PATH, where Lua itself looks, and at last among the user's own rocks.
 require "perigee" -- before any folder of the user's is looked at, so that none can take its place
 
 local search = {}
@@ -36,6 +36,7 @@ end
 function search.prepare(directory)
    local lua, c = {}, {}
    add_folder(lua, c, directory)
+   if directory ~= "." then add_folder(lua, c, ".") end
    for folder in (os.getenv "PERIGEE_PATH" or ""):gmatch "[^:]+" do add_folder(lua, c, folder) end
    extend(true, lua, c)
    local home = os.getenv "HOME"
