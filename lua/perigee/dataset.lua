@@ -79,15 +79,6 @@ local function read_file(path)
    return text
 end
 
--- A relative path is meant from the scenario's folder, else from the current one.
-local function find(path, directory)
-   if path:sub(1, 1) ~= "/" and directory then
-      local text = read_file(directory .. "/" .. path)
-      if text then return text end
-   end
-   return read_file(path)
-end
-
 local BOM = "\239\187\191"
 
 local function parse(text, path, fields)
@@ -110,8 +101,7 @@ end
 
 -- Load now when the arguments are known, else when the options are.
 local function load_jsonl(args, place)
-   local directory = place and where.directory(place)
-   local text, message = find(args.path, directory)
+   local text, message = read_file(where.file(args.path, place))
    if not text then where.fail("dataset.jsonl: " .. message, place) end
    local samples, problem = parse(text, args.path, args.fields)
    if not samples then where.fail("dataset.jsonl: " .. problem, place) end
@@ -131,7 +121,7 @@ end
 local jsonl_spec = spec.constructor {
    family = "dataset", kind = "jsonl", positional = { "path", "fields" },
    fields = { path = schema.required(schema.text), fields = mapping },
-   build = function(args, context) return load_jsonl(args, context.place) end,
+   build = function(args, _, place) return load_jsonl(args, place) end,
 }
 
 local dataset = {}
@@ -175,7 +165,7 @@ end
 
 --- The loaded dataset.
 local function loaded(v)
-   return spec.is(v, "dataset") and v:build { place = v.place } or v
+   return spec.is(v, "dataset") and v:build() or v
 end
 
 return { public = schema.namespace("dataset", dataset), checker = checker, loaded = loaded }

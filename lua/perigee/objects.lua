@@ -37,9 +37,9 @@
 ---@field tokens_out? integer  of the server's usage
 ---@field finish_reason? string  of the answer
 ---@field bytes? integer  of the body
----@field text? string  of the answer
----@field reasoning? string  of the answer
----@field body? string  raw
+---@field text string  of the answer, "" when there is none
+---@field reasoning string  of the answer, "" when there is none
+---@field body string  raw, "" when there is none
 ---@field keep fun(self: perigee.Result): perigee.Result  a plain table with all of these, to be kept
 ---@field json fun(self: perigee.Result): any, string?, string?  the body decoded, or `nil, message, code`
 ---@field cancel fun(self: perigee.Result)  ends the request as `cancelled`

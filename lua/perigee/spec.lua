@@ -46,7 +46,7 @@ end
 
 --- A constructor for one kind. def: family, kind, positional (names of the leading
 --- arguments), options (is a table of options taken after them?), fields (schema),
---- check(args) -> problem?, build(args, context) -> thing.
+--- check(args) -> problem?, build(args, context, place) -> thing.
 function spec.constructor(def)
    local function construct(...)
       return new(def, gather(def, def.family .. "." .. def.kind, ...), where.caller())
@@ -90,9 +90,9 @@ function Spec_mt.resolve(self, substitute)
    return spec.has_placeholder(self.args) and new(self.def, substitute(self.args), self.place) or self
 end
 
---- Make the thing. Every placeholder has been replaced before.
+--- Make the thing. Every placeholder has been replaced before. The last argument of build() is where the script said it.
 function Spec:build(context)
-   return self.def.build(self.args, context or {})
+   return self.def.build(self.args, context or {}, self.place)
 end
 
 local function show(v)

@@ -49,6 +49,15 @@ end
 ---@field requests perigee.Result[]  in the order of issue: what `r:keep()` gives in a handler
 ---@field events table[]  `{ type, time, phase, index, tag, reason, error, text }`, `time` in seconds from the session's start
 
+--- The scenario of a file, as `perigee run` reads it: what lies beside the file is found, and it gives the name.
+---@param file string  or the name of a module
+---@return perigee.Scenario
+function test.load(file)
+   local loaded, message = require("perigee.cli.load").scenario(file)
+   if not loaded then where.fail("perigee.test.load: " .. message) end
+   return loaded
+end
+
 --- Play a scenario on simulated time.
 ---@param given perigee.Scenario
 ---@param options? perigee.test.Options

@@ -25,7 +25,7 @@ end
 
 local model = annotations.read()
 put("lua/perigee/library/perigee.lua", types.text(model))
-local pipe = io.popen "LC_ALL=C ls docs/*.md docs/*/*.md"
+local pipe = io.popen "LC_ALL=C ls docs/*.md docs/*/*.md examples/*.md"
 for path in pipe:lines() do put(path, tables.fill(model, read(path), path)) end
 pipe:close()
 os.exit(check and stale > 0 and 1 or 0)

@@ -137,7 +137,22 @@ local function handlers(model, name, from)
    return out
 end
 
-local MADE = { fields = fields, own = own, members = members, family = family, arguments = arguments, handlers = handlers }
+-- The Lua files of a folder, each with the comment at its head.
+local function files(_, folder)
+   local out, pipe = { "| file | what |", "|---|---|" }, io.popen(("LC_ALL=C ls %s/*.lua"):format(folder:gsub("%.", "/")))
+   for path in pipe:lines() do
+      local text, name = {}, path:match "[^/]+$"
+      for line in io.lines(path) do
+         if not line:find "^%-%-" then break end
+         text[#text + 1] = line:match "^%-%-%s*(.-)%s*$"
+      end
+      out[#out + 1] = ("| [%s](%s) | %s |"):format(name, path:match "^examples/(.*)$", cell(table.concat(text, " ")))
+   end
+   pipe:close()
+   return out
+end
+
+local MADE = { files = files, fields = fields, own = own, members = members, family = family, arguments = arguments, handlers = handlers }
 
 --- The text of a page with its tables made anew.
 ---@param model table  of docs.annotations
@@ -146,7 +161,7 @@ local MADE = { fields = fields, own = own, members = members, family = family, a
 ---@return string
 function tables.fill(model, text, path)
    return (text:gsub("(<!%-%- made: (%l+) ([%w_.]+) ?(%S-) %-%->\n).-(<!%-%- end %-%->)", function(begin, what, name, more, finish)
-      local make = assert(MADE[what], ("%s: '%s' is none of fields, own, members, family, arguments, handlers"):format(path, what))
+      local make = assert(MADE[what], ("%s: '%s' is none of files, fields, own, members, family, arguments, handlers"):format(path, what))
       return begin .. table.concat(make(model, name, more ~= "" and more or nil), "\n") .. "\n" .. finish
    end))
 end

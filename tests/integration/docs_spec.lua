@@ -5,7 +5,7 @@ local ROOT = io.popen("pwd"):read "*l"
 
 local function pages()
    local list = { "README.md" }
-   for path in io.popen("ls docs/*.md docs/*/*.md"):lines() do list[#list + 1] = path end
+   for path in io.popen("ls docs/*.md docs/*/*.md examples/*.md"):lines() do list[#list + 1] = path end
    return list
 end
 
@@ -152,6 +152,7 @@ describe("the examples", function()
    for path in io.popen("ls examples/*.lua"):lines() do
       it(path .. " runs", function()
          local dir = workplace()
+         assert.matches("^%-%- %u[^\n]+[.:]", drive.read(path), "the first comment says what it shows; examples/README.md has it")
          local r = shell(dir, ("perigee run %s --out out --progress none"):format(path))
          assert.equal(0, r.code, r.out .. r.err)
          assert.truthy(drive.read(dir .. "/out/summary.json"))

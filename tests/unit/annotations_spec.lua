@@ -156,7 +156,7 @@ end)
 describe("what is made from them", function()
    it("is committed: run `make docs`", function()
       assert.equal(types.text(model), read "lua/perigee/library/perigee.lua")
-      local pipe = io.popen "ls docs/*.md docs/*/*.md"
+      local pipe = io.popen "ls docs/*.md docs/*/*.md examples/*.md"
       local made = 0
       for path in pipe:lines() do
          local text = read(path)
@@ -216,7 +216,7 @@ describe("a page", function()
    end)
 
    it("is named when it asks for what is not there", function()
-      support.contains("page.md: 'feilds' is none of fields", support.refusal(filled, "feilds perigee.C"))
+      support.contains("page.md: 'feilds' is none of files, fields", support.refusal(filled, "feilds perigee.C"))
       support.contains("there is no class perigee.X", support.refusal(filled, "fields perigee.X"))
    end)
 end)

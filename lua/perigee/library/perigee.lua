@@ -163,9 +163,9 @@ function perigee_Gauge:set(v) end
 ---@field tokens_out? integer  of the server's usage
 ---@field finish_reason? string  of the answer
 ---@field bytes? integer  of the body
----@field text? string  of the answer
----@field reasoning? string  of the answer
----@field body? string  raw
+---@field text string  of the answer, "" when there is none
+---@field reasoning string  of the answer, "" when there is none
+---@field body string  raw, "" when there is none
 ---@field keep fun(self: perigee.Result): perigee.Result  a plain table with all of these, to be kept
 ---@field json fun(self: perigee.Result): any, string?, string?  the body decoded, or `nil, message, code`
 ---@field cancel fun(self: perigee.Result)  ends the request as `cancelled`
@@ -360,6 +360,11 @@ function perigee_Scenario:with(changes) end
 ---@class perigee.test
 local perigee_test = {}
 
+--- The scenario of a file, as `perigee run` reads it: what lies beside the file is found, and it gives the name.
+---@param file string  or the name of a module
+---@return perigee.Scenario
+function perigee_test.load(file) end
+
 --- Play a scenario on simulated time.
 ---@param given perigee.Scenario
 ---@param options? perigee.test.Options
@@ -426,13 +431,13 @@ function perigee_load.burst(n, opts) end
 function perigee_load.gaps(fn, opts) end
 
 --- Open: the requests of an earlier run's event log, at their intended times.
----@param path string  its events.plog, written with `record_body = true`
+---@param path string  its events.plog, written with `record_body = true`; a relative one is meant from the script's folder, else from the current one
 ---@param opts? perigee.ReplayOptions
 ---@return perigee.Load
 function perigee_load.replay(path, opts) end
 
 --- Open: arrivals as a trace file has them, with prompts of the recorded lengths; the phase ends with it.
----@param path string  Mooncake (JSONL), Azure LLM inference or BurstGPT (CSV)
+---@param path string  Mooncake (JSONL), Azure LLM inference or BurstGPT (CSV); a relative one is meant from the script's folder, else from the current one
 ---@param opts? perigee.TraceOptions
 ---@return perigee.Load
 function perigee_load.trace(path, opts) end

@@ -2,6 +2,7 @@
 local define = require "perigee.load.define"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
+local where = require "perigee.where"
 
 ---@class perigee.ReplayOptions: perigee.LoadOptions
 ---@field phase? string  (the first performance phase) the name of the phase whose requests are sent again
@@ -17,8 +18,8 @@ local function choose(path, phases, name)
       path, name and ("phase '%s'"):format(name) or "performance phase", table.concat(names, ", ")), 0)
 end
 
-local function recorded(args)
-   local phases, message = engine.log_requests(args.path)
+local function recorded(args, place)
+   local phases, message = engine.log_requests(where.file(args.path, place))
    if not phases then error("load.replay: " .. message, 0) end
    local requests = choose(args.path, phases, args.phase).requests
    if not (requests[1] and requests[1].body) then
@@ -29,10 +30,11 @@ local function recorded(args)
 end
 
 --- Open: the requests of an earlier run's event log, at their intended times.
----@param path string  its events.plog, written with `record_body = true`
+---@param path string  its events.plog, written with `record_body = true`; a relative one is meant from the script's folder, else
+---   from the current one
 ---@param opts? perigee.ReplayOptions
-return define("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args)
-   local requests = recorded(args)
+return define("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args, _, place)
+   local requests = recorded(args, place)
    return {
       schedule = function(i, t)
          local following = requests[i + 1]

@@ -60,8 +60,8 @@ local function windowed(rows, args)
    return list
 end
 
-local function read(args)
-   local rows, message = trace_file.read(args.path)
+local function read(args, place)
+   local rows, message = trace_file.read(where.file(args.path, place))
    if not rows then where.fail("load.trace: " .. message) end
    rows = windowed(rows, args)
    if #rows == 0 then where.fail(("load.trace: %s has no arrivals in the window"):format(args.path)) end
@@ -73,13 +73,14 @@ local function capped(tokens, most)
 end
 
 --- Open: arrivals as a trace file has them, with prompts of the recorded lengths; the phase ends with it.
----@param path string  Mooncake (JSONL), Azure LLM inference or BurstGPT (CSV)
+---@param path string  Mooncake (JSONL), Azure LLM inference or BurstGPT (CSV); a relative one is meant from the script's folder,
+---   else from the current one
 ---@param opts? perigee.TraceOptions
 return define("trace", { "path" }, {
    path = schema.required(schema.text), speed = schema.default(schema.positive, 1),
    from = schema.duration, to = schema.duration, max_input = schema.count, max_output = schema.count,
-}, function(args)
-   local rows, text_of = read(args), cache()
+}, function(args, _, place)
+   local rows, text_of = read(args, place), cache()
    local start = rows[1].at
    return {
       schedule = function(i, t)
