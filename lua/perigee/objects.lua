@@ -17,7 +17,7 @@
 ---@field sample? perigee.Sample  what the data set holds there
 ---@field phase string  name of its phase
 ---@field tag? string  of the request hook
----@field ok? boolean  did it succeed
+---@field ok boolean  did it succeed; false until it has ended
 ---@field status? integer  of HTTP
 ---@field error? string  [class](#failures) (`http_500` for HTTP failures)
 ---@field message? string  what is known of the failure

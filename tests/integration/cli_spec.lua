@@ -90,6 +90,31 @@ describe("the command line", function()
       assert.same({ 0, "examples/quickstart.lua: scenario 'quickstart', 3 phases\n", "" }, { r.code, r.out, r.err })
    end)
 
+   it("checks what is only made for a run, without traffic and without secrets", function()
+      local dir = drive.tempdir()
+      local function check(fields)
+         local path = drive.scenario(dir, ([[return perigee.scenario { target = perigee.target.openai_chat { url = "mock:" },
+            dataset = { "a", "b" }, requests = 1, %s }]]):format(fields))
+         local r = drive.perigee("check", path)
+         return r.code, r.err:match "^[^\n]*"
+      end
+      for fields, message in pairs {
+         ["order = { 3 },"] = "order.list: there is no sample 3, the dataset has 2",
+         ["order = perigee.order.weighted { 1 },"] = "order.weighted: 1 weights for 2 samples",
+         ["load = perigee.load.ramp(1, 2),"] = "load.ramp: it needs `over`, or a phase with a duration",
+         ["load = perigee.load.trace 'nowhere.csv',"] = "load.trace: nowhere.csv: No such file or directory",
+         ["target = perigee.target.http { url = 'mock:fualt=status=1' },"] =
+            "target: mock:fualt=status=1: unknown option --fualt, did you mean --fault?",
+      } do
+         local code, err = check(fields)
+         assert.equal(2, code, fields)
+         assert.truthy(err:find("perigee check: phase 'performance': ", 1, true), err)
+         assert.truthy(err:find(message, 1, true), err)
+      end
+      assert.equal(0, (check "target = perigee.target.http { url = 'mock:mode=max', api_key_env = 'NOT_SET_ANYWHERE' },"))
+      os.execute("rm -rf " .. drive.quote(dir))
+   end)
+
    it("sends one request and shows all of it", function()
       local r = drive.perigee("once", "examples/quickstart.lua", "--index", "2")
       assert.same({ 0, "" }, { r.code, r.err })

@@ -104,6 +104,21 @@ describe("the doc comments", function()
       is_annotated("perigee.Session", session)
    end)
 
+   it("know of each class of the engine whether scripts see it", function()
+      local public = set { "phase", "result", "rng", "session", "json" }
+      local inner = set { "aggregate", "beacon", "control", "histogram", "log", "mock", "report", "simulate", "subscriber", "system" }
+      local pipe = io.popen "ls engine/lua/l_*.c"
+      for path in pipe:lines() do
+         local name = path:match "l_(%l+)%.c$"
+         assert.is_true(public[name] or inner[name], path .. ": do scripts see it? Then it needs a class in lua/perigee/objects.lua")
+      end
+      pipe:close()
+   end)
+
+   it("tell the number of the interface", function()
+      assert.truthy(read "docs/libraries.md":find(("number of the interface, now %d."):format(perigee.api), 1, true))
+   end)
+
    for _, family in ipairs { "load", "order", "target", "dataset" } do
       it("have every " .. family .. " and all its arguments", function()
          local documented = {}
