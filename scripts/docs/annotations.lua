@@ -116,9 +116,11 @@ local function family_of(path)
    end
 end
 
--- The name of the member that the code makes: define("ramp", ...), define.target { kind = "http", ... }, function dataset.jsonl(...)
-local function member(code, family)
+-- The name of the member that the code makes: define("ramp", ...), define.target { kind = "http", ... },
+-- function dataset.jsonl(...), or `return function` of the file that is called like the member.
+local function member(code, family, path)
    local first = code:match "^[^\n]*"
+   if first:find "^return function%(" then return path:match "([%w_]+)%.lua$" end
    local kind = first:match "[%w_.]+%(\"([%w_]+)\", {" or first:find "{$" and code:match "kind = \"([%w_]+)\""
    return kind or first:match("^function " .. family .. "%.([%w_]+)%(")
 end
@@ -141,8 +143,8 @@ local function add_function(model, block, classes, path)
    if class then
       block.name, block.method = name, kind == ":"
       table.insert(class.methods, block)
-   elseif family and member(block.code, family) then
-      block.name = member(block.code, family)
+   elseif family and member(block.code, family, path) then
+      block.name = member(block.code, family, path)
       if #block.returns == 0 then block.returns[1] = { type = result, text = "" } end
       table.insert(model.families[family], block)
    end

@@ -9,6 +9,7 @@ local spec = require "perigee.spec"
 ---   counts from the intended time; it is counted as `dropped` and never sent; the run fails
 local OVERLOAD = { "queue", "drop", "abort" }
 
+---@private
 --- A constructor of a load. build(args, context) returns { schedule = fn } or { strategy = fn }.
 return function(kind, positional, fields, build)
    fields.max_inflight = schema.count
