@@ -17,7 +17,7 @@ local function shown(kind)
 end
 
 local function with_default(item)
-   return shown(item.type) .. (item.default and ", " .. item.default or "")
+   return shown(item.type) .. (item.default and (" (%s)"):format(item.default) or "")
 end
 
 -- a, and b that may be left out -> "a [, b]"
@@ -54,10 +54,10 @@ local function of_fun(kind)
 end
 
 local function field_table(list)
-   local out = { "| field | type, default | what |", "|---|---|---|" }
+   local out = { "| field | type (default) | what |", "|---|---|---|" }
    for _, f in ipairs(list) do
       if not f.positional then
-         local required = (f.optional or f.default) and "" or ", required"
+         local required = (f.optional or f.default) and "" or " (required)"
          out[#out + 1] = ("| `%s` | %s%s | %s |"):format(f.name, with_default(f), required, cell(f.text))
       end
    end
@@ -112,7 +112,7 @@ end
 
 -- The arguments of one constructor, with the fields of a table of options.
 local function arguments(model, name)
-   local out = { "| argument | type, default | what |", "|---|---|---|" }
+   local out = { "| argument | type (default) | what |", "|---|---|---|" }
    local function add(item, prefix)
       out[#out + 1] = ("| `%s%s` | %s | %s |"):format(prefix, item.name, with_default(item), cell(item.text))
    end

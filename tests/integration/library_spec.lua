@@ -201,7 +201,8 @@ describe("perigee init", function()
          mkdir other
          cd chat_lib
          luarocks lint chat_lib-scm-1.rockspec
-         luarocks --lua-version 5.1 make --deps-mode none --tree ../other/lua_modules chat_lib-scm-1.rockspec
+         luarocks --lua-version 5.1 make --deps-mode none --tree ../other/lua_modules chat_lib-scm-1.rockspec \
+            LUA_INCDIR="$(pkg-config --variable=includedir luajit)"
          cd ../other
          perigee check chat_lib]]
       assert.equal(0, r.code, r.out .. r.err)

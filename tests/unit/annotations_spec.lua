@@ -54,6 +54,16 @@ local function is_annotated(class, names)
    assert.same(schema.sorted_keys(names), schema.sorted_keys(annotated(class)), class .. ": see its doc comment (---@class)")
 end
 
+-- A default and what must be given stand in the comment as in the schema.
+local function is_like(at, field, written)
+   if type(field) ~= "table" then return end
+   if field.required then assert.is_false(written.optional, at .. " must be given: no `?`") end
+   if field.default == nil then return end
+   local value = type(field.default) == "string" and ('"%s"'):format(field.default) or tostring(field.default)
+   assert.is_true(written.optional, at .. " has a default: `?`")
+   assert.equal(value, (written.default or ""):sub(1, #value), at .. ": its default, in parentheses")
+end
+
 describe("the doc comments", function()
    it("have the library", function()
       local names = set(schema.sorted_keys(perigee))
@@ -130,11 +140,12 @@ describe("the doc comments", function()
             for _, p in ipairs(fn.params) do
                local class = model.classes[p.type]
                local list = class and #class.fields > 0 and annotations.fields(model, p.type) or { p }
-               for _, f in ipairs(list) do arguments[f.name] = true end
+               for _, f in ipairs(list) do arguments[f.name] = f end
             end
             local def = spec.definition(perigee[family][fn.name])
             if def then
                assert.same(schema.sorted_keys(def.fields), schema.sorted_keys(arguments), ("%s.%s: see its @param"):format(family, fn.name))
+               for name, field in pairs(def.fields) do is_like(("%s.%s: %s"):format(family, fn.name, name), field, arguments[name]) end
             end
          end
          assert.same(schema.sorted_keys(perigee[family]), schema.sorted_keys(documented), "a comment (---) above the constructor")
@@ -224,8 +235,8 @@ describe("a page", function()
 
    it("gets its tables, and nothing else of it changes", function()
       assert.equal(table.concat({
-         "before", "<!-- made: fields perigee.C -->", "| field | type, default | what |", "|---|---|---|",
-         "| `a` | duration or string[], 1 s | either \\| or |", "| `call` | function, required | does |", "| `p` | string | of P |",
+         "before", "<!-- made: fields perigee.C -->", "| field | type (default) | what |", "|---|---|---|",
+         "| `a` | duration or string[] (1 s) | either \\| or |", "| `call` | function (required) | does |", "| `p` | string | of P |",
          "<!-- end -->", "behind" }, "\n"), filled "fields perigee.C")
       assert.truthy(filled "members perigee.C c":find("| `c:call(x [, y])` | does |", 1, true))
    end)
