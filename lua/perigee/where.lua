@@ -99,4 +99,17 @@ function where.directory(file)
    return file:match("^(.*)/[^/]*$") or "."
 end
 
+--- A file that a script names: a relative path is meant from the script's folder, else from the current one.
+---@param path string
+---@param place? string  "file:line" where it was said
+---@return string path
+function where.file(path, place)
+   if path:sub(1, 1) == "/" or not place then return path end
+   local beside = where.directory(place) .. "/" .. path
+   local file = io.open(beside)
+   if not file then return path end
+   file:close()
+   return beside
+end
+
 return where

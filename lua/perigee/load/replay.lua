@@ -2,6 +2,10 @@
 local define = require "perigee.load.define"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
+local where = require "perigee.where"
+
+---@class perigee.ReplayOptions: perigee.LoadOptions
+---@field phase? string  (the first performance phase) the name of the phase whose requests are sent again
 
 -- The phase of that name, or the first one of kind performance.
 local function choose(path, phases, name)
@@ -14,8 +18,8 @@ local function choose(path, phases, name)
       path, name and ("phase '%s'"):format(name) or "performance phase", table.concat(names, ", ")), 0)
 end
 
-local function recorded(args)
-   local phases, message = engine.log_requests(args.path)
+local function recorded(args, place)
+   local phases, message = engine.log_requests(where.file(args.path, place))
    if not phases then error("load.replay: " .. message, 0) end
    local requests = choose(args.path, phases, args.phase).requests
    if not (requests[1] and requests[1].body) then
@@ -25,12 +29,13 @@ local function recorded(args)
    return requests
 end
 
---- Send again what an earlier run sent in one phase, at the same intended times.
----@param path string  its events.plog, written with record_body = true
----@param opts? { phase?: string, max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
-return define.open("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args, context)
+--- Open: the requests of an earlier run's event log, at their intended times.
+---@param path string  its events.plog, written with `record_body = true`; a relative one is meant from the script's folder, else
+---   from the current one
+---@param opts? perigee.ReplayOptions
+return define.open("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args, context, place)
    local kept = context.cache or {} -- for who builds it again
-   kept.requests = kept.requests or recorded(args)
+   kept.requests = kept.requests or recorded(args, place)
    local requests = kept.requests
    return {
       identity = ("%d requests until %.9f"):format(#requests, requests[#requests].at),
