@@ -35,7 +35,7 @@ CORE_OBJ := $(filter-out $(B)/lua/%,$(OBJ))
 MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 
-.PHONY: FORCE all deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-sse bench-publisher fuzz run-fuzz install clean c-tests
+.PHONY: FORCE all docs deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-sse bench-publisher fuzz run-fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -68,6 +68,10 @@ $(B)/tests/%: tests/c/%.c $(B)/libperigee.a Makefile
 	      $(B)/libperigee.a $(LDFLAGS) $(MODULE_LIBS) $(shell pkg-config --libs $(TEST_PKGS))
 
 c-tests: $(C_TESTS)
+
+# Tables of docs/ and the types for editors, from the doc comments of the library.
+docs:
+	@LUA_PATH='scripts/?.lua;;' $(LUAJIT) scripts/docs/main.lua
 
 # Programs that measure one part: make build/cc/bench/bench_metrics
 $(B)/bench/%: tests/bench/%.c $(B)/libperigee.a Makefile

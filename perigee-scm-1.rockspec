@@ -14,10 +14,11 @@ external_dependencies = {
    LIBUV = { header = "uv.h" },
    LIBZMQ = { header = "zmq.h" },
    SQLITE = { header = "sqlite3.h" },
-   LIBCURL = { header = "curl/curl.h" },
+   LIBCURL = { library = "curl" } -- its headers may lie where LuaRocks does not look,
 }
 test_dependencies = { "busted >= 2.0" }
 test = { type = "command", command = "make test" }
+deploy = { wrap_bin_scripts = false } -- the launcher finds LuaJIT and its library by itself
 build = {
    type = "make",
    build_target = "all",

@@ -1,12 +1,14 @@
--- A delay function: the rate climbs from 20 to 100 requests per second within four seconds.
+-- A delay function: a gust of requests that grows each time, then a pause of half a second, with some jitter.
 local perigee = require "perigee"
 
-local from, to, seconds = 20, 100, 4
+local gusts, pause = 6, 0.5
 
-local function ramp(_, t)
-   if t >= seconds then return nil end -- ends the phase
-   local rate = from + (to - from) * t / seconds
-   return 1 / rate
+-- The gusts have 1, 2, 3, ... requests: after request 1, 3, 6, 10, ... comes a pause.
+local function growing(i, _, rng)
+   local size = math.floor((math.sqrt(8 * i + 1) - 1) / 2)
+   if size * (size + 1) / 2 ~= i then return 0 end
+   if size == gusts then return nil end -- ends the phase
+   return pause * rng:uniform(0.8, 1.2)
 end
 
 return perigee.scenario {
@@ -14,6 +16,6 @@ return perigee.scenario {
    options = { url = { "mock:", "endpoint" } },
    target = perigee.target.openai_chat { url = perigee.opt "url" },
    dataset = perigee.dataset.jsonl "prompts.jsonl",
-   load = perigee.load.gaps(ramp),
-   max_duration = "1m", -- without a rule of its own a phase goes once through the dataset
+   load = perigee.load.gaps(growing),
+   checks = { "issued == 21" },
 }

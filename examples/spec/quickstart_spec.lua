@@ -1,8 +1,8 @@
--- How a team tests a scenario of its own, here quickstart.lua: on simulated time, against an
--- endpoint that the test describes. No server, no waiting, the same numbers each time.
+-- How a team tests a scenario of its own: on simulated time, against an endpoint that the test describes. No server, no
+-- waiting, the same numbers each time.
 local perigee = require "perigee"
 
-local quickstart = dofile "examples/quickstart.lua"
+local quickstart = perigee.test.load "examples/quickstart.lua"
 
 local function run(endpoint, options)
    return perigee.test.run(quickstart, { clock = "virtual", endpoint = endpoint, options = options })

@@ -1,6 +1,9 @@
 --- Watches the checks that may end a run (abort = true), while it runs and at the end of each phase.
+local engine = require "perigee.engine"
 local metric = require "perigee.metric"
 local summary = require "perigee.report.summary"
+
+local json = engine.json
 
 local abort = {}
 local Watch = {}
@@ -31,6 +34,11 @@ function Watch:start(p, planned)
    self.phase, self.checks, self.last = p, able(planned), planned.number == self.phases
 end
 
+-- The phase so far, as it would stand in summary.json.
+local function summary_of(p, report)
+   return summary.phase(report, nil, metric.values(report.name), p.conclusion and json.decode(p.conclusion))
+end
+
 --- Ends the run when a check has data and does not hold.
 function Watch:look()
    local p, report = self.phase, nil
@@ -38,7 +46,7 @@ function Watch:look()
       if next(self.details) then return end -- one is enough
       if p.elapsed >= check.after then
          report = report or p:report()
-         local passed, detail, script_error = check.test(report, summary.phase(report, nil, metric.values(report.name)))
+         local passed, detail, script_error = check.test(report, summary_of(p, report))
          if script_error then error(script_error, 0) end
          if passed == false then
             self.details[check] = detail or "does not hold"

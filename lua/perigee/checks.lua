@@ -227,6 +227,14 @@ local function compile_function(fn)
    end
 end
 
+--- A check that may end the run before its time.
+---@class perigee.Check
+---@field [1]? string|fun(phase: table): boolean?, string?  the check
+---@field check? string|fun(phase: table): boolean?, string?  the check; also as the first positional value
+---@field abort? boolean  (false) look at it about once a second while the phase runs, and before the next one begins. When it
+---   has data and does not hold, the run ends in order: a phase that issues is ended by `check`, no further phase begins, exit
+---   status 3. The report says which check it was; its result stays as it was then
+---@field after? perigee.Duration  (0) of the phase, before which it is not looked at
 local FIELDS = {
    check = schema.required(schema.either(schema.string, schema.func)),
    abort = schema.default(schema.boolean, false), after = schema.either(schema.duration, schema.not_negative),

@@ -7,6 +7,19 @@ local where = require "perigee.where"
 
 local json = engine.json
 
+--- A sample has at least one of `prompt`, `messages` and `body`. Other fields are the script's own.
+---@class perigee.Sample
+---@field prompt? string  one user message of a chat, or the prompt of a completion
+---@field messages? table[]  of a chat, as the endpoint takes them
+---@field body? string|table  of a plain request; a table is sent as JSON
+---@field max_tokens? integer  of the answer, goes before the target's
+---@field [string] any
+
+--- Samples; `#dataset` counts them.
+---@class perigee.Dataset
+---@field [integer] perigee.Sample
+---@field source string  the file, or "table"
+---@field sha256 string  of its content
 local Dataset = {}
 local Dataset_mt = { __name = "perigee.dataset", __index = Dataset }
 
@@ -16,7 +29,7 @@ end
 
 --- Sample i, from 1.
 ---@param i integer
----@return table? sample
+---@return perigee.Sample? sample
 function Dataset:get(i)
    return self[i]
 end
@@ -66,15 +79,6 @@ local function read_file(path)
    return text
 end
 
--- A relative path is meant from the scenario's folder, else from the current one.
-local function find(path, directory)
-   if path:sub(1, 1) ~= "/" and directory then
-      local text = read_file(directory .. "/" .. path)
-      if text then return text end
-   end
-   return read_file(path)
-end
-
 local BOM = "\239\187\191"
 
 local function parse(text, path, fields)
@@ -97,8 +101,7 @@ end
 
 -- Load now when the arguments are known, else when the options are.
 local function load_jsonl(args, place)
-   local directory = place and where.directory(place)
-   local text, message = find(args.path, directory)
+   local text, message = read_file(where.file(args.path, place))
    if not text then where.fail("dataset.jsonl: " .. message, place) end
    local samples, problem = parse(text, args.path, args.fields)
    if not samples then where.fail("dataset.jsonl: " .. problem, place) end
@@ -118,14 +121,14 @@ end
 local jsonl_spec = spec.constructor {
    family = "dataset", kind = "jsonl", positional = { "path", "fields" },
    fields = { path = schema.required(schema.text), fields = mapping },
-   build = function(args, context) return load_jsonl(args, context.place) end,
+   build = function(args, _, place) return load_jsonl(args, place) end,
 }
 
 local dataset = {}
 
---- Samples from a file with one JSON object per line.
----@param path string
----@param fields? table<string, string>  our name = their column, e.g. { prompt = "text_input" }
+--- One JSON object per line. Lines may end in CR LF, and a byte order mark is passed over.
+---@param path string  a relative one is meant from the script's folder, else from the current one
+---@param fields? table<string, string>  maps our names to columns: `{ prompt = "text_input" }`
 function dataset.jsonl(...)
    local s = jsonl_spec(...)
    for _, v in pairs(s.args) do
@@ -134,8 +137,8 @@ function dataset.jsonl(...)
    return load_jsonl(s.args, s.place)
 end
 
---- Samples from a list in the script: strings (prompts) or tables.
----@param list (string|table)[]
+--- A list in the script: strings (prompts) or tables; a plain list in `dataset` means the same.
+---@param list (string|perigee.Sample)[]
 function dataset.table(list)
    if type(list) ~= "table" or getmetatable(list) then
       where.fail("dataset.table: a list of samples expected, got " .. schema.show(list))
@@ -162,7 +165,7 @@ end
 
 --- The loaded dataset.
 local function loaded(v)
-   return spec.is(v, "dataset") and v:build { place = v.place } or v
+   return spec.is(v, "dataset") and v:build() or v
 end
 
 return { public = schema.namespace("dataset", dataset), checker = checker, loaded = loaded }

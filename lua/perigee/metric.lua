@@ -44,6 +44,7 @@ local function number_cell()
    return { count = 0 }
 end
 
+---@class perigee.Histogram
 local Histogram = { kind = "histogram", new_cell = function() return assert(engine.histogram()) end }
 function Histogram.merge(to, from) to:merge(from) end
 Histogram.__index, Histogram.__name = Histogram, "perigee.metric.histogram"
@@ -55,6 +56,7 @@ function Histogram:add(v)
    cell(self):add(v)
 end
 
+---@private
 --- A statistic of a phase; nil when it has none.
 ---@param phase string
 ---@param key string  mean, p99, count ...
@@ -72,13 +74,14 @@ function Histogram:describe(phase)
    return { sum = self:value(phase, "sum"), distribution = distribution.count > 0 and distribution or null }
 end
 
+---@class perigee.Counter
 local Counter = { kind = "counter", new_cell = number_cell }
 function Counter.merge(to, from)
    to.count, to.value = to.count + from.count, (to.value or 0) + (from.value or 0)
 end
 Counter.__index, Counter.__name = Counter, "perigee.metric.counter"
 
---- Count n, 1 without it.
+--- Count n, a number of at least 0; 1 without it.
 ---@param n? number
 function Counter:inc(n)
    local c = cell(self)
@@ -93,6 +96,7 @@ function Counter:value(phase)
    return c and c.value or 0
 end
 
+---@class perigee.Gauge
 local Gauge = { kind = "gauge", new_cell = number_cell }
 function Gauge.merge(to, from)
    to.count, to.value = to.count + from.count, from.value
@@ -120,6 +124,15 @@ Counter.describe, Gauge.describe = describe_number, describe_number
 
 -- ---- making ----
 
+---@class perigee.MetricOptions
+---@field unit? string  shown in reports; of a time, checks may use another one
+
+--- Metrics of the script.
+---@class perigee.metric
+---@field histogram fun(name: string, opts?: perigee.MetricOptions): perigee.Histogram  a distribution of numbers of at least 0,
+---   counted by `m:add`
+---@field counter fun(name: string, opts?: perigee.MetricOptions): perigee.Counter  a sum, counted by `m:inc`
+---@field gauge fun(name: string, opts?: perigee.MetricOptions): perigee.Gauge  the last value, set by `m:set`
 local FIELDS = { unit = schema.text }
 
 local function check_name(name, at)

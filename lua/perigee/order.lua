@@ -63,14 +63,14 @@ local function in_dataset(kind_name, index, n, place)
 end
 
 --- Always the same sample.
----@param index integer
+---@param index integer  of the sample, from 1
 orders.single = kind("single", { "index" }, { index = schema.required(schema.count) }, function(args, context, place)
    in_dataset("single", args.index, context.n, place)
    return function() return args.index end
 end)
 
 --- These samples in turn, and again; a plain table of indices means the same.
----@param indices integer[]
+---@param indices integer[]  of samples, from 1
 orders.list = kind("list", { "indices" }, {
    indices = schema.required(schema.list(schema.count, "a list of indices (whole numbers >= 1)")),
 }, function(args, context, place)
@@ -78,8 +78,9 @@ orders.list = kind("list", { "indices" }, {
    return cycle(args.indices)
 end)
 
---- fn(i, n, rng) -> index of request i, nil to end; a plain function means the same.
----@param fn fun(i: integer, n: integer, rng: table): integer?
+--- A function says which; a plain function means the same.
+---@param fn fun(i: integer, n: integer, rng: perigee.Rng): integer?  gets the number of the request, the number of samples and
+---   random numbers; returns the index of a sample, nil ends the phase
 orders.custom = kind("custom", { "fn" }, { fn = schema.required(schema.func) }, function(args, context)
    return function(i) return args.fn(i, context.n, context.rng) end
 end)
@@ -89,7 +90,7 @@ local function weight(v)
 end
 
 --- Sample k with a probability in proportion to weights[k].
----@param weights number[]
+---@param weights number[]  one for each sample, at least 0
 orders.weighted = spec.constructor {
    family = "order", kind = "weighted", positional = { "weights" },
    fields = { weights = schema.required(schema.list(weight, "a list of numbers >= 0")) },
@@ -107,8 +108,8 @@ orders.weighted = spec.constructor {
    end,
 }
 
---- Sample k with a probability in proportion to 1 / k^exponent (default 1).
----@param exponent? number
+--- Sample k with a probability in proportion to 1 / k^exponent.
+---@param exponent? number  (1) above 0; the higher, the more of it goes to the first samples
 orders.zipf = kind("zipf", { "exponent" }, { exponent = schema.default(schema.positive, 1) }, function(args, context)
    local weights = {}
    for k = 1, context.n do weights[k] = k ^ -args.exponent end

@@ -17,6 +17,17 @@ local DEADLINE = 600 -- seconds per request
 local TICK = 1 -- seconds
 local ERROR_RATE_REQUESTS = 100 -- that ended, before max_error_rate is looked at
 
+--- Functions that hear of requests and of the phase while it runs.
+---@class perigee.Handlers
+---@field issue? fun(r: perigee.Result, p: perigee.PhaseObject)  the request was handed to the client
+---@field first? fun(r: perigee.Result, p: perigee.PhaseObject)  the first content-bearing chunk of a stream came
+---@field chunk? fun(r: perigee.Result, p: perigee.PhaseObject, text: string)  each content-bearing chunk came
+---@field error? fun(r: perigee.Result, p: perigee.PhaseObject)  the request failed, before `complete`
+---@field complete? fun(r: perigee.Result, p: perigee.PhaseObject)  the request ended, well or not: look at `r.ok`
+---@field tick? fun(p: perigee.PhaseObject)  about every `tick` seconds from the phase's start to its end, the drain included
+---@field phase_start? fun(p: perigee.PhaseObject)  the phase begins
+---@field phase_end? fun(p: perigee.PhaseObject, report: table)  it has ended; the report is the engine's, in nanoseconds:
+---   the keys are those of a phase of `summary.json` without their units
 local ON = {
    issue = schema.func, first = schema.func, chunk = schema.func, complete = schema.func, error = schema.func,
    phase_start = schema.func, phase_end = schema.func, tick = schema.func,
@@ -40,7 +51,45 @@ local function error_rate(v)
    return true, { share = read, requests = requests or ERROR_RATE_REQUESTS }
 end
 
---- Fields that a phase takes from the scenario when it does not set them.
+--- What may stand in the scenario and in a phase alike: a phase takes what it does not set.
+---@class perigee.Inherited
+---@field target? perigee.Target  (required) where requests go; in the phase or in the scenario
+---@field dataset? perigee.Dataset|(string|perigee.Sample)[]  the samples, or a list of them in place; not needed when
+---   `request` or the load brings the content, or with `target.http`
+---@field order? perigee.Order|integer[]|fun(i: integer, n: integer, rng: perigee.Rng): integer?  (`order.sequential()`)
+---   which sample comes next; a list of indices and a function are orders too, see [orders](#orders)
+---@field load? perigee.Load  (`load.concurrency(1)`) when requests are sent, see [loads](#loads)
+---@field request? fun(sample: perigee.Sample, i: integer): string|perigee.Asked|nil  see [the request hook](#the-request-hook)
+---@field on? perigee.Handlers  see [handlers](#handlers)
+---@field checks? (string|perigee.Check|fun(phase: table): boolean?, string?)[]  see [checks](#checks)
+---@field requests? integer  stop after so many were issued
+---@field duration? perigee.Duration  stop issuing after this time
+---@field min_requests? integer  `requests` and `duration` do not stop the phase before so many were issued
+---@field min_duration? perigee.Duration  nor before this time is over
+---@field max_duration? perigee.Duration  stops the phase whatever the minimums say
+---@field drain? boolean|perigee.Duration  (true: 300 s) wait for what is in flight before the next phase, for so long at most;
+---   what is left then is *abandoned* and the run fails. `false`: the next phase begins at once, stragglers are counted for
+---   their own phase
+---@field deadline? perigee.Duration  (the target's `timeout`, else 600 s) of one request, from its issue; past it the request
+---   fails as `timeout`
+---@field stall? perigee.Duration  no completion for so long while requests are in flight: they are abandoned, the run fails
+---@field max_error_rate? string|number|table  `"5%"`, `0.05` or `{ "5%", requests = 50 }`: the phase ends and the run fails once
+---   more of the requests that ended have failed, of at least so many (100). Cancelled ones do not count
+---@field stop_when? fun(p: perigee.PhaseObject): boolean?  returns whether the phase ends. Asked once in each turn of the loop in
+---   which requests ended, and at each tick; not before `min_requests` and `min_duration` are met
+---@field tick? perigee.Duration  (1 s) time between two calls of `on.tick`, and between two looks of `stop_when` while nothing ends
+---@field record_text? boolean  (false) events and `requests.jsonl` carry prompts and answers
+---@field record_body? boolean  (false) events carry whole request bodies, so that `load.replay` can send them again
+---@field chunk_events? boolean  (false) each content-bearing chunk is an event `sample.recv_non_first`
+
+--- A part of a run, `{ "steady", load = ..., requests = 100 }`; the first positional value is the name.
+---@class perigee.Phase: perigee.Inherited
+---@field [1]? string  the name
+---@field name? string  (required) 1 to 63 bytes; must be the only one of the scenario
+---@field kind? "performance"|"warmup"|"accuracy"  ("performance") all are reported alike, but only performance phases are framed
+---   by the tracking events and must have a success
+
+-- Fields that a phase takes from the scenario when it does not set them.
 phase.INHERITED = {
    target = spec.of "target", dataset = dataset.checker, order = order.checker, load = spec.of "load",
    request = schema.func, on = schema.table, checks = schema.table,

@@ -133,13 +133,14 @@ local function open_session(plan, options, view, facts)
    return session
 end
 
-local function evaluate(plan, report, metrics, aborted)
+local function evaluate(plan, run)
    local results, planned = {}, {}
    for _, p in ipairs(plan.phases) do planned[p.name] = p end
-   for _, phase in ipairs(report.phases) do
-      local compiled = planned[phase.name] and planned[phase.name].checks or {}
-      results[phase.name] = checks.evaluate(compiled, phase, summary.phase(phase, nil, metrics[phase.name]), {
-         aborted = aborted, timeout = plan.handler_timeout,
+   for _, phase in ipairs(run.report.phases) do
+      local name = phase.name
+      local compiled = planned[name] and planned[name].checks or {}
+      results[name] = checks.evaluate(compiled, phase, summary.phase(phase, nil, run.metrics[name], run.conclusions[name]), {
+         aborted = run.aborted, timeout = plan.handler_timeout,
       })
    end
    return results
@@ -209,7 +210,7 @@ end
 -- What the session measured, as summary, text and exit code.
 local function conclude(session, plan, options, run)
    run.plan, run.metrics = plan, metric_values(run.report)
-   run.checks = evaluate(plan, run.report, run.metrics, run.aborted)
+   run.checks = evaluate(plan, run)
    run.overall = evaluate_overall(session, plan, run)
    run.judged = verdict.judge(run)
    close_log(session, run)
@@ -297,8 +298,8 @@ end
 
 --- Put a plan together as for a run, without an endpoint, secrets or traffic. Raises what a run would refuse.
 ---@param plan table
-function runner.rehearse(plan)
-   assemble_phases(plan, runner.build_targets(plan, endpoint.simulated()))
+function runner.rehearse(plan, endpoints)
+   assemble_phases(plan, runner.build_targets(plan, endpoints))
 end
 
 --- What an error before the first request amounts to: a text, or { message, code }.

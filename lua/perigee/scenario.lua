@@ -1,5 +1,6 @@
 --- Scenarios: what a script returns. Checked when made; resolved with the options of
 --- a run to a plan, a plain table without placeholders.
+local api = require "perigee.api"
 local checks = require "perigee.checks"
 local opt = require "perigee.opt"
 local phase = require "perigee.phase"
@@ -7,6 +8,9 @@ local schema = require "perigee.schema"
 local where = require "perigee.where"
 
 local scenario = {}
+
+--- What a script returns: checked, and played by `perigee run`.
+---@class perigee.Scenario
 local Scenario = {}
 local Scenario_mt = { __name = "perigee.scenario", __index = Scenario }
 
@@ -14,8 +18,32 @@ function Scenario_mt.__tostring(self)
    return "scenario '" .. tostring(self.name) .. "'"
 end
 
+--- The fields of a scenario.
+---@class perigee.Definition: perigee.Inherited
+---@field name? string  (the file's name) of the run; names the folder of the results
+---@field api? string|integer  the least `perigee.api` that it needs, `">= 1"`; an older program refuses it, see
+---   [libraries.md](libraries.md)
+---@field options? table<string, table>  `{ name = { default, "help" [, type] } }` becomes `--name`; types: `string`, `number`,
+---   `count` (whole, >= 0), `duration`, `boolean`; `_` in a name may be written `-`. An option without a default needs a type and
+---   must be given. One that no `perigee.opt` names is an error, but where `setup` or `teardown` may read it
+---@field phases? perigee.Phase[]  run one after another; without it the scenario is one performance phase named `performance`
+---@field overall? (string|perigee.Check|fun(run: table): boolean?, string?)[]  [checks](#checks) of the whole run
+---@field seed? number  (0) of everything drawn: orders and schedules are the same for the same seed
+---@field handler_timeout? perigee.Duration  (5 s) a call of the script during the run that does not return for so long is
+---   interrupted, see [below](#calls-that-do-not-return)
+---@field setup_timeout? perigee.Duration  (5 min) the same for `setup` and `teardown`
+---@field setup? fun(run: perigee.Run)  before anything starts
+---@field teardown? fun(run: perigee.Run, summary: table?)  at the end, with the same `run`; not when `setup` failed. `summary` is
+---   nil when the run could not start
+
+--- What `setup` and `teardown` get.
+---@class perigee.Run
+---@field scenario string  its name
+---@field options table<string, any>  their values by name
+---@field seed number  of the run
+---@field out? string  the folder of the results
 local FIELDS = {
-   name = schema.text, options = schema.table, phases = schema.table, seed = schema.number,
+   api = schema.any, name = schema.text, options = schema.table, phases = schema.table, seed = schema.number,
    overall = schema.table, setup = schema.func, teardown = schema.func,
    -- What does not return for so long is interrupted: calls while the session runs; setup and teardown.
    handler_timeout = schema.default(schema.duration, 5), setup_timeout = schema.default(schema.duration, 300),
@@ -45,6 +73,8 @@ end
 
 -- Check everything; the normalised fields, with effective phases.
 local function check(definition, place)
+   -- First: of what a newer interface has, the fields are unknown here.
+   if type(definition) == "table" and definition.api ~= nil then api.demand(definition.api, "scenario.api", place) end
    local fields = schema.check("scenario", FIELDS, definition, place)
    phase.check_inner("scenario", fields, place)
    checks.compile(fields.overall, "scenario.overall", place, true)
@@ -112,9 +142,10 @@ local function merge_phases(base, changes)
    return list
 end
 
---- A new scenario: this one with changes. Tables are merged, lists are replaced,
---- phases are merged by name.
----@param changes table
+--- A new scenario: this one with changes. Tables are merged, lists are replaced, phases of the same name are merged and
+--- others are added at the end.
+---@param changes perigee.Definition
+---@return perigee.Scenario
 function Scenario:with(changes)
    if not is_plain(changes) then where.fail("scenario:with: a table of changes expected, got " .. schema.show(changes)) end
    local definition = merge(self.definition, changes)
@@ -124,6 +155,7 @@ function Scenario:with(changes)
    return scenario.new(definition, true)
 end
 
+---@private
 --- The plan of a run: options and defaults filled in, datasets loaded.
 ---@param given? table<string, any>  option values or texts by name
 ---@return table? plan  { name, seed, options, phases, setup, teardown }

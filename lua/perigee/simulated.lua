@@ -45,6 +45,38 @@ local function duration(v)
    return false, 'a duration (seconds or "250ms")'
 end
 
+--- The simulated endpoint of a test. Times and tokens are fixed or drawn: `"exp:50ms"`, `"uniform:10ms,90ms"`.
+---@class perigee.test.Endpoint
+---@field ttft? perigee.Duration  (50 ms) from the begin of an answer to its first token
+---@field tpot? perigee.Duration  (10 ms) between its tokens
+---@field tokens? integer|string  (16) of an answer
+---@field error_rate? number  (0) share of the requests that fail, 0 to 1
+---@field status? integer  (500) how they fail: an HTTP status
+---@field error? string  or a class of failure such as `"reset"`, see [Failures](reference.md#failures)
+---@field text? string  of each answer, shared out to its tokens
+---@field slots? integer  answers at a time, of each target; further requests wait in order, and `ttft` counts from their turn
+---@field answer? fun(request: perigee.test.Request): perigee.test.Answer?  its result goes before these fields
+
+--- A request as the simulated endpoint sees it.
+---@class perigee.test.Request
+---@field number integer  from 1
+---@field id integer  as `r.id`
+---@field index? integer  of the sample, from 1
+---@field phase string  its name
+---@field time number  seconds from the session's start
+---@field body string  as it is sent
+---@field path string  where to
+
+--- What becomes of one request; nil leaves it to the endpoint. A text without `tokens` has as many as it has words.
+---@class perigee.test.Answer
+---@field ttft? perigee.Duration  from the begin of the answer to its first token
+---@field tpot? perigee.Duration  between its tokens
+---@field tokens? integer  of the answer
+---@field tokens_in? integer  of the prompt, as usage tells them
+---@field status? integer  of HTTP
+---@field error? string  a class of failure
+---@field text? string  of the answer
+
 -- The defaults are those of the built-in endpoint.
 local ENDPOINT = {
    ttft = schema.default(times, { kind = "fixed", a = 0.05 }),

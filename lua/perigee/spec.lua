@@ -9,6 +9,8 @@ local spec = {}
 local Spec = {}
 local Spec_mt = { __name = "perigee.spec", __index = Spec }
 
+local definitions = setmetatable({}, { __mode = "k" })
+
 -- Arguments in order, then a table of options, become one table by name.
 local function gather(def, at, ...)
    local args, positional, n = {}, def.positional or {}, select("#", ...)
@@ -46,9 +48,18 @@ end
 --- arguments), options (is a table of options taken after them?), fields (schema),
 --- check(args) -> problem?, build(args, context, place) -> thing.
 function spec.constructor(def)
-   return function(...)
+   local function construct(...)
       return new(def, gather(def, def.family .. "." .. def.kind, ...), where.caller())
    end
+   definitions[construct] = def
+   return construct
+end
+
+--- What a constructor was made from, or nil when it is none.
+---@param construct function
+---@return table? def
+function spec.definition(construct)
+   return definitions[construct]
 end
 
 --- Is it a spec (of this family)?
@@ -79,7 +90,7 @@ function Spec_mt.resolve(self, substitute)
    return spec.has_placeholder(self.args) and new(self.def, substitute(self.args), self.place) or self
 end
 
---- Make the thing. Every placeholder has been replaced before.
+--- Make the thing. Every placeholder has been replaced before. The last argument of build() is where the script said it.
 function Spec:build(context)
    return self.def.build(self.args, context or {}, self.place)
 end

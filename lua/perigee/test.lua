@@ -6,8 +6,16 @@ local schema = require "perigee.schema"
 local simulated = require "perigee.simulated"
 local where = require "perigee.where"
 
+--- Scenarios on simulated time.
+---@class perigee.test
 local test = {}
 
+--- How a scenario is played.
+---@class perigee.test.Options
+---@field endpoint? perigee.test.Endpoint|fun(request: perigee.test.Request): perigee.test.Answer?  a function is its `answer`
+---@field options? table<string, any>  values of the scenario's options by name
+---@field seed? number  (the scenario's)
+---@field clock? "virtual"  ("virtual") the only one there is
 local OPTIONS = {
    clock = schema.one_of { "virtual" },
    endpoint = schema.default(schema.either(schema.table, schema.func), {}),
@@ -28,22 +36,32 @@ local function plan_of(given, options)
    return plan
 end
 
+--- What came of it.
 ---@class perigee.test.Result
 ---@field exit_code integer  as of `perigee run`
----@field outcome string     "ok", "failed" or "script_error"
----@field error? string      of the script
----@field problems string[]
----@field summary? table     as summary.json
+---@field outcome string  `"ok"`, `"failed"` or `"script_error"`
+---@field error? string  of the script
+---@field problems string[]  what else `perigee run` would tell
+---@field summary? table  as in summary.json
 ---@field phases table<string, table>  the phases of the summary by name
----@field report? table      as session:report(), times in ns
----@field checks table<string, table[]>  results of the checks by phase
----@field overall table[]    results of the checks of the whole run
----@field requests table[]   kept results (r:keep()) in the order of issue
----@field events table[]     { type, time, phase, index, tag, reason, error, text }, time from the session's start
+---@field report? table  as of `session:report()`, in nanoseconds
+---@field checks table<string, table[]>  by phase: `{ check, passed, detail }`
+---@field overall table[]  the same of the whole run
+---@field requests perigee.Result[]  in the order of issue: what `r:keep()` gives in a handler
+---@field events table[]  `{ type, time, phase, index, tag, reason, error, text }`, `time` in seconds from the session's start
+
+--- The scenario of a file, as `perigee run` reads it: what lies beside the file is found, and it gives the name.
+---@param file string  or the name of a module
+---@return perigee.Scenario
+function test.load(file)
+   local loaded, message = require("perigee.cli.load").scenario(file)
+   if not loaded then where.fail("perigee.test.load: " .. message) end
+   return loaded
+end
 
 --- Play a scenario on simulated time.
----@param given table    what perigee.scenario returned
----@param options? { clock: "virtual"?, endpoint: table|function?, options: table?, seed: number? }
+---@param given perigee.Scenario
+---@param options? perigee.test.Options
 ---@return perigee.test.Result
 function test.run(given, options)
    if not scenario.is(given) then where.fail("perigee.test.run: a scenario expected, got " .. schema.show(given)) end

@@ -1,6 +1,9 @@
 --- Durations and other quantities: what people write to numbers, and back.
 local units = {}
 
+--- Seconds as a number, or a text with units: "250ms", "2s", "1m30s", "1h".
+---@alias perigee.Duration number|string
+
 local SECONDS = { ns = 1e-9, us = 1e-6, ["µs"] = 1e-6, ms = 1e-3, s = 1, m = 60, h = 3600 }
 
 --- Seconds of a number (seconds already) or of "250ms", "2s", "1m30s", "1h".

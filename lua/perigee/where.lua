@@ -94,22 +94,22 @@ function where.shorten(text)
    return head .. "\n" .. table.concat(lines, "\n")
 end
 
---- A file as a script names it: a relative path is meant from the script's folder, else from the current one.
----@param path string
----@param place? string  "file:line" of the script
----@return string path
-function where.find(path, place)
-   if path:sub(1, 1) == "/" or not place then return path end
-   local beside = ("%s/%s"):format(where.directory(place), path)
-   local file = io.open(beside, "rb")
-   if not file then return path end
-   file:close()
-   return beside
-end
-
 --- The folder of a file: "." when it has none.
 function where.directory(file)
    return file:match("^(.*)/[^/]*$") or "."
+end
+
+--- A file that a script names: a relative path is meant from the script's folder, else from the current one.
+---@param path string
+---@param place? string  "file:line" where it was said
+---@return string path
+function where.file(path, place)
+   if path:sub(1, 1) == "/" or not place then return path end
+   local beside = where.directory(place) .. "/" .. path
+   local file = io.open(beside)
+   if not file then return path end
+   file:close()
+   return beside
 end
 
 return where

@@ -27,7 +27,7 @@ local function is_golden(name, text)
    assert.equal(assert(drive.read(path), path .. " is not there"), text)
 end
 
-local COMMANDS = { "run", "once", "explain", "check", "report", "mock", "events", "metrics", "top", "control", "info" }
+local COMMANDS = { "run", "once", "explain", "check", "report", "mock", "events", "metrics", "top", "control", "init", "info" }
 
 describe("the command line", function()
    it("shows its commands", function()
@@ -90,6 +90,31 @@ describe("the command line", function()
       assert.same({ 0, "examples/quickstart.lua: scenario 'quickstart', 3 phases\n", "" }, { r.code, r.out, r.err })
    end)
 
+   it("checks what is only made for a run, without traffic and without secrets", function()
+      local dir = drive.tempdir()
+      local function check(fields)
+         local path = drive.scenario(dir, ([[return perigee.scenario { target = perigee.target.openai_chat { url = "mock:" },
+            dataset = { "a", "b" }, requests = 1, %s }]]):format(fields))
+         local r = drive.perigee("check", path)
+         return r.code, r.err:match "^[^\n]*"
+      end
+      for fields, message in pairs {
+         ["order = { 3 },"] = "order.list: there is no sample 3, the dataset has 2",
+         ["order = perigee.order.weighted { 1 },"] = "order.weighted: 1 weights for 2 samples",
+         ["load = perigee.load.ramp(1, 2),"] = "load.ramp: it needs `over`, or a phase with a duration",
+         ["load = perigee.load.trace 'nowhere.csv',"] = "load.trace: nowhere.csv: No such file or directory",
+         ["target = perigee.target.http { url = 'mock:fualt=status=1' },"] =
+            "target: mock:fualt=status=1: unknown option --fualt, did you mean --fault?",
+      } do
+         local code, err = check(fields)
+         assert.equal(2, code, fields)
+         assert.truthy(err:find("^perigee check: %S+/scenario%.lua:%d+: "), err)
+         assert.truthy(err:find(message, 1, true), err)
+      end
+      assert.equal(0, (check "target = perigee.target.http { url = 'mock:mode=max', api_key_env = 'NOT_SET_ANYWHERE' },"))
+      os.execute("rm -rf " .. drive.quote(dir))
+   end)
+
    it("sends one request and shows all of it", function()
       local r = drive.perigee("once", "examples/quickstart.lua", "--index", "2")
       assert.same({ 0, "" }, { r.code, r.err })
@@ -99,7 +124,9 @@ describe("the command line", function()
    it("shows the machine", function()
       local r = drive.perigee "info"
       assert.same({ 0, "" }, { r.code, r.err })
-      assert.equal("perigee  VALUE\nluajit  VALUE\nlibrary  VALUE\nhost  VALUE\n", mask(r.out, { 6, 7 }))
+      local beside = "modules  VALUE\n         ./lua\n         ./lua_modules/share/lua/5.1\n"
+      local expected = "perigee  VALUE\napi  VALUE\nluajit  VALUE\nhost  VALUE\nlibrary  VALUE\ntypes  VALUE\n" .. beside
+      assert.equal(expected, mask(r.out, { 6, 7 }):sub(1, #expected))
    end)
 end)
 
@@ -144,7 +171,7 @@ describe("docs/reference.md", function()
 
    it("has the library", function()
       documented("the library", keys(perigee), "perigee.")
-      documented("random numbers", source("engine/lua/l_rng.c", '{ "(%l+)", l_%l+ }'), ":")
+      documented("random numbers", source("engine/lua/l_rng.c", '{ "(%l+)", l_%l+ }'), "rng:")
    end)
 
    it("has every field of scenarios and phases", function()
@@ -176,7 +203,7 @@ describe("docs/reference.md", function()
    end)
 
    it("has every field of results, phases and sessions", function()
-      documented("result", source("engine/lua/l_result.c", 'X%([%u_]+, "([%l_]+)"%)'))
+      documented("result", source("engine/lua/l_result.c", 'X%([%u_]+, "([%l_]+)"%)'), "r.")
       documented("result methods", source("engine/lua/l_result.c", '{ "(%l+)", [%l_]+ },'), "r:")
       documented("phase methods", source("engine/lua/l_phase.c", '{ "(%l+)", l_%l+ }'), "p:")
       documented("phase fields", source("engine/lua/l_phase.c", 'strcmp%(key, "([%l_]+)"%)'), "p.")

@@ -5,7 +5,7 @@ local ROOT = io.popen("pwd"):read "*l"
 
 local function pages()
    local list = { "README.md" }
-   for path in io.popen("ls docs/*.md"):lines() do list[#list + 1] = path end
+   for path in io.popen("ls docs/*.md docs/*/*.md examples/*.md"):lines() do list[#list + 1] = path end
    return list
 end
 
@@ -32,6 +32,14 @@ local function workplace()
    made[#made + 1] = dir
    assert.equal(0, os.execute(("cp -R examples %s/examples && cp examples/prompts.jsonl %s/"):format(dir, dir)))
    return dir
+end
+
+--- Write what the page calls files, for its shell lines.
+local function write_files(dir, path)
+   for _, block in ipairs(markdown.blocks(path)) do
+      local name = (block.note or ""):match "^file: (%S+)$"
+      if name then drive.write(dir .. "/" .. name, block.text) end
+   end
 end
 
 --- Run shell text in a folder.
@@ -74,7 +82,7 @@ describe("the Lua of the documents", function()
    it("is explained when it is a scenario, and the page says whether it runs", function()
       local dir, count = workplace(), 0
       for i, block in ipairs(blocks "lua") do
-         if is_scenario(block) and not (block.note or ""):find "^not run: ." then
+         if is_scenario(block) and not (block.note or ""):find "^not run: ." and not (block.note or ""):find "^file: " then
             drive.write(("%s/s%d.lua"):format(dir, i), block.text)
             local r = shell(dir, ("perigee explain s%d.lua"):format(i))
             assert.equal(0, r.code, place(block) .. ": " .. r.err)
@@ -122,7 +130,9 @@ describe("the shell commands of the documents", function()
             local target = block.text:match "^make (%w+)"
             assert.equal(0, drive.shell("make -n " .. target).code, place(block))
          else
-            local r = shell(workplace(), "set -e\n" .. block.text)
+            local dir = workplace()
+            write_files(dir, block.path)
+            local r = shell(dir, "set -e\n" .. block.text)
             assert.equal(0, r.code, place(block) .. ": " .. r.out .. r.err)
             -- A bare `wait` passes over the status of a subscriber; its last words do not.
             if block.text:find("perigee events --connect", 1, true) then
@@ -142,6 +152,7 @@ describe("the examples", function()
    for path in io.popen("ls examples/*.lua"):lines() do
       it(path .. " runs", function()
          local dir = workplace()
+         assert.matches("^%-%- %u[^\n]+[.:]", drive.read(path), "the first comment says what it shows; examples/README.md has it")
          local r = shell(dir, ("perigee run %s --out out --progress none"):format(path))
          assert.equal(0, r.code, r.out .. r.err)
          assert.truthy(drive.read(dir .. "/out/summary.json"))

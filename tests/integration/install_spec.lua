@@ -40,6 +40,18 @@ describe("an installed perigee", function()
          or r.out:find("library  " .. prefix .. "/share/lua/5.1/perigee/", 1, true), r.out)
    end)
 
+   it("brings the template of a library and the types for editors", function()
+      local r = installed("init", "--library", "brought")
+      assert.equal(0, r.code, r.err)
+      local types = drive.read(prefix .. "/brought/.luarc.json"):match '"workspace.library": %["([^"]+)"'
+      assert.truthy(drive.read(types .. "/perigee.lua"), types)
+      r = installed("check", "brought") -- below the current folder's lua/ it is not: the folder itself is asked for
+      assert.equal(2, r.code)
+      r = drive.shell(("unset LUA_PATH LUA_CPATH PERIGEE_BUILD; cd %s/brought && exec ../bin/perigee check brought"):format(
+         drive.quote(prefix)))
+      assert.same({ 0, "brought: scenario 'brought', 2 phases\n", "" }, { r.code, r.out, r.err })
+   end)
+
    it("is found through a link", function()
       local r = drive.shell(("unset LUA_PATH LUA_CPATH PERIGEE_BUILD; cd %s && ln -s bin/perigee p && ./p --version")
          :format(drive.quote(prefix)))

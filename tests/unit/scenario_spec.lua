@@ -113,7 +113,7 @@ describe("perigee.scenario", function()
       local ok = { "a" }
       local invalid = {
          { { name = false }, "scenario: name: a string that is not empty expected, got false" },
-         { { laod = 1 }, "scenario: unknown field 'laod', did you mean 'load'? (checks," },
+         { { laod = 1 }, "scenario: unknown field 'laod', did you mean 'load'? (api, checks," },
          { { session = print }, "scenario: unknown field 'session'" },
          { { load = 5 }, "scenario: load: a load (perigee.load.*) expected, got 5" },
          { { load = order.shuffle() }, "scenario: load: a load (perigee.load.*) expected" },

@@ -279,6 +279,23 @@ describe("p:conclude(value)", function()
       assert.equal(perigee.json.null, run(load.burst(1)).phases.only.conclusion)
    end)
 
+   it("is seen by checks that are functions, at the end and while the phase runs", function()
+      local function conclude(p)
+         for n = 1, 9 do
+            p:issue()
+            p:sleep(1)
+            p:conclude { found = n }
+         end
+      end
+      local result = run(conclude, { checks = { function(phase) return phase.conclusion.found == 9 end } })
+      assert.equal(0, result.exit_code, result.error)
+      result = run(conclude, { checks = { { abort = true, function(phase)
+         return phase.conclusion == perigee.json.null or phase.conclusion.found < 4
+      end } } })
+      assert.equal(3, result.exit_code, result.error)
+      assert.is_true(result.phases.only.conclusion.found < 9)
+   end)
+
    it("refuses others where it is called", function()
       local result = run(function(p) p:conclude { print } end)
       assert.equal(2, result.exit_code)

@@ -50,6 +50,30 @@ local function assert_end(result, issued, reason, time)
    near(time, at)
 end
 
+describe("perigee.test.load", function()
+   after_each(support.clean)
+
+   it("reads a scenario as `perigee run` does", function()
+      local path, folder = support.file("walk.lua", [[return require("walk_base"):with {}]])
+      local base = io.open(folder .. "/walk_base.lua", "w")
+      base:write [[local perigee = require "perigee"
+         return perigee.scenario { target = perigee.target.http { url = "x" }, requests = 3 }]]
+      base:close()
+      local before = package.path
+      local loaded = perigee.test.load(path)
+      os.remove(folder .. "/walk_base.lua")
+      package.path = before
+      assert.equal("scenario 'walk'", tostring(loaded))
+      assert.equal(3, perigee.test.run(loaded).phases.performance.completed)
+   end)
+
+   it("says what is wrong, at the caller's line", function()
+      local message = support.refusal(function() perigee.test.load "nowhere.lua" end)
+      support.contains("test_kit_spec.lua:", message)
+      support.contains("perigee.test.load: nowhere.lua: No such file or directory", message)
+   end)
+end)
+
 describe("perigee.test", function()
    describe("a phase ends", function()
       it("after its requests", function()

@@ -1,21 +1,50 @@
---- perigee info: versions and the machine.
+--- perigee info: versions, the machine, and where modules are found.
 local command = require "perigee.cli.command"
+local engine = require "perigee.engine"
+local search = require "perigee.cli.search"
+local where = require "perigee.where"
 
 local info = {
    name = "info",
-   usage = "usage: perigee info",
-   definitions = { { name = "help", help = "show this text" } },
+   usage = "usage: perigee info [--env]",
+   definitions = {
+      { name = "env", help = "print shell lines that let LuaJIT, and so busted, find perigee: eval \"$(perigee info --env)\"" },
+      { name = "help", help = "show this text" },
+   },
 }
+
+local function quoted(text)
+   return "'" .. text:gsub("'", [['\'']]) .. "'"
+end
+
+-- Before what the shell has; an empty part stands for Lua's own.
+local function export(name, value)
+   return ('export %s=%s"${%s:-;}"\n'):format(name, quoted(value .. ";"), name)
+end
+
+local function environment()
+   local root = where.home:gsub("perigee/$", "")
+   local module = assert(package.searchpath("perigee_engine", package.cpath))
+   return export("LUA_PATH", root .. "?.lua;" .. root .. "?/init.lua") .. export("LUA_CPATH", module:match "^(.*)/" .. "/?.so")
+end
+
+local function report()
+   local host = engine.host() or {}
+   search.prepare "."
+   local lines = {
+      "perigee  " .. engine.version, "api      " .. require("perigee.api").NUMBER, "luajit   " .. jit.version,
+      ("host     %s, %s %s, %s, %s processors"):format(
+         tostring(host.name), tostring(host.system), tostring(host.release), tostring(host.machine), tostring(host.cpus)),
+      "library  " .. where.home, "types    " .. where.home .. "library",
+   }
+   for i, folder in ipairs(search.folders()) do lines[#lines + 1] = (i == 1 and "modules  " or "         ") .. folder end
+   return table.concat(lines, "\n") .. "\n"
+end
 
 function info.run(args)
    local values, code = command.values(info, args)
    if not values then return code end
-   local engine = require "perigee.engine"
-   local where = require "perigee.where"
-   local host = engine.host() or {}
-   io.stdout:write(("perigee  %s\nluajit   %s\nlibrary  %s\n"):format(engine.version, jit.version, where.home))
-   io.stdout:write(("host     %s, %s %s, %s, %s processors\n"):format(
-      tostring(host.name), tostring(host.system), tostring(host.release), tostring(host.machine), tostring(host.cpus)))
+   io.stdout:write(values.env and environment() or report())
    return 0
 end
 

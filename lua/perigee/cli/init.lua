@@ -3,7 +3,8 @@ local nearest = require "perigee.nearest"
 
 local cli = {}
 
--- Commands are loaded when they are called: help needs none of them.
+-- Commands are loaded when they are called: help needs none of them. The third is the module, when it is
+-- not called like the command.
 local COMMANDS = {
    { "run", "play a scenario and report" },
    { "once", "send one request of a scenario and show all of it" },
@@ -15,7 +16,8 @@ local COMMANDS = {
    { "metrics", "aggregate the events of a run, publish snapshots" },
    { "top", "watch a run from its snapshots" },
    { "control", "send a command to a run: stop, status, rate, concurrency" },
-   { "info", "show versions and the machine" },
+   { "init", "write a first scenario, or a library of them", "create" },
+   { "info", "show versions, the machine, and where modules are found" },
 }
 
 local function help()
@@ -34,7 +36,7 @@ end
 local function find(name)
    local names = {}
    for i, command in ipairs(COMMANDS) do
-      if command[1] == name then return require("perigee.cli." .. name) end
+      if command[1] == name then return require("perigee.cli." .. (command[3] or name)) end
       names[i] = command[1]
    end
    local near = nearest(name, names)

@@ -3,17 +3,11 @@ local util = require "jit.util"
 
 local options = require "perigee.cli.options"
 local scenario = require "perigee.scenario"
+local search = require "perigee.cli.search"
 local transport = require "perigee.transport"
 local where = require "perigee.where"
 
 local load = {}
-
--- A script may require what lies beside it.
-local function search_beside(file)
-   local directory = where.directory(file)
-   local beside = ("%s/?.lua;%s/?/init.lua;"):format(directory, directory)
-   if package.path:sub(1, #beside) ~= beside then package.path = beside .. package.path end
-end
 
 -- The line of `return perigee.scenario { ... }`: a tail call, whose frame is gone when its error is raised, and which
 -- counts for the line where it ends; so that of the instruction that loads the function it calls. Nil when the chunk has no
@@ -44,22 +38,47 @@ local function placed(place, message)
    return message:find("^[^\n]-:%d+: ") and message or place .. ": " .. message
 end
 
---- The scenario that a file returns.
+-- Is it a file? A folder may be called like the module in it.
+local function is_file(path)
+   local handle, message = io.open(path, "r")
+   if not handle then return nil, message end
+   local _, problem = handle:read(1)
+   handle:close()
+   if problem then return nil, ("%s: %s"):format(path, problem) end
+   return true
+end
+
+-- What loads the file, or the module of that name.
+local function loader(file)
+   local found, message = is_file(file)
+   if found then
+      search.prepare(where.directory(file))
+      return loadfile(file)
+   end
+   if not search.is_name(file) then return nil, message end
+   search.prepare "."
+   if not search.find(file) then return nil, ("there is no file and no module '%s'; sought in %s"):format(file, search.describe()) end
+   return function() return require(file) end
+end
+
+-- A module may hold its scenario beside what others use of it.
+local function scenario_in(result)
+   if type(result) == "table" and not getmetatable(result) and scenario.is(result.scenario) then return result.scenario end
+   return result
+end
+
+--- The scenario that a file returns, or the module of that name.
 ---@param file string
 ---@return table? scenario
 ---@return string? message  with file, line and traceback
 function load.scenario(file)
-   local handle, message = io.open(file, "r")
-   if not handle then return nil, message end
-   handle:close()
-   local chunk
-   chunk, message = loadfile(file)
+   local chunk, message = loader(file)
    if not chunk then return nil, message end
-   search_beside(file)
    local ok, result = xpcall(chunk, where.with_traceback)
    local line = tail_call_line(chunk)
    local place = line and ("%s:%d"):format(file, line) or file
-   if not ok then return nil, placed(place, result) end
+   if not ok then return nil, search.shorten(placed(place, result)) end
+   result = scenario_in(result)
    if not scenario.is(result) then
       return nil, ("%s: the script returns %s; `return perigee.scenario { ... }` expected"):format(
          file, result == nil and "nothing" or "a " .. type(result))

@@ -6,6 +6,11 @@ local stepping = require "perigee.load.stepping"
 
 local json = engine.json
 
+---@class perigee.AimdOptions: perigee.SteppingOptions
+---@field slo string|string[]  a check, or a list of them, as of `load.search`
+---@field increase? number  (a twentieth of the range) added after a window in which the SLO holds
+---@field decrease? number  (0.7) factor after one in which it does not
+
 local MOST = 1000 -- steps that are told; of a longer run the latest ones
 
 local function below_one(v)
@@ -31,11 +36,8 @@ local function conclude(p, stepper, steps, held)
    }
 end
 
---- From the low end on, raise by `increase` after each window in which the SLO holds, and multiply by `decrease`
---- after one in which it does not, until the phase ends.
----@param args { slo: string|string[], rate: number[]?, concurrency: integer[]?, increase: number?, decrease: number?,
----window: number|string?, settle: number|string?, arrivals: "poisson"|"even"?, max_inflight: integer?, overload: string? }
----increase: else a twentieth of the range (at least 1 of concurrency); decrease: 0.7
+--- In steps: additive increase, multiplicative decrease under an SLO, until the phase ends.
+---@param opts perigee.AimdOptions
 return stepping.define("aimd", {
    slo = schema.required(stepping.slo), increase = schema.positive, decrease = schema.default(below_one, 0.7),
 }, function(args, knob, range)

@@ -5,8 +5,12 @@ local schema = require "perigee.schema"
 
 local closed = {}
 
---- Keep n requests in flight.
----@param n integer
+---@class perigee.StrategyOptions
+---@field load? perigee.Load  an open load, which sends on its own; the strategy may turn its rate (0: a pause) and ask for
+---   requests besides
+
+--- Closed: n requests in flight, of the whole session; the next is sent when one has ended.
+---@param n integer  requests in flight
 closed.concurrency = define.closed("concurrency", { "n" }, { n = schema.required(schema.count) }, function(args)
    local target = knob.concurrency(args.n)
    return {
@@ -21,10 +25,10 @@ closed.concurrency = define.closed("concurrency", { "n" }, { n = schema.required
    }
 end)
 
---- A coroutine of the user's that issues, sleeps and waits; the phase ends with it. With `load` it watches over
---- that one, which sends on its own: it may turn the rate (0: a pause) and ask for requests besides.
----@param fn fun(p: table)
----@param opts? { load?: table }  an open load
+--- Closed: a coroutine of the script's own that issues, sleeps and waits. With `load` it watches over an open load, and is
+--- one.
+---@param fn fun(p: perigee.PhaseObject)  see [the phase object](../reference.md#the-phase-object)
+---@param opts? perigee.StrategyOptions
 closed.strategy = define.closed("strategy", { "fn" }, {
    fn = schema.required(schema.func), load = define.schedule,
 }, function(args, context)

@@ -2,17 +2,23 @@
 local schema = require "perigee.schema"
 local spec = require "perigee.spec"
 
+--- What open loads take in a table behind their own arguments.
+---@class perigee.LoadOptions
+---@field max_inflight? integer  no more than so many requests in flight
+---@field overload? "queue"|"drop"|"abort"  ("queue") what becomes of an arrival beyond `max_inflight`: it waits, and its latency
+---   counts from the intended time; it is counted as `dropped` and never sent; the run fails
 local OVERLOAD = { "queue", "drop", "abort" }
 
 local define = {}
 
--- def: kind, positional, fields, check, and build(args, context), which returns { schedule = fn } or
+-- def: kind, positional, fields, check, and build(args, context, place), which returns { schedule = fn } or
 -- { strategy = fn }, and what else the load brings: knobs, content, sample, identity.
 local function constructor(def)
    def.family, def.options = "load", true
    return spec.constructor(def)
 end
 
+---@private
 --- A constructor of a load with a schedule.
 function define.open(kind, positional, fields, build)
    fields.max_inflight = schema.count
@@ -25,6 +31,7 @@ function define.open(kind, positional, fields, build)
    }
 end
 
+---@private
 --- A constructor of a load that reacts to what comes back. check(args) -> problem?
 function define.closed(kind, positional, fields, build, check)
    return constructor { kind = kind, positional = positional, fields = fields, build = build, check = check }

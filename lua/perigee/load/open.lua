@@ -15,9 +15,9 @@ local function rng(context)
    return engine.rng(context.seed or 0, context.number or 1, stream.schedule)
 end
 
---- `rate` requests per second at even distances, the first at 0.
----@param rate number
----@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+--- Open: requests at even distances, the first at 0.
+---@param rate number  requests per second
+---@param opts? perigee.LoadOptions
 open.constant = define.open("constant", { "rate" }, { rate = schema.required(schema.positive) }, function(args)
    local rate = knob.rate(args.rate)
    local base_i, base_t = 0, 0 -- arrival base_i + 1 is at base_t
@@ -34,9 +34,9 @@ open.constant = define.open("constant", { "rate" }, { rate = schema.required(sch
    return { schedule = schedule, knobs = rate.knobs }
 end)
 
---- `rate` requests per second on average at random, independent distances.
----@param rate number
----@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+--- Open: requests at random, independent distances, as of many users who know nothing of each other.
+---@param rate number  requests per second on average
+---@param opts? perigee.LoadOptions
 open.poisson = define.open("poisson", { "rate" }, { rate = schema.required(schema.positive) }, function(args, context)
    local rate, random = knob.rate(args.rate), rng(context)
    -- The distances have no memory: a new rate begins when it was set.
@@ -44,18 +44,18 @@ open.poisson = define.open("poisson", { "rate" }, { rate = schema.required(schem
    return { schedule = schedule, knobs = rate.knobs }
 end)
 
---- n requests at once.
----@param n integer
----@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+--- Open: n requests at once; then the phase ends.
+---@param n integer  requests
+---@param opts? perigee.LoadOptions
 open.burst = define.open("burst", { "n" }, { n = schema.required(schema.count) }, function(args)
    local n = args.n
    return { schedule = function(i) return i < n and 0 or nil end }
 end)
 
---- A delay function: fn(i, t, rng) gets arrival i (from 1, scheduled at t seconds; the
---- first is at 0) and returns the seconds to the next arrival; nil ends the phase.
----@param fn fun(i: integer, t: number, rng: table): number?
----@param opts? { max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+--- Open: a delay function says how long it is to the next request.
+---@param fn fun(i: integer, t: number, rng: perigee.Rng): number?  gets arrival i (from 1), its scheduled time t in seconds and
+---   random numbers; returns the seconds to the next arrival, nil ends the phase. The first arrival is at 0
+---@param opts? perigee.LoadOptions
 open.gaps = define.open("gaps", { "fn" }, { fn = schema.required(schema.func) }, function(args, context)
    local fn, random = args.fn, rng(context)
    local function schedule(i, t)

@@ -4,6 +4,9 @@ local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 local where = require "perigee.where"
 
+---@class perigee.ReplayOptions: perigee.LoadOptions
+---@field phase? string  (the first performance phase) the name of the phase whose requests are sent again
+
 -- The phase of that name, or the first one of kind performance.
 local function choose(path, phases, name, place)
    local names = {}
@@ -16,7 +19,7 @@ local function choose(path, phases, name, place)
 end
 
 local function recorded(args, place)
-   local phases, message = engine.log_requests(where.find(args.path, place))
+   local phases, message = engine.log_requests(where.file(args.path, place))
    if not phases then where.fail("load.replay: " .. message, place) end
    local requests = choose(args.path, phases, args.phase, place).requests
    if not (requests[1] and requests[1].body) then
@@ -26,9 +29,10 @@ local function recorded(args, place)
    return requests
 end
 
---- Send again what an earlier run sent in one phase, at the same intended times.
----@param path string  its events.plog, written with record_body = true
----@param opts? { phase?: string, max_inflight?: integer, overload?: "queue"|"drop"|"abort" }
+--- Open: the requests of an earlier run's event log, at their intended times.
+---@param path string  its events.plog, written with `record_body = true`; a relative one is meant from the script's folder, else
+---   from the current one
+---@param opts? perigee.ReplayOptions
 return define.open("replay", { "path" }, { path = schema.required(schema.text), phase = schema.text }, function(args, context, place)
    local kept = context.cache or {} -- for who builds it again
    kept.requests = kept.requests or recorded(args, place)

@@ -6,6 +6,11 @@ local units = require "perigee.units"
 
 local json = engine.json
 
+---@class perigee.SaturateOptions: perigee.SteppingOptions
+---@field factor? number  (1.5) from step to step
+---@field threshold? number  (0.05) a rate is saturated when more than this share of it is not answered in its window, or the
+---   requests in flight pile up by as much; a number in flight, when it brings less than this share more than the best step before
+
 local SIGNIFICANT = 3.36 -- Student's t with 8 degrees of freedom: one in a hundred by chance, both sides
 local ATTEMPTS = 3 -- windows of a step until it is steady
 
@@ -41,11 +46,8 @@ local function conclude(p, stepper, state)
    p:conclude(state)
 end
 
---- Raise the load by `factor` from step to step until it saturates or the high end is passed.
----@param args { rate: number[]?, concurrency: integer[]?, factor: number?, threshold: number?, window: number|string?,
----settle: number|string?, arrivals: "poisson"|"even"?, max_inflight: integer?, overload: string? }
----factor: 1.5; threshold: saturated are rates of which so large a share is not answered, and numbers in flight that
----bring less than such a share more than the best step before (0.05)
+--- In steps: upwards until more load brings no more answers; the phase ends with it.
+---@param opts perigee.SaturateOptions
 return stepping.define("saturate", {
    factor = schema.default(function(v)
       if schema.number(v) and v > 1 then return true, v end

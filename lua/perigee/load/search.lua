@@ -7,6 +7,14 @@ local where = require "perigee.where"
 
 local json = engine.json
 
+---@class perigee.SearchOptions: perigee.SteppingOptions
+---@field slo string|string[]  a check such as `"ttft.p99 < 500ms"`, or a list of them, all of which must
+---   hold in a window. One without data does not; metrics of the script count for the whole phase
+---@field tolerance? number  (0.05) share of the value to which it is found; whole numbers of `concurrency` at best
+---@field repeats? integer  (1) how often a step that does not hold is repeated before that is believed
+---@field state? string  a file in which the search is kept after each step. Where it exists the search goes on from it; that of a
+---   finished one, or of another range or SLO, is refused
+
 -- Where to look next: upwards from the low end, doubling, until a step fails; then between the highest that holds
 -- (found) and the lowest that does not (failed). nil: nothing is left to look at.
 local function following(state, tolerance)
@@ -60,12 +68,8 @@ local function judge(stepper, state, value, repeats)
    return false
 end
 
---- Search by steps, each drained before the next one.
----@param args { slo: string|string[], rate: number[]?, concurrency: integer[]?, tolerance: number?, repeats: integer?,
----state: string?, window: number|string?, settle: number|string?, arrivals: "poisson"|"even"?, max_inflight: integer?,
----overload: string? }
----rate or concurrency: { low, high }; tolerance: share of the value to which it is found; repeats: of a step that
----fails; state: the file in which the search is kept after each step, and from which it goes on
+--- In steps: the highest rate, or number in flight, at which an SLO holds; the phase ends with it.
+---@param opts perigee.SearchOptions
 return stepping.define("search", {
    slo = schema.required(stepping.slo), state = schema.text, tolerance = schema.default(schema.positive, 0.05),
    repeats = schema.default(schema.not_negative, 1),

@@ -14,6 +14,15 @@ local Stepper_mt = { __name = "perigee.load.stepper", __index = Stepper }
 
 local SLICES = 10 -- of a window, to see whether it is steady
 
+--- What all loads take that go in steps.
+---@class perigee.SteppingOptions: perigee.LoadOptions
+---@field rate? number[]  the range `{ low, high }` of requests per second; either this or `concurrency` is required
+---@field concurrency? integer[]  the range `{ low, high }` of requests in flight
+---@field window? perigee.Duration  (30 s) how long a step is measured. A p99 needs some hundreds of requests to be more than their
+---   maximum
+---@field settle? perigee.Duration  (5 s) before it
+---@field arrivals? "poisson"|"even"  ("poisson") of rates
+
 -- { low, high }, each accepted by `check`.
 local function range(check, words)
    local expected = ("a range { low, high } of %s"):format(words)
@@ -33,6 +42,7 @@ end
 
 stepping.slo = slo
 
+---@private
 --- A constructor of such a load. fields: what it has besides `rate` or `concurrency`, `arrivals`, `window`, `settle` and the
 --- limits of the load; make(args, knob, range, place) gives its strategy, run(p, stepper).
 function stepping.define(kind, fields, make)

@@ -6,6 +6,12 @@ local schema = require "perigee.schema"
 local trace_file = require "perigee.load.trace_file"
 local where = require "perigee.where"
 
+---@class perigee.TraceOptions: perigee.LoadOptions
+---@field speed? number  (1) 2 plays twice as fast
+---@field from? perigee.Duration  begin of a window in the trace's own time
+---@field to? perigee.Duration  its end
+---@field max_input? integer  tokens; longer prompts are cut
+---@field max_output? integer  tokens; longer answers are not asked for
 local BLOCK = 512 -- tokens of a block, as Mooncake counts them
 local CACHED_BLOCKS = 4096 -- about 2.5 KB each
 
@@ -55,7 +61,7 @@ local function windowed(rows, args)
 end
 
 local function read(args, place)
-   local rows, message = trace_file.read(where.find(args.path, place))
+   local rows, message = trace_file.read(where.file(args.path, place))
    if not rows then where.fail("load.trace: " .. message, place) end
    rows = windowed(rows, args)
    if #rows == 0 then where.fail(("load.trace: %s has no arrivals in the window"):format(args.path), place) end
@@ -66,10 +72,10 @@ local function capped(tokens, most)
    return math.max(1, math.min(tokens, most or math.huge))
 end
 
---- Arrivals at the times of a trace file; the phase ends with it.
----@param path string  Mooncake JSONL, Azure LLM inference CSV or BurstGPT CSV
----@param opts? { speed?: number, from?: number|string, to?: number|string, max_input?: integer, max_output?: integer }
----speed: 2 plays twice as fast; from, to: a window in the trace's own time; max_*: tokens; and what all open loads take
+--- Open: arrivals as a trace file has them, with prompts of the recorded lengths; the phase ends with it.
+---@param path string  Mooncake (JSONL), Azure LLM inference or BurstGPT (CSV); a relative one is meant from the script's folder,
+---   else from the current one
+---@param opts? perigee.TraceOptions
 return define.open("trace", { "path" }, {
    path = schema.required(schema.text), speed = schema.default(schema.positive, 1),
    from = schema.duration, to = schema.duration, max_input = schema.count, max_output = schema.count,

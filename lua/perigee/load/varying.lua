@@ -11,6 +11,18 @@ local where = require "perigee.where"
 
 local varying = {}
 
+--- What loads take whose rate changes.
+---@class perigee.VaryingOptions: perigee.LoadOptions
+---@field arrivals? "poisson"|"even"  ("poisson") an arrival comes when the rate, summed up since the last one, reaches an
+---   exponential number of mean 1, or 1
+
+---@class perigee.RampOptions: perigee.VaryingOptions
+---@field over? perigee.Duration  (the phase's duration) how long the way takes
+
+---@class perigee.SineOptions: perigee.VaryingOptions
+---@field mean number  requests per second on average
+---@field amplitude number  requests per second, at most `mean`
+---@field period perigee.Duration  of one swing
 local ARRIVALS = schema.default(schema.one_of { "poisson", "even" }, "poisson")
 
 -- The goals, one for each arrival.
@@ -50,11 +62,10 @@ local function along(pieces)
    end
 end
 
---- From one rate to another in a straight line, then on at the second.
+--- Open: from one rate to another in a straight line, then on at the second.
 ---@param from number  requests per second at the beginning, 0 is allowed
----@param to number
----@param opts? { over?: number|string, arrivals?: "poisson"|"even", max_inflight?: integer, overload?: string }
----over: how long it takes, else the phase's duration
+---@param to number  requests per second at the end
+---@param opts? perigee.RampOptions
 varying.ramp = define.open("ramp", { "from", "to" }, {
    from = schema.required(schema.not_negative), to = schema.required(schema.positive),
    over = schema.duration, arrivals = ARRIVALS,
@@ -80,9 +91,9 @@ local function steps(v)
    return true, list
 end
 
---- One rate after the other; the phase ends after the last.
----@param steps { [1]: number, [2]: number|string }[]  rate and duration of each
----@param opts? { arrivals?: "poisson"|"even", max_inflight?: integer, overload?: string }
+--- Open: one rate after the other; the phase ends after the last.
+---@param steps { [1]: number, [2]: perigee.Duration }[]  the rate in requests per second and the duration of each
+---@param opts? perigee.VaryingOptions
 varying.steps = define.open("steps", { "steps" }, { steps = schema.required(steps), arrivals = ARRIVALS }, function(args, context)
    local pieces, t = {}, 0
    for i, step in ipairs(args.steps) do
@@ -92,8 +103,8 @@ varying.steps = define.open("steps", { "steps" }, { steps = schema.required(step
    return schedule(args, context, along(pieces))
 end)
 
---- A rate that swings around its mean: mean + amplitude * sin(2 pi t / period).
----@param args { mean: number, amplitude: number, period: number|string, arrivals?: "poisson"|"even" }
+--- Open: a rate that swings around its mean: mean + amplitude * sin(2 pi t / period).
+---@param opts perigee.SineOptions
 varying.sine = define.open("sine", {}, {
    mean = schema.required(schema.positive), amplitude = schema.required(schema.positive),
    period = schema.required(schema.duration), arrivals = ARRIVALS,
@@ -113,11 +124,10 @@ varying.sine = define.open("sine", {}, {
    end)
 end)
 
---- Gaps of a gamma distribution: `rate` on average, burstier than Poisson below a
---- burstiness of 1, more even above; 1 is Poisson. The shape is the burstiness.
----@param rate number
----@param burstiness number
----@param opts? { max_inflight?: integer, overload?: string }
+--- Open: gaps of a gamma distribution, burstier or more even than Poisson's.
+---@param rate number  requests per second on average
+---@param burstiness number  the shape of the distribution: burstier than Poisson below 1, Poisson at 1, more even above
+---@param opts? perigee.LoadOptions
 varying.gamma = define.open("gamma", { "rate", "burstiness" }, {
    rate = schema.required(schema.positive), burstiness = schema.required(schema.positive),
 }, function(args, context)

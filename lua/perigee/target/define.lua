@@ -42,6 +42,24 @@ end
 
 define.path = path
 
+--- Fields of all targets.
+---@class perigee.TargetOptions
+---@field url string|string[]  base url, or a list of them that is used in turn; `host:8000` means `http://host:8000`; a trailing
+---   `/v1` is not doubled; `mock:...` starts the built-in endpoint, see [mock.md](mock.md)
+---@field path? string  (of the kind) appended to the url
+---@field headers? table<string, string|number>  names and values
+---@field api_key? string  sent as `Authorization: Bearer`; redacted in all output
+---@field api_key_env? string  the environment variable that holds it; never both
+---@field unix_socket? string  connect to this path
+---@field connect_timeout? perigee.Duration  (10 s) until the connection stands
+---@field first_byte_timeout? perigee.Duration  from the issue to the first byte of the answer
+---@field timeout? perigee.Duration  the `deadline` of requests whose phase sets none
+---@field max_response_bytes? integer  (64 MiB) of one kept body or text
+---@field insecure? boolean  (false) do not verify the TLS certificate
+---@field ca_file? string  (the system's) certificates to trust
+---@field transport? "auto"|"direct"|"curl"  ("auto") plain sockets or libcurl; `"auto"` is direct where it can be, see
+---   [transports](#transports)
+---@field source_addresses? string[]  (the system's choice) numeric local addresses that connections come from, in turn
 local COMMON = {
    url = schema.required(schema.either(url, schema.list(url, "a list of urls"))),
    unix_socket = schema.text,
@@ -126,6 +144,14 @@ local function client(args, def, context)
    }
 end
 
+--- What the request hook may return in a table.
+---@class perigee.Asked
+---@field body? string|table  as it is; a table becomes JSON; without it the sample's own
+---@field path? string  in place of the target's
+---@field method? string  in place of the target's
+---@field headers? table<string, string|number>  added or replaced by name; an empty value takes one away
+---@field tag? string  marks the request in events, `requests.jsonl` and handlers; the metrics are told for each tag as
+---   well, see [tags](#tags)
 local REQUEST_FIELDS = { path = path, headers = headers, body = schema.either(schema.string, schema.table),
    tag = schema.text, method = method }
 

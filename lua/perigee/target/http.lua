@@ -3,10 +3,13 @@ local define = require "perigee.target.define"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 
+---@class perigee.HttpOptions: perigee.TargetOptions
+---@field method? "GET"|"POST"|"PUT"|"PATCH"|"DELETE"|"HEAD"|"OPTIONS"  ("POST")
+---@field body? string|table  of requests whose sample has none
 local METHODS = { "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS" }
 
---- Plain HTTP.
----@param options table  url, method ("POST"), path, body, headers, api_key, timeouts ...
+--- Any HTTP endpoint: the sample's `body`, else the target's, else the prompt, else nothing; a table is sent as JSON.
+---@param options perigee.HttpOptions
 return define.target {
    kind = "http", decoder = "raw",
    fields = { method = schema.one_of(METHODS), body = schema.either(schema.string, schema.table) },

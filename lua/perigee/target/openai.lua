@@ -6,6 +6,17 @@ local schema = require "perigee.schema"
 local json = engine.json
 local openai = {}
 
+--- Fields of the OpenAI targets.
+---@class perigee.OpenaiOptions: perigee.TargetOptions
+---@field model? string  name of the model
+---@field stream? boolean  (true) server-sent events; without it there is no ttft, tpot or itl
+---@field include_usage? boolean  (true) asks for `stream_options.include_usage`; without usage there are no token counts
+---@field max_tokens? integer  of each answer
+---@field temperature? number  of the sampling
+---@field extra? table  more fields of the body; goes before the others
+
+---@class perigee.ChatOptions: perigee.OpenaiOptions
+---@field system? string  a system message first
 local function fields(more)
    local common = {
       model = schema.text,
@@ -50,8 +61,8 @@ local function messages(sample, text, index)
    return json.array { { role = "user", content = text } }
 end
 
---- Chat completions. `url` may be a list: its members are used in turn.
----@param options table  url, model, stream, max_tokens, temperature, system, extra, api_key, headers, timeouts ...
+--- Chat completions at `/v1/chat/completions`: `messages` of the sample, or its prompt as one user message.
+---@param options perigee.ChatOptions
 openai.chat = define.target {
    kind = "openai_chat", default_path = "/v1/chat/completions", content_type = "application/json", decoder = "chat",
    fields = fields { system = schema.text },
@@ -67,8 +78,8 @@ openai.chat = define.target {
    end,
 }
 
---- Completions of a plain prompt.
----@param options table  url, model, stream, max_tokens, temperature, extra, api_key, headers, timeouts ...
+--- Completions of a plain prompt at `/v1/completions`.
+---@param options perigee.OpenaiOptions
 openai.completions = define.target {
    kind = "openai_completions", default_path = "/v1/completions", content_type = "application/json",
    decoder = "completions",

@@ -1,0 +1,116 @@
+--- What the engine gives to scripts, for the reference and for editors: nothing here is code. A test
+--- compares each class with the names that the engine knows.
+
+--- A load: when requests are sent, see `perigee.load`.
+---@class perigee.Load
+
+--- An order: which sample comes next, see `perigee.order`.
+---@class perigee.Order
+
+--- A target: where requests go and how a sample becomes one, see `perigee.target`.
+---@class perigee.Target
+
+--- A result: valid during its handler. What is not known is nil. Stamps are seconds from the phase's start.
+---@class perigee.Result
+---@field id integer  number of the request in the session, from 0
+---@field index? integer  of the sample, from 1
+---@field sample? perigee.Sample  what the data set holds there
+---@field phase string  name of its phase
+---@field tag? string  of the request hook
+---@field ok boolean  did it succeed; false until it has ended
+---@field status? integer  of HTTP
+---@field error? string  [class](#failures) (`http_500` for HTTP failures)
+---@field message? string  what is known of the failure
+---@field scheduled number  when it was meant to be issued; of a closed load: when it was asked for
+---@field issued number  when it was handed to the client
+---@field sent? number  when its last byte was on its way
+---@field first_byte? number  first byte of the answer's head
+---@field first? number  first content
+---@field finished? number  the end
+---@field latency? number  seconds from scheduled to finished, see [metrics](#metrics)
+---@field service_time? number  seconds from issued to finished
+---@field ttft? number  seconds from scheduled to the first content
+---@field tpot? number  seconds per token after the first
+---@field itl_max? number  the longest gap between two chunks, in seconds
+---@field chunks? integer  content-bearing ones
+---@field tokens_in? integer  of the server's usage
+---@field tokens_out? integer  of the server's usage
+---@field finish_reason? string  of the answer
+---@field bytes? integer  of the body
+---@field text string  of the answer, "" when there is none
+---@field reasoning string  of the answer, "" when there is none
+---@field body string  raw, "" when there is none
+---@field keep fun(self: perigee.Result): perigee.Result  a plain table with all of these, to be kept
+---@field json fun(self: perigee.Result): any, string?, string?  the body decoded, or `nil, message, code`
+---@field cancel fun(self: perigee.Result)  ends the request as `cancelled`
+
+--- A phase while it runs: what handlers and strategies get.
+---@class perigee.PhaseObject
+---@field issue fun(self: perigee.PhaseObject, index?: integer): integer?, string?, string?  ask for one more request; its id, or
+---   `nil, message, code` when the phase issues no more
+---@field sleep fun(self: perigee.PhaseObject, seconds: number): boolean  only in the phase's strategy; returns whether the phase
+---   still runs
+---@field wait fun(self: perigee.PhaseObject, seconds?: number): boolean  only in the phase's strategy: until a request ended or the
+---   phase stops, for so long at most; returns whether it still runs
+---@field results fun(self: perigee.PhaseObject): perigee.Result[]  the results (kept tables) since the last call; only with a
+---   strategy
+---@field running fun(self: perigee.PhaseObject): boolean  does it still issue
+---@field stop fun(self: perigee.PhaseObject)  end it: it drains, the next one begins
+---@field report fun(self: perigee.PhaseObject): table  the engine's numbers of the phase so far, as `on.phase_end` gets them
+---   (`lua_busy` and `gc_pause` as `{ ns, count, max_ns }`); takes a moment (about a millisecond), so not for each request
+---@field window fun(self: perigee.PhaseObject): perigee.Window  what is measured from now on, see [a window](#a-window)
+---@field conclude fun(self: perigee.PhaseObject, value: any)  what the strategy found so far, anything that JSON has: the phase's
+---   `conclusion` in the report, and an event `custom.conclusion`. The last one counts. A `text` in it is shown, and `steps` as a
+---   table when `columns` names their keys
+---@field set_rate fun(self: perigee.PhaseObject, n: number): boolean?, string?, string?  requests per second of a `constant`,
+---   `poisson` or `gamma` load, 0 for a pause; what was planned beyond now is planned anew
+---@field set_concurrency fun(self: perigee.PhaseObject, n: integer): boolean?, string?, string?  requests in flight of a
+---   `concurrency` load; a lower one is reached as answers come in
+---@field name string  as the scenario has it
+---@field kind string  performance, warmup or accuracy
+---@field inflight integer  requests asked for or sent, and not ended
+---@field idle boolean  is nothing in flight or asked for, and no arrival of the load due that `max_inflight` holds back
+---@field total_inflight integer  the same as `p.inflight` of the whole session
+---@field issued integer  so far
+---@field completed integer  so far
+---@field failed integer  so far; here every end that is no success
+---@field dropped integer  so far: arrivals that `max_inflight` refused
+---@field elapsed number  seconds since its start
+---@field rate? number  of a `constant`, `poisson` or `gamma` load
+---@field concurrency? integer  of a `concurrency` load
+---@field conclusion? string  the last one, as JSON
+---@field session perigee.Session  the run, see [the session object](#the-session-object)
+
+--- What a phase measures from a moment on. While it is there, each request is counted once more.
+---@class perigee.Window
+---@field report fun(self: perigee.Window): table  its numbers, as `p:report()` gives those of the phase; takes about a millisecond
+---@field restart fun(self: perigee.Window)  it begins anew, now
+
+--- The run, as `p.session`.
+---@class perigee.Session
+---@field stop fun(self: perigee.Session)  end the run in order: drain (30 s at most), report
+---@field flush fun(self: perigee.Session)  send the events that are buffered, as far as the socket takes them
+---@field emit fun(self: perigee.Session, name: string, text?: string)  an event `custom.<name>` for subscribers; the name has 1 to 32
+---   bytes and is none of `phase_start`, `phase_end`, `run_config`, `run_outcome`, `conclusion`
+---@field address fun(self: perigee.Session): string?  of the event publisher, nil when there is none
+---@field stats fun(self: perigee.Session): table?  of the publisher: `put`, `sent`, `dropped`, `spilled`, `buffered`, `pending` and
+---   more, see [events.md](events.md#slow-subscribers)
+---@field report fun(self: perigee.Session): table  the engine's numbers so far, in nanoseconds, by phase
+---@field overall fun(self: perigee.Session): table?  the same of all performance phases together; nil when there are none
+
+--- Random numbers: the same for the same seed and stream.
+---@class perigee.Rng
+---@field uniform fun(self: perigee.Rng, low?: number, high?: number): number  within [low, high), (0, 1) without them
+---@field int fun(self: perigee.Rng, low: integer, high: integer): integer  within low..high
+---@field exponential fun(self: perigee.Rng, mean?: number): number  mean 1 without it
+---@field normal fun(self: perigee.Rng, mean?: number, std?: number): number  0 and 1 without them
+---@field lognormal fun(self: perigee.Rng, mu?: number, sigma?: number): number  of the logarithm; 0 and 1 without them
+---@field gamma fun(self: perigee.Rng, shape: number, scale?: number): number  scale 1 without it
+---@field poisson fun(self: perigee.Rng, mean: number): integer  a count
+
+--- JSON text and Lua values.
+---@class perigee.json
+---@field encode fun(v: any, indent?: integer): string  what JSON cannot hold is an error
+---@field decode fun(text: string): any, string?, string?  or `nil, message, code`
+---@field array fun(t: table): table  marks a table as a list, so that an empty one is `[]`
+---@field null any  stands for null
