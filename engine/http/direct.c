@@ -54,7 +54,7 @@ struct flight {
 	struct endpoint *e;
 	struct connection *c;       /* while flying */
 	struct flight *prev, *next; /* in its endpoint's waiting list, or in the ended list */
-	uint64_t submitted_ns;
+	uint64_t queued_ns;         /* when it began to wait */
 	uint64_t ended_ns;
 	enum failure why;
 	enum flight_state state;
@@ -136,14 +136,6 @@ static void flight_append(struct flight_list *l, struct flight *f)
 	l->last = f;
 }
 
-static void flight_prepend(struct flight_list *l, struct flight *f)
-{
-	f->prev = NULL;
-	f->next = l->first;
-	*(l->first ? &l->first->prev : &l->last) = f;
-	l->first = f;
-}
-
 static void flight_remove(struct flight_list *l, struct flight *f)
 {
 	*(f->prev ? &f->prev->next : &l->first) = f->next;
@@ -193,16 +185,24 @@ static void unqueue(struct direct *d, struct flight *f)
 	d->waiting--;
 }
 
-static void queue(struct direct *d, struct flight *f, bool first)
+/* The timer fires at the latest then. */
+static void wake_at(struct direct *d, uint64_t due_ns)
+{
+	/* Cannot fail but for memory, and then the exchange's own deadline is left. */
+	if (!d->timer.slot || d->timer.due_ns > due_ns)
+		loop_timer_start(d->base.loop, &d->timer, due_ns);
+}
+
+/* Let it wait for a connection; the time that may take begins. */
+static void queue(struct direct *d, struct flight *f)
 {
 	f->state = FLIGHT_WAITING;
 	f->c = NULL;
-	if (first)
-		flight_prepend(&f->e->waiting, f);
-	else
-		flight_append(&f->e->waiting, f);
+	f->queued_ns = loop_now(d->base.loop);
+	flight_append(&f->e->waiting, f);
 	f->e->waiting_count++;
 	d->waiting++;
+	wake_at(d, f->queued_ns + d->base.connect_timeout_ns);
 }
 
 static void fail_waiting(struct direct *d, struct flight *f, enum failure why, const char *text)
@@ -210,14 +210,6 @@ static void fail_waiting(struct direct *d, struct flight *f, enum failure why, c
 	unqueue(d, f);
 	set_text(f, text);
 	end_flight(d, f, why);
-}
-
-/* The timer fires at the latest then. */
-static void wake_at(struct direct *d, uint64_t due_ns)
-{
-	/* Cannot fail but for memory, and then the exchange's own deadline is left. */
-	if (!d->timer.slot || d->timer.due_ns > due_ns)
-		loop_timer_start(d->base.loop, &d->timer, due_ns);
 }
 
 /* ---- closing ---- */
@@ -599,8 +591,7 @@ static void send_again(struct connection *c)
 	f->again = true;
 	f->x->response.sent_ns = 0;
 	close_connection(c);
-	queue(d, f, true);
-	wake_at(d, f->submitted_ns + d->base.connect_timeout_ns);
+	queue(d, f);
 	pump(d, f->e);
 }
 
@@ -689,7 +680,7 @@ static void expire(struct direct *d, struct endpoint *e, uint64_t now_ns)
 		else
 			close_connecting(c);
 	}
-	while ((f = e->waiting.first) && f->submitted_ns + limit <= now_ns) {
+	while ((f = e->waiting.first) && f->queued_ns + limit <= now_ns) {
 		char where[112];
 		address_show(&e->address.list[e->good], where, sizeof(where));
 		snprintf(text, sizeof(text), "no connection to %s within %llu ms", where,
@@ -697,7 +688,7 @@ static void expire(struct direct *d, struct endpoint *e, uint64_t now_ns)
 		fail_waiting(d, f, FAILURE_CONNECT_TIMEOUT, text);
 	}
 	if (e->waiting.first)
-		wake_at(d, e->waiting.first->submitted_ns + limit);
+		wake_at(d, e->waiting.first->queued_ns + limit);
 	pump(d, e);
 }
 
@@ -719,7 +710,6 @@ static int direct_start(struct client *base, struct exchange *x)
 		return STATUS_ENOMEM;
 	f->x = x;
 	f->e = e;
-	f->submitted_ns = loop_now(base->loop);
 	f->again = false;
 	x->transport = f;
 	struct connection *c = e->idle.last;
@@ -730,8 +720,7 @@ static int direct_start(struct client *base, struct exchange *x)
 		connection_remove(&e->idle, c);
 		take_off(c, f);
 	} else {
-		queue(d, f, false);
-		wake_at(d, f->submitted_ns + base->connect_timeout_ns);
+		queue(d, f);
 		pump(d, e);
 	}
 	return STATUS_OK;
@@ -773,13 +762,10 @@ static void direct_sweep(struct client *base)
 static void direct_send(struct client *base)
 {
 	struct direct *d = (struct direct *)base;
-	bool held = d->opened >= CONNECTS_PER_TURN;
+	pump_all(d);
+	bool more = d->waiting && d->opened >= CONNECTS_PER_TURN;
 	d->opened = 0;
-	if (!d->waiting && !d->ended.first)
-		return;
-	if (!held)
-		pump_all(d);
-	if (held || d->ended.first)
+	if (more || d->ended.first)
 		loop_poke(base->loop);
 }
 
