@@ -35,7 +35,7 @@ static int peek(const struct json *j)
 	return j->pos < j->len ? (unsigned char)j->text[j->pos] : -1;
 }
 
-static void skip_space(struct json *j)
+static void skip_spaces(struct json *j)
 {
 	while (j->pos < j->len) {
 		char c = j->text[j->pos];
@@ -43,6 +43,13 @@ static void skip_space(struct json *j)
 			return;
 		j->pos++;
 	}
+}
+
+/* Most of what machines write has none. */
+static inline void skip_space(struct json *j)
+{
+	if (j->pos < j->len && (unsigned char)j->text[j->pos] <= ' ')
+		skip_spaces(j);
 }
 
 static bool in_object(const struct json *j)

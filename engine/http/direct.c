@@ -1,15 +1,9 @@
-/* direct.c - the transport over plain sockets.
- *
- * What makes it cheap:
- *  - A request on a kept connection is one send(), from one buffer, at once; its answer is
- *    one recv(), into one buffer that all connections share, parsed where it lies.
- *  - A uv_poll handle lives as long as its connection and stays armed: an idle connection that
- *    the server closes is noticed, so none has to be probed before it is used.
+/* direct.c - the transport over plain sockets: which exchange goes over which connection.
  *
  * A flight is an exchange in the air: waiting (for a connection) -> flying (on one) -> ended
- * (in the list that sweep() empties). A connection is connecting -> idle <-> busy -> closed;
- * it belongs to no flight while it connects: the oldest flight that waits takes the first one
- * that gets free, be it new or used.
+ * (in the list that sweep() empties). A connection belongs to no flight while it connects: the
+ * oldest flight that waits takes the first one that gets free, be it new or used. A request on
+ * a kept connection is sent at once, from one buffer, its head prepared (head.h).
  *
  * A server may close a kept connection just when a request is on its way. If not a byte of an
  * answer has come, that request is sent once more, on a connection that is not out of the idle
@@ -19,24 +13,15 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/pool.h"
-#include "http/address.h"
+#include "http/connection.h"
 #include "http/head.h"
-#include "http/http1.h"
 #include "http/transport.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
-#include <uv.h>
 
-#define READ_BYTES        ((size_t)256 * 1024)
-#define READS_PER_EVENT   8                   /* then the others have their turn */
 #define COPIED_BODY       ((size_t)16 * 1024) /* up to here a copy is cheaper than a vector */
 #define CONNECTING_MAX    256                 /* at a time: half of the usual backlog */
 #define CONNECTS_PER_TURN 64
@@ -45,7 +30,6 @@
 
 struct direct;
 struct endpoint;
-struct connection;
 
 enum flight_state { FLIGHT_WAITING, FLIGHT_FLYING, FLIGHT_ENDED };
 
@@ -54,7 +38,7 @@ struct flight {
 	struct endpoint *e;
 	struct connection *c;       /* while flying */
 	struct flight *prev, *next; /* in its endpoint's waiting list, or in the ended list */
-	uint64_t submitted_ns;
+	uint64_t queued_ns;         /* when it began to wait */
 	uint64_t ended_ns;
 	enum failure why;
 	enum flight_state state;
@@ -66,39 +50,13 @@ struct flight_list {
 	struct flight *first, *last;
 };
 
-enum connection_state {
-	CONNECTION_CONNECTING,
-	CONNECTION_IDLE,
-	CONNECTION_BUSY,
-	CONNECTION_CLOSED
-};
-
-/* Freed in the close callback of its handle. */
-struct connection {
-	uv_poll_t poll;
-	struct direct *owner;
-	struct endpoint *e;
-	struct flight *flight;          /* while busy */
-	struct connection *prev, *next; /* among the endpoint's connecting or idle ones */
-	enum connection_state state;
-	int fd;
-	int armed;           /* what libuv was told to watch */
-	bool used;           /* it has served a request */
-	size_t address;      /* of the endpoint's list */
-	size_t tries;        /* addresses that are left, this one included */
-	uint64_t give_up_ns; /* while connecting */
-	struct buffer rest;  /* of the request: what is not sent yet and not in the body */
-	size_t body_sent;    /* bytes of the exchange's own body that are sent */
-	bool body_left;      /* some of it may not be sent yet */
-	struct http1 parser;
-};
-
 struct connection_list {
 	struct connection *first, *last;
 	unsigned count;
 };
 
 struct endpoint {
+	struct direct *owner;
 	struct address address;
 	struct head_template head;
 	struct error unknown;        /* why the host has no address; status 0: it has */
@@ -110,7 +68,8 @@ struct endpoint {
 };
 
 struct direct {
-	struct client base;         /* first: client and transport are one object */
+	struct client base; /* first: client and transport are one object */
+	struct connection_group group;
 	struct endpoint *endpoints; /* as many as there are urls */
 	struct pool *flights;
 	struct flight_list ended;
@@ -123,7 +82,6 @@ struct direct {
 	struct socket_address *sources; /* the client's, read */
 	size_t next_source;
 	struct buffer out; /* the request that is being sent */
-	char *bytes;       /* READ_BYTES of what was received */
 };
 
 /* ---- lists ---- */
@@ -134,14 +92,6 @@ static void flight_append(struct flight_list *l, struct flight *f)
 	f->next = NULL;
 	*(l->last ? &l->last->next : &l->first) = f;
 	l->last = f;
-}
-
-static void flight_prepend(struct flight_list *l, struct flight *f)
-{
-	f->prev = NULL;
-	f->next = l->first;
-	*(l->first ? &l->first->prev : &l->last) = f;
-	l->first = f;
 }
 
 static void flight_remove(struct flight_list *l, struct flight *f)
@@ -193,16 +143,24 @@ static void unqueue(struct direct *d, struct flight *f)
 	d->waiting--;
 }
 
-static void queue(struct direct *d, struct flight *f, bool first)
+/* The timer fires at the latest then. */
+static void wake_at(struct direct *d, uint64_t due_ns)
+{
+	/* Cannot fail but for memory, and then the exchange's own deadline is left. */
+	if (!d->timer.slot || d->timer.due_ns > due_ns)
+		loop_timer_start(d->base.loop, &d->timer, due_ns);
+}
+
+/* Let it wait for a connection; the time that may take begins. */
+static void queue(struct direct *d, struct flight *f)
 {
 	f->state = FLIGHT_WAITING;
 	f->c = NULL;
-	if (first)
-		flight_prepend(&f->e->waiting, f);
-	else
-		flight_append(&f->e->waiting, f);
+	f->queued_ns = loop_now(d->base.loop);
+	flight_append(&f->e->waiting, f);
 	f->e->waiting_count++;
 	d->waiting++;
+	wake_at(d, f->queued_ns + d->base.connect_timeout_ns);
 }
 
 static void fail_waiting(struct direct *d, struct flight *f, enum failure why, const char *text)
@@ -212,190 +170,91 @@ static void fail_waiting(struct direct *d, struct flight *f, enum failure why, c
 	end_flight(d, f, why);
 }
 
-/* The timer fires at the latest then. */
-static void wake_at(struct direct *d, uint64_t due_ns)
+/* ---- connections ---- */
+
+static struct direct *owner_of(const struct connection *c)
 {
-	/* Cannot fail but for memory, and then the exchange's own deadline is left. */
-	if (!d->timer.slot || d->timer.due_ns > due_ns)
-		loop_timer_start(d->base.loop, &d->timer, due_ns);
+	return ((struct endpoint *)c->endpoint)->owner;
 }
 
-/* ---- closing ---- */
-
-static void on_closed(uv_handle_t *h)
+static void take_out(struct connection *c, struct connection_list *l)
 {
-	free(h->data);
+	connection_remove(l, c);
+	if (l == &((struct endpoint *)c->endpoint)->connecting)
+		owner_of(c)->connecting--;
 }
 
-/* It is in no list. */
-static void close_connection(struct connection *c)
+static void close_from(struct connection *c, struct connection_list *l)
 {
-	c->state = CONNECTION_CLOSED;
-	c->flight = NULL;
-	http1_free(&c->parser);
-	buffer_free(&c->rest);
-	uv_close((uv_handle_t *)&c->poll, on_closed);
-	close(c->fd);
-}
-
-static void close_idle(struct connection *c)
-{
-	connection_remove(&c->e->idle, c);
-	close_connection(c);
-}
-
-static void close_connecting(struct connection *c)
-{
-	connection_remove(&c->e->connecting, c);
-	c->owner->connecting--;
-	close_connection(c);
-}
-
-/* ---- sending ---- */
-
-static void on_poll(uv_poll_t *h, int status, int events);
-
-static void arm(struct connection *c, int events)
-{
-	/* Fails for closing handles only. */
-	if (c->armed != events && uv_poll_start(&c->poll, events, on_poll) == 0)
-		c->armed = events;
+	take_out(c, l);
+	connection_close(c);
 }
 
 /* The request of x into d->out; its body too, when that is small or has to be framed. */
-static int write_request(struct direct *d, struct connection *c, const struct exchange *x)
+static int write_request(struct direct *d, const struct endpoint *e, const struct exchange *x,
+                         bool *body_follows)
 {
-	struct endpoint *e = c->e;
 	bool framed;
 	buffer_clear(&d->out);
 	int err = head_put(&d->out, &e->head, &d->base, &e->address, x, &framed);
-	c->body_sent = 0;
-	c->body_left = !framed && x->body && x->body_len > COPIED_BODY;
+	*body_follows = !framed && x->body && x->body_len > COPIED_BODY;
 	if (!err && framed)
 		err = head_put_chunk_begin(&d->out, x);
-	if (!err && !c->body_left && x->body)
+	if (!err && !*body_follows && x->body)
 		err = buffer_append(&d->out, x->body, x->body_len);
 	if (!err && framed)
 		err = head_put_chunk_end(&d->out, x);
 	return err;
 }
 
-static ssize_t send_two(int fd, const char *head, size_t head_len, const char *body,
-                        size_t body_len)
-{
-	if (!body_len)
-		return send(fd, head, head_len, MSG_NOSIGNAL);
-	struct iovec parts[] = { { (void *)head, head_len }, { (void *)body, body_len } };
-	struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
-	return sendmsg(fd, &m, MSG_NOSIGNAL);
-}
-
-/* Is all of it sent? What is not stays in c->rest and in the body. A broken connection
- * shows when it is read, where an answer may have come before. */
-static bool send_some(struct connection *c, const char *head, size_t head_len)
-{
-	const struct exchange *x = c->flight->x;
-	size_t body_len = c->body_left ? x->body_len - c->body_sent : 0;
-	const char *body = body_len ? x->body + c->body_sent : NULL;
-	ssize_t n;
-	do
-		n = send_two(c->fd, head, head_len, body, body_len);
-	while (n < 0 && errno == EINTR);
-	size_t sent = n < 0 ? 0 : (size_t)n;
-	if (sent == head_len + body_len) {
-		c->body_left = false;
-		return true;
-	}
-	size_t of_head = sent < head_len ? sent : head_len;
-	c->body_sent += sent - of_head;
-	if (head == c->rest.data)
-		buffer_consume(&c->rest, of_head);
-	else if (buffer_append(&c->rest, head + of_head, head_len - of_head))
-		shutdown(c->fd, SHUT_RDWR); /* out of memory: as if the peer had gone */
-	return false;
-}
-
-static void send_rest(struct connection *c)
-{
-	if (!send_some(c, c->rest.data, c->rest.len))
-		return;
-	buffer_free(&c->rest);
-	arm(c, UV_READABLE);
-}
-
-static bool is_all_sent(const struct connection *c)
-{
-	return !c->rest.len && !c->body_left;
-}
-
 /* The connection is in no list, the flight neither. */
-static void take_off(struct connection *c, struct flight *f)
+static void take_off(struct direct *d, struct connection *c, struct flight *f)
 {
-	struct direct *d = c->owner;
 	struct exchange *x = f->x;
-	c->state = CONNECTION_BUSY;
-	c->flight = f;
-	f->c = c;
-	f->state = FLIGHT_FLYING;
-	http1_start(&c->parser, strcmp(client_method(&d->base, x), "HEAD") == 0);
-	if (write_request(d, c, x)) {
-		close_connection(c);
+	bool body_follows;
+	if (write_request(d, f->e, x, &body_follows)) {
+		connection_close(c);
 		set_text(f, "out of memory for a request");
 		end_flight(d, f, FAILURE_CLIENT);
 		return;
 	}
-	x->response.sent_ns = loop_refresh(d->base.loop);
-	bool all = send_some(c, d->out.data, d->out.len);
-	arm(c, all ? UV_READABLE : UV_READABLE | UV_WRITABLE);
+	c->flight = f;
+	f->c = c;
+	f->state = FLIGHT_FLYING;
+	bool is_head = strcmp(client_method(&d->base, x), "HEAD") == 0;
+	connection_send(c, x, &d->out, body_follows, is_head);
 }
 
 /* The connection has become free, it is in no list. */
-static void land(struct connection *c, bool keep)
+static void land(struct direct *d, struct connection *c)
 {
-	struct endpoint *e = c->e;
-	if (!keep) {
-		close_connection(c);
-		return;
-	}
+	struct endpoint *e = c->endpoint;
 	struct flight *f = e->waiting.first;
 	if (f) {
-		unqueue(c->owner, f);
-		take_off(c, f);
+		unqueue(d, f);
+		take_off(d, c, f);
 		return;
 	}
-	c->state = CONNECTION_IDLE;
-	c->flight = NULL;
 	connection_append(&e->idle, c);
-	arm(c, UV_READABLE);
+}
+
+static void on_spoiled(struct connection *c)
+{
+	close_from(c, &((struct endpoint *)c->endpoint)->idle);
 }
 
 /* ---- connecting ---- */
 
-static int open_socket(struct direct *d, int family)
+/* NULL: none is asked for, or none is of this family. */
+static const struct socket_address *next_source(struct direct *d, int family)
 {
-	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1;
-	if (fd < 0 || family == AF_UNIX)
-		return fd;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (!d->base.source_count)
-		return fd;
 	for (size_t i = 0; i < d->base.source_count; i++) {
 		const struct socket_address *s =
 			&d->sources[d->next_source++ % d->base.source_count];
-		if (s->data.ss_family != family)
-			continue;
-#ifdef IP_BIND_ADDRESS_NO_PORT
-		/* The port is chosen with the connection: one may serve several endpoints. */
-		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-#endif
-		if (bind(fd, (const struct sockaddr *)&s->data, s->len) == 0)
-			return fd;
+		if (s->data.ss_family == family)
+			return s;
 	}
-	int err = errno ? errno : EADDRNOTAVAIL;
-	close(fd);
-	errno = err;
-	return -1;
+	return NULL;
 }
 
 static void describe_connect(const struct socket_address *a, int err, char *text, size_t size)
@@ -420,47 +279,25 @@ static void fail_connect(struct direct *d, struct endpoint *e, const struct sock
 	fail_waiting(d, e->waiting.first, address_failure(err), text);
 }
 
-static struct connection *new_connection(struct direct *d, struct endpoint *e, int fd)
-{
-	struct connection *c = calloc(1, sizeof(*c));
-	if (!c)
-		return NULL;
-	if (uv_poll_init(loop_uv(d->base.loop), &c->poll, fd)) {
-		free(c);
-		return NULL;
-	}
-	c->poll.data = c;
-	c->owner = d;
-	c->e = e;
-	c->fd = fd;
-	buffer_init(&c->rest, SIZE_MAX);
-	return c;
-}
-
 /* When an attempt has taken its share of the time, the next address has its turn. */
 static uint64_t give_up_at(const struct direct *d, size_t tries)
 {
 	return loop_now(d->base.loop) + d->base.connect_timeout_ns / tries;
 }
 
-/* Try one address. Returns 0 or an errno; EAGAIN: later (a unix socket's backlog is full). */
+/* Try one address. Returns 0 or an errno: EAGAIN: later (a unix socket's backlog is full);
+ * EAFNOSUPPORT: no source address is of its family, among others. */
 static int try_address(struct direct *d, struct endpoint *e, size_t address, size_t tries)
 {
-	const struct socket_address *a = &e->address.list[address];
-	int fd = open_socket(d, a->data.ss_family);
-	if (fd < 0)
-		return errno;
-	if (connect(fd, (const struct sockaddr *)&a->data, a->len) && errno != EINPROGRESS) {
-		int err = errno;
-		close(fd);
+	const struct socket_address *to = &e->address.list[address];
+	const struct socket_address *from = next_source(d, to->data.ss_family);
+	if (!from && d->base.source_count && to->data.ss_family != AF_UNIX)
+		return EAFNOSUPPORT;
+	struct connection *c;
+	int err = connection_open(&c, &d->group, to, from);
+	if (err)
 		return err;
-	}
-	struct connection *c = new_connection(d, e, fd);
-	if (!c) {
-		close(fd);
-		return ENOMEM;
-	}
-	c->state = CONNECTION_CONNECTING;
+	c->endpoint = e;
 	c->address = address;
 	c->tries = tries;
 	c->give_up_ns = give_up_at(d, tries);
@@ -468,7 +305,6 @@ static int try_address(struct direct *d, struct endpoint *e, size_t address, siz
 	d->connecting++;
 	d->connections++;
 	wake_at(d, c->give_up_ns);
-	arm(c, UV_WRITABLE);
 	return 0;
 }
 
@@ -484,7 +320,7 @@ static bool open_connection(struct direct *d, struct endpoint *e, size_t address
 			wake_at(d, d->pause_ns);
 			return false;
 		}
-		if (--tries == 0 || address_failure(err) == FAILURE_CLIENT) {
+		if (--tries == 0) {
 			fail_connect(d, e, &e->address.list[address], err);
 			return true;
 		}
@@ -512,166 +348,63 @@ static void pump_all(struct direct *d)
 			pump(d, &d->endpoints[i]);
 }
 
-static void next_address(struct connection *c, int err)
+static void next_address(struct direct *d, struct connection *c, int err)
 {
-	struct direct *d = c->owner;
-	struct endpoint *e = c->e;
+	struct endpoint *e = c->endpoint;
 	size_t address = c->address, tries = c->tries;
-	close_connecting(c);
+	close_from(c, &e->connecting);
 	if (tries > 1)
 		open_connection(d, e, (address + 1) % e->address.count, tries - 1);
 	else
 		fail_connect(d, e, &e->address.list[address], err);
 }
 
-static void on_connected(struct connection *c)
+static void on_connected(struct connection *c, int err)
 {
-	int err = 0;
-	socklen_t len = sizeof(err);
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len))
-		err = errno;
+	struct direct *d = owner_of(c);
+	struct endpoint *e = c->endpoint;
 	if (err) {
-		next_address(c, err);
+		next_address(d, c, err);
 		return;
 	}
-	connection_remove(&c->e->connecting, c);
-	c->owner->connecting--;
-	c->e->good = c->address;
-	land(c, true);
+	take_out(c, &e->connecting);
+	e->good = c->address;
+	land(d, c);
 }
 
-/* ---- receiving ---- */
+/* ---- the end of a flight ---- */
 
-/* The flight of c is over. */
-static void finish(struct connection *c, enum failure why, const char *text, bool keep)
+static void send_again(struct direct *d, struct flight *f)
 {
-	struct flight *f = c->flight;
-	set_text(f, text);
-	keep = keep && is_all_sent(c);
-	c->used = true;
-	c->flight = NULL;
-	end_flight(c->owner, f, why);
-	land(c, keep);
-}
-
-/* What was received. False: the flight is over, or of no use to anyone. */
-static bool take_bytes(struct connection *c, const char *at, size_t len, uint64_t now_ns)
-{
-	const char *end = at + len;
-	struct http1 *p = &c->parser;
-	struct exchange *x = c->flight->x;
-	while (!x->verdict) {
-		enum http1_event event = http1_next(p, &at, end);
-		if (p->status && !x->response.first_byte_ns)
-			x->response.first_byte_ns = now_ns; /* as libcurl: of a whole line */
-		switch (event) {
-		case HTTP1_MORE:
-			return true;
-		case HTTP1_HEAD:
-			response_head(&x->response, p->status,
-			              p->content_type[0] ? p->content_type : NULL, now_ns);
-			break;
-		case HTTP1_BODY:
-			if (response_bytes(&x->response, p->data, p->len, now_ns)) {
-				/* The response says better why. */
-				finish(c, FAILURE_CLIENT, "", false);
-				return false;
-			}
-			break;
-		case HTTP1_END:
-			finish(c, FAILURE_NONE, "", p->keep && at == end);
-			return false;
-		case HTTP1_LARGE:
-			finish(c, FAILURE_TOO_LARGE, p->error, false);
-			return false;
-		default:
-			finish(c, FAILURE_BAD_HTTP, p->error, false);
-			return false;
-		}
-	}
-	return false;
-}
-
-static void send_again(struct connection *c)
-{
-	struct direct *d = c->owner;
-	struct flight *f = c->flight;
 	f->again = true;
 	f->x->response.sent_ns = 0;
-	close_connection(c);
-	queue(d, f, true);
-	wake_at(d, f->submitted_ns + d->base.connect_timeout_ns);
+	queue(d, f);
 	pump(d, f->e);
 }
 
-/* The peer has closed (err 0) or broken the connection. */
-static void on_end(struct connection *c, int err)
+static void on_ended(struct connection *c, enum failure why, const char *text, bool reusable)
 {
-	struct http1 *p = &c->parser;
-	if (c->used && !p->begun && !c->flight->again) {
-		send_again(c);
+	struct direct *d = owner_of(c);
+	struct flight *f = c->flight;
+	c->flight = NULL;
+	if (why == FAILURE_RESET && connection_was_stale(c) && !f->again) {
+		connection_close(c);
+		send_again(d, f);
 		return;
 	}
-	if (err) {
-		finish(c, FAILURE_RESET,
-		       err == ECONNRESET ? "the connection was reset by the peer" : strerror(err),
-		       false);
-		return;
-	}
-	if (http1_finish(p) == HTTP1_END)
-		finish(c, FAILURE_NONE, "", false);
+	set_text(f, text);
+	end_flight(d, f, why);
+	if (reusable)
+		land(d, c);
 	else
-		finish(c, FAILURE_RESET, p->error, false);
+		connection_close(c);
 }
 
-/* broken: read on until the end, for no event will come any more. */
-static void receive(struct connection *c, bool broken)
-{
-	struct direct *d = c->owner;
-	uint64_t now = loop_now(d->base.loop);
-	for (int i = 0; broken || i < READS_PER_EVENT; i++) {
-		ssize_t n = recv(c->fd, d->bytes, READ_BYTES, 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n <= 0) {
-			on_end(c, n < 0 ? errno : 0);
-			return;
-		}
-		if (!take_bytes(c, d->bytes, (size_t)n, now))
-			return;
-		if ((size_t)n < READ_BYTES && !broken)
-			return;
-	}
-}
-
-static void on_poll(uv_poll_t *h, int status, int events)
-{
-	struct connection *c = h->data;
-	bool broken = status < 0; /* the socket has an error: libuv has stopped the handle */
-	if (broken)
-		c->armed = 0;
-	loop_refresh(c->owner->base.loop);
-	switch (c->state) {
-	case CONNECTION_CONNECTING:
-		on_connected(c);
-		break;
-	case CONNECTION_IDLE: /* it was closed, or says what nobody asked for */
-		close_idle(c);
-		break;
-	case CONNECTION_BUSY:
-		if (c->flight->x->verdict) /* the hook aborts it */
-			break;
-		if (!broken && events & UV_WRITABLE)
-			send_rest(c);
-		if (broken || events & UV_READABLE)
-			receive(c, broken);
-		break;
-	case CONNECTION_CLOSED:
-		break;
-	}
-}
+static const struct connection_events connection_events = {
+	.connected = on_connected,
+	.ended = on_ended,
+	.spoiled = on_spoiled,
+};
 
 /* ---- limits on connecting ---- */
 
@@ -685,11 +418,11 @@ static void expire(struct direct *d, struct endpoint *e, uint64_t now_ns)
 		if (c->give_up_ns > now_ns)
 			wake_at(d, c->give_up_ns);
 		else if (c->tries > 1)
-			next_address(c, ETIMEDOUT);
+			next_address(d, c, ETIMEDOUT);
 		else
-			close_connecting(c);
+			close_from(c, &e->connecting);
 	}
-	while ((f = e->waiting.first) && f->submitted_ns + limit <= now_ns) {
+	while ((f = e->waiting.first) && f->queued_ns + limit <= now_ns) {
 		char where[112];
 		address_show(&e->address.list[e->good], where, sizeof(where));
 		snprintf(text, sizeof(text), "no connection to %s within %llu ms", where,
@@ -697,7 +430,7 @@ static void expire(struct direct *d, struct endpoint *e, uint64_t now_ns)
 		fail_waiting(d, f, FAILURE_CONNECT_TIMEOUT, text);
 	}
 	if (e->waiting.first)
-		wake_at(d, e->waiting.first->submitted_ns + limit);
+		wake_at(d, e->waiting.first->queued_ns + limit);
 	pump(d, e);
 }
 
@@ -719,7 +452,6 @@ static int direct_start(struct client *base, struct exchange *x)
 		return STATUS_ENOMEM;
 	f->x = x;
 	f->e = e;
-	f->submitted_ns = loop_now(base->loop);
 	f->again = false;
 	x->transport = f;
 	struct connection *c = e->idle.last;
@@ -728,10 +460,9 @@ static int direct_start(struct client *base, struct exchange *x)
 		end_flight(d, f, FAILURE_DNS);
 	} else if (c) {
 		connection_remove(&e->idle, c);
-		take_off(c, f);
+		take_off(d, c, f);
 	} else {
-		queue(d, f, false);
-		wake_at(d, f->submitted_ns + base->connect_timeout_ns);
+		queue(d, f);
 		pump(d, e);
 	}
 	return STATUS_OK;
@@ -746,7 +477,7 @@ static void direct_abort(struct client *base, struct exchange *x)
 		unqueue(d, f);
 		break;
 	case FLIGHT_FLYING:
-		close_connection(f->c);
+		connection_close(f->c);
 		break;
 	case FLIGHT_ENDED:
 		flight_remove(&d->ended, f);
@@ -773,13 +504,10 @@ static void direct_sweep(struct client *base)
 static void direct_send(struct client *base)
 {
 	struct direct *d = (struct direct *)base;
-	bool held = d->opened >= CONNECTS_PER_TURN;
+	pump_all(d);
+	bool more = d->waiting && d->opened >= CONNECTS_PER_TURN;
 	d->opened = 0;
-	if (!d->waiting && !d->ended.first)
-		return;
-	if (!held)
-		pump_all(d);
-	if (held || d->ended.first)
+	if (more || d->ended.first)
 		loop_poke(base->loop);
 }
 
@@ -793,9 +521,9 @@ static uint64_t direct_connections(const struct client *base)
 static void free_endpoint(struct endpoint *e)
 {
 	while (e->idle.first)
-		close_idle(e->idle.first);
+		close_from(e->idle.first, &e->idle);
 	while (e->connecting.first)
-		close_connecting(e->connecting.first);
+		close_from(e->connecting.first, &e->connecting);
 	head_template_free(&e->head);
 	address_free(&e->address);
 }
@@ -810,7 +538,7 @@ static void direct_free(struct client *base)
 	pool_free(d->flights, NULL);
 	buffer_free(&d->out);
 	free(d->sources);
-	free(d->bytes);
+	connection_group_fini(&d->group);
 	client_fini(base);
 	free(d);
 }
@@ -828,6 +556,7 @@ static int open_endpoint(struct direct *d, struct endpoint *e, const char *url, 
 {
 	const char *problem = NULL;
 	const char *path = d->base.unix_socket;
+	e->owner = d;
 	int err = address_parse(&e->address, url, &problem);
 	if (err)
 		return error_set(e_out, err, "url \"%s\": %s", url, problem);
@@ -856,8 +585,8 @@ static int open_all(struct direct *d, struct error *e)
 	buffer_init(&d->out, SIZE_MAX);
 	d->timer = (struct loop_timer){ .fn = on_timer, .data = d };
 	d->endpoints = calloc(d->base.url_count, sizeof(*d->endpoints));
-	d->bytes = malloc(READ_BYTES);
-	if (!d->endpoints || !d->bytes || pool_new(&d->flights, sizeof(struct flight), FLIGHTS_MAX))
+	if (!d->endpoints || connection_group_init(&d->group, d->base.loop, &connection_events) ||
+	    pool_new(&d->flights, sizeof(struct flight), FLIGHTS_MAX))
 		return error_set(e, STATUS_ENOMEM, "out of memory");
 	int err = open_sources(d, e);
 	for (size_t i = 0; !err && i < d->base.url_count; i++)

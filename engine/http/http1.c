@@ -208,17 +208,27 @@ static void take_type(struct http1 *p, const char *v, size_t len)
 	p->content_type[n] = '\0';
 }
 
-static bool is_token(const char *s, size_t len)
+/* The length of the token (RFC 9110, 5.6.2: letters, digits and some marks) at s. */
+static size_t token_len(const char *s, size_t len)
 {
-	/* RFC 9110, 5.6.2: letters, digits and these. Bits of the characters 32..63, 64..95 and
-	 * 96..127: one test for each. */
-	static const uint32_t tokens[] = { 0x03ff6cfa, 0xc7fffffe, 0x57ffffff };
-	for (size_t i = 0; i < len; i++) {
-		unsigned c = (unsigned char)s[i];
-		if (c < 32 || c > 127 || !(tokens[c / 32 - 1] >> (c % 32) & 1))
-			return false;
-	}
-	return len > 0;
+	/* Bits of the characters 32..63, 64..95 and 96..127. */
+	static const uint32_t tokens[] = { 0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff, 0, 0, 0, 0 };
+	size_t i = 0;
+	while (i < len && tokens[(unsigned char)s[i] / 32] >> ((unsigned char)s[i] % 32) & 1)
+		i++;
+	return i;
+}
+
+static enum http1_event bad_field(struct http1 *p, const struct line *l)
+{
+	const char *colon = memchr(l->data, ':', l->len);
+	if (is_blank(l->data[0]))
+		return bad(p, "a folded line in the HTTP head");
+	if (!colon)
+		return bad(p, "a line without a colon in the HTTP head");
+	if (colon > l->data && is_blank(colon[-1]))
+		return bad(p, "a blank before a colon in the HTTP head");
+	return bad(p, "a malformed field name in the HTTP head");
 }
 
 /* A field's line into its parts, without the blanks around the value. */
@@ -227,17 +237,10 @@ static enum http1_event split_field(struct http1 *p, const struct line *l, size_
 {
 	if (++p->fields > HTTP1_FIELDS)
 		return large(p, "the head has too many lines");
-	if (is_blank(l->data[0]))
-		return bad(p, "a folded line in the HTTP head");
-	const char *colon = memchr(l->data, ':', l->len);
-	if (!colon)
-		return bad(p, "a line without a colon in the HTTP head");
-	*name = (size_t)(colon - l->data);
-	if (*name && is_blank(colon[-1]))
-		return bad(p, "a blank before a colon in the HTTP head");
-	if (!is_token(l->data, *name))
-		return bad(p, "a malformed field name in the HTTP head");
-	const char *v = colon + 1, *end = l->data + l->len;
+	*name = token_len(l->data, l->len);
+	if (!*name || *name == l->len || l->data[*name] != ':')
+		return bad_field(p, l);
+	const char *v = l->data + *name + 1, *end = l->data + l->len;
 	while (v < end && is_blank(*v))
 		v++;
 	while (end > v && is_blank(end[-1]))

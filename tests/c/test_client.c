@@ -2,6 +2,7 @@
  * a row of a table has two outcomes the second one is of plain sockets, which are stricter. */
 #include "base/clock.h"
 #include "base/process.h"
+#include "http/address.h"
 #include "http/client.h"
 #include "http/direct.h"
 
@@ -1289,6 +1290,19 @@ static void connections_come_from_the_sources_in_turn(void **state)
 	response_free(&b.x.response);
 }
 
+static void a_source_of_another_family(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const sources[] = { "::1" };
+	struct job j = { 0 };
+	struct socket_address a;
+	if (address_source(&a, sources[0], NULL))
+		skip(); /* no IPv6 here */
+	make_client(f, &(struct client_config){ .sources = sources, .source_count = 1 });
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_CONNECT);
+	response_free(&j.x.response);
+}
+
 static void a_unix_socket(void **state)
 {
 	struct fixture *f = *state;
@@ -1665,8 +1679,9 @@ static void certificates_are_verified(void **state)
 	nginx_close(&n);
 }
 
-/* A program that prints the port that it listens on. */
-static struct process *start_program(const char *const *argv, char *url, size_t size)
+/* A program that prints the port that it listens on, on this host. */
+static struct process *start_program(const char *const *argv, const char *host, char *url,
+                                     size_t size)
 {
 	struct process *p = NULL;
 	char line[512];
@@ -1676,7 +1691,7 @@ static struct process *start_program(const char *const *argv, char *url, size_t 
 	while (process_read_line(p, line, sizeof(line), deadline) >= 0) {
 		const char *port = strstr(line, "port ");
 		if (port) {
-			snprintf(url, size, "http://127.0.0.1:%d", (int)strtol(port + 5, NULL, 10));
+			snprintf(url, size, "http://%s:%d", host, (int)strtol(port + 5, NULL, 10));
 			return p;
 		}
 	}
@@ -1686,16 +1701,13 @@ static struct process *start_program(const char *const *argv, char *url, size_t 
 }
 
 /* Speaks HTTP/1.0: each answer ends with its connection. */
-static void python_serves_files(void **state)
+static void python_serves_files(struct fixture *f, const char *address, const char *host)
 {
-	struct fixture *f = *state;
-	/* Its log is of no interest. */
-	const char *const argv[] = {
-		"sh", "-c",
-		"exec python3 -u -m http.server --bind 127.0.0.1 -d tests/c 0 2>/dev/null", NULL
-	};
-	char url[64];
-	struct process *p = start_program(argv, url, sizeof(url));
+	char command[160], url[64];
+	snprintf(command, sizeof(command),
+	         "exec python3 -u -m http.server --bind %s -d tests/c 0 2>/dev/null", address);
+	const char *const argv[] = { "sh", "-c", command, NULL };
+	struct process *p = start_program(argv, host, url, sizeof(url));
 	struct job j = { .x.method = "GET", .x.response.keep_body = true };
 	make_client(f, &(struct client_config){ .urls = (const char *[]){ url }, .url_count = 1 });
 	for (int i = 0; i < 3; i++) {
@@ -1716,6 +1728,16 @@ static void python_serves_files(void **state)
 	process_stop(p, clock_now());
 }
 
+static void python_serves_over_ipv4(void **state)
+{
+	python_serves_files(*state, "127.0.0.1", "127.0.0.1");
+}
+
+static void python_serves_over_ipv6(void **state)
+{
+	python_serves_files(*state, "::1", "[::1]");
+}
+
 #define NODE_SERVER                                                                                \
 	"const s = require('http').createServer((q, r) => {"                                       \
 	"  let body = ''; q.on('data', d => body += d); q.on('end', () => {"                       \
@@ -1734,7 +1756,7 @@ static void node_echoes(void **state)
 	static const char *const in_chunks[] = { "Transfer-Encoding: chunked" };
 	static char large[300000];
 	char url[64];
-	struct process *p = start_program(argv, url, sizeof(url));
+	struct process *p = start_program(argv, "127.0.0.1", url, sizeof(url));
 	memset(large, 'l', sizeof(large) - 1);
 	const char *const bodies[] = { "hello", "", large };
 	struct job j = { .x.response.keep_body = true };
@@ -1795,6 +1817,7 @@ int main(void)
 		TEST(bad_configurations_are_named),
 		TEST(endpoints_take_turns),
 		TEST(connections_come_from_the_sources_in_turn),
+		TEST(a_source_of_another_family),
 		TEST(a_unix_socket),
 		TEST(many_at_once),
 		TEST(cancel_before_anything),
@@ -1805,7 +1828,8 @@ int main(void)
 		TEST(free_with_exchanges_in_flight),
 		TEST(free_while_resolving),
 		TEST(nginx_serves_a_file),
-		TEST(python_serves_files),
+		TEST(python_serves_over_ipv4),
+		TEST(python_serves_over_ipv6),
 		TEST(node_echoes),
 	};
 	static const struct CMUnitTest over_tls[] = {

@@ -234,6 +234,30 @@ describe("the main job", function()
       assert.is_nil(drive.read(dir .. "/out/summary.json"))
    end)
 
+   for _, row in ipairs {
+      { {}, "direct", "plain http://" },
+      { { "--transport", "curl" }, "curl", "asked for" },
+      { { "--transport", "direct" }, "direct", "asked for" },
+   } do
+      it(("says that it went over %s: %s"):format(row[2], row[3]), function()
+         local r = drive.run([[
+            return perigee.scenario { target = perigee.target.openai_chat { url = "mock:" }, dataset = { "x" }, requests = 3 }]],
+            unpack(row[1]))
+         assert.equal(0, r.code, r.err)
+         local config = engine.json.decode(drive.read(r.dir .. "/config.json"))
+         assert.same({ name = row[2], why = row[3] }, config.phases[1].transport)
+      end)
+   end
+
+   it("refuses plain sockets for https before anything is sent", function()
+      local r = drive.run([[
+         return perigee.scenario { target = perigee.target.openai_chat { url = "https://127.0.0.1:9", transport = "direct" },
+            dataset = { "x" }, requests = 3 }]])
+      assert.equal(2, r.code)
+      assert.truthy(r.err:find('transport "direct": url "https://127.0.0.1:9": TLS is libcurl\'s to speak', 1, true), r.err)
+      assert.is_nil(r.summary)
+   end)
+
    -- Networks of their own, where there are 20 local ports.
    local FEW_PORTS = [[ip link set lo up && echo "40000 40019" >/proc/sys/net/ipv4/ip_local_port_range || exit 77]]
 
