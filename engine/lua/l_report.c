@@ -79,6 +79,22 @@ static void set_counts(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "bytes_out", (double)m->bytes_out);
 }
 
+static void set_known(lua_State *L, const char *key, int64_t v)
+{
+	if (v >= 0)
+		binding_set_number(L, key, (double)v);
+}
+
+/* Absent while the phase runs. */
+static void set_client(lua_State *L, const struct phase_metrics *m)
+{
+	set_known(L, "late", m->late);
+	set_known(L, "catch_ups", m->catch_ups);
+	set_known(L, "worst_late_ns", m->worst_late_ns);
+	set_known(L, "busy_ns", m->busy_ns);
+	set_known(L, "spin_ns", m->spin_ns);
+}
+
 /* A running phase lasts until its latest event so far. */
 static void set_times(lua_State *L, const struct phase_metrics *m)
 {
@@ -112,6 +128,7 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "goal_duration_ns", (double)m->goal_duration_ns);
 	set_counts(L, m);
 	set_times(L, m);
+	set_client(L, m);
 	for (int i = 0; i < METRIC_COUNT; i++) {
 		if (!m->histograms[i])
 			continue;

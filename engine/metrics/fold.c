@@ -54,6 +54,12 @@ static void copy_text(char *to, size_t size, struct slice from)
 	to[n] = '\0';
 }
 
+static void begin(struct phase_metrics *m)
+{
+	m->late = m->catch_ups = m->worst_late_ns = EVENT_NONE;
+	m->busy_ns = m->spin_ns = EVENT_NONE;
+}
+
 /* The metrics of the event's phase, made on first sight. */
 static struct phase_metrics *phase_of(struct fold *f, const struct event *e)
 {
@@ -62,6 +68,8 @@ static struct phase_metrics *phase_of(struct fold *f, const struct event *e)
 	struct phase_metrics **slot = &f->phases[e->phase];
 	if (!*slot) {
 		*slot = calloc(1, sizeof(**slot));
+		if (*slot)
+			begin(*slot);
 		if (*slot && e->phase >= f->phase_count)
 			f->phase_count = e->phase + 1;
 	}
@@ -222,6 +230,11 @@ static void put_phase_end(struct phase_metrics *m, const struct event *e)
 	m->ended = true;
 	m->ended_ns = e->timestamp_ns;
 	m->dropped = e->dropped > 0 ? (uint64_t)e->dropped : 0;
+	m->late = e->late;
+	m->catch_ups = e->catch_ups;
+	m->worst_late_ns = e->worst_late_ns;
+	m->busy_ns = e->busy_ns;
+	m->spin_ns = e->spin_ns;
 	copy_text(m->end_reason, sizeof(m->end_reason), e->end_reason);
 }
 

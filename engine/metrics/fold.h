@@ -55,6 +55,10 @@ struct phase_metrics {
 	uint64_t cancelled; /* by the script */
 	uint64_t dropped;   /* arrivals refused by overload = "drop": never issued */
 
+	/* told at the end of a phase; EVENT_NONE: not told, or it has no schedule */
+	int64_t late, catch_ups, worst_late_ns;
+	int64_t busy_ns, spin_ns;
+
 	uint64_t first_scheduled_ns, last_scheduled_ns;
 	uint64_t first_issued_ns, last_issued_ns;
 	uint64_t last_finished_ns;

@@ -1,6 +1,7 @@
 --- Phases: their fields, what they inherit from the scenario, and their defaults.
 local checks = require "perigee.checks"
 local dataset = require "perigee.dataset"
+local limits = require "perigee.limits"
 local load = require "perigee.load"
 local opt = require "perigee.opt"
 local order = require "perigee.order"
@@ -31,7 +32,7 @@ phase.INHERITED = {
    request = schema.func, on = schema.table, checks = schema.table,
    requests = schema.count, duration = schema.duration, min_requests = schema.count, min_duration = schema.duration,
    max_duration = schema.duration, drain = schema.either(schema.boolean, schema.duration),
-   deadline = schema.duration, stall = schema.duration, tick = schema.duration,
+   deadline = schema.duration, stall = schema.duration, tick = schema.duration, client_limits = schema.table,
    -- What the events carry beside the stamps: prompts and answers, whole bodies (for load.replay), each chunk.
    record_text = schema.boolean, record_body = schema.boolean, chunk_events = schema.boolean,
 }
@@ -46,6 +47,9 @@ for field, check in pairs(phase.INHERITED) do FIELDS[field] = check end
 ---@param at string
 function phase.check_inner(at, fields, place)
    if type(fields.on) == "table" then schema.check(at .. ".on", ON, fields.on, place) end
+   if fields.client_limits then
+      fields.client_limits = schema.check(at .. ".client_limits", limits.FIELDS, fields.client_limits, place)
+   end
    checks.compile(fields.checks, at .. ".checks", place)
 end
 
@@ -120,6 +124,7 @@ function phase.complete(fields, number, place)
    fields.dataset = fields.dataset and dataset.loaded(fields.dataset)
    fields.checks = checks.compile(fields.checks, at .. ".checks", place)
    fields.on = fields.on or {}
+   fields.client_limits = fields.client_limits or limits.DEFAULTS
    fields.tick = fields.tick or TICK
    fields.deadline = fields.deadline or fields.target.args.timeout or DEADLINE
    if fields.drain == nil or fields.drain == true then fields.drain = DRAIN end

@@ -51,7 +51,7 @@ end
 -- work to do may make the client late.
 local function shape(text)
    local list = {}
-   text = text:gsub("client_limited", "ok"):gsub("  warning: phase[^\n]*late[^\n]*\n", "")
+   text = text:gsub("client_limited", "ok"):gsub("  warning: phase[^\n]*late[^\n]*\n", ""):gsub("  client: [^\n]*\n", "")
    for line in text:gmatch "[^\n]+" do
       list[#list + 1] = line:gsub("%d[%d.]*/s", "N/s"):gsub("%d[%d.]*%%? ?[mun]?s?", "N"):gsub(" +", " ")
    end

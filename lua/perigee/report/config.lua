@@ -92,6 +92,11 @@ local function spec_data(s)
    return out
 end
 
+-- In units that JSON has.
+local function limits_data(l)
+   return { lateness = l.lateness, lateness_floor_s = l.lateness_floor, busy = l.busy }
+end
+
 local function phase_data(p)
    local names = {}
    for i, check in ipairs(p.checks) do names[i] = check.text end
@@ -102,7 +107,7 @@ local function phase_data(p)
       request = p.request, requests = p.requests, duration_s = p.duration, min_requests = p.min_requests,
       min_duration_s = p.min_duration, max_duration_s = p.max_duration, drain_s = p.drain, deadline_s = p.deadline,
       stall_s = p.stall, tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
-      chunk_events = p.chunk_events, checks = json.array(names), on = json.array(handlers),
+      chunk_events = p.chunk_events, client_limits = limits_data(p.client_limits), checks = json.array(names), on = json.array(handlers),
    }
 end
 

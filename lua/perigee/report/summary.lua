@@ -35,6 +35,20 @@ local function check_list(results)
    return json.array(list)
 end
 
+local function share(part_ns, report)
+   return part_ns and report.duration_ns > 0 and part_ns / report.duration_ns or null
+end
+
+-- The client's own part in what was measured; null while the phase runs.
+local function client(report)
+   if not report.busy_ns then return null end
+   return {
+      busy_share = share(report.busy_ns, report), spin_share = share(report.spin_ns, report),
+      late = or_null(report.late), catch_ups = or_null(report.catch_ups),
+      worst_late_ms = or_null(report.worst_late_ns and report.worst_late_ns / MS),
+   }
+end
+
 local function per_second(count, report)
    local seconds = report.duration_ns / 1e9
    return seconds > 0 and count / seconds or null
@@ -62,7 +76,7 @@ function summary.phase(report, checks, metrics)
       ttft_service_ms = distribution(report.ttft_service, MS),
       tpot_ms = distribution(report.tpot, MS),
       itl_ms = distribution(report.itl, MS),
-      lateness_us = distribution(report.lateness, US),
+      lateness_us = distribution(report.lateness, US), client = client(report),
       errors = report.errors or {}, finish_reasons = report.finish_reasons or {},
       metrics = metrics or {},
       checks = check_list(checks),
