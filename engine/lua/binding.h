@@ -25,6 +25,7 @@ void binding_aggregate(lua_State *L);
 void binding_beacon(lua_State *L);
 void binding_control(lua_State *L);
 void binding_mock(lua_State *L);
+void binding_floor(lua_State *L);
 
 /* The Lua function json.decode(text). */
 int binding_json_decode(lua_State *L);

@@ -19,5 +19,6 @@ int luaopen_perigee_engine(lua_State *L)
 	binding_control(L);
 	binding_system(L);
 	binding_mock(L);
+	binding_floor(L);
 	return 1;
 }

@@ -15,6 +15,7 @@ local COMMANDS = {
    { "metrics", "aggregate the events of a run, publish snapshots" },
    { "top", "watch a run from its snapshots" },
    { "control", "send a command to a run: stop, status, rate, concurrency" },
+   { "selftest", "measure what this host can do at best" },
    { "info", "show versions and the machine" },
 }
 

@@ -1,6 +1,7 @@
 --- The summary of a run (summary.json): a function of the engine's report.
 --- Every key carries its unit; what is absent is null.
 local engine = require "perigee.engine"
+local selftest = require "perigee.selftest"
 
 local json = engine.json
 local null = json.null
@@ -114,6 +115,7 @@ function summary.facts(plan, config)
       config = config,
       dataset_sha256 = dataset_sha256(plan),
       plan_checksum = null,
+      selftest = or_null(selftest.kept()),
    }
 end
 
@@ -134,7 +136,7 @@ function summary.build(run)
       session_id = or_null(run.report.session_id),
       started_at = run.report.started_realtime_ns and summary.timestamp(run.report.started_realtime_ns) or null,
       host = facts.host, versions = facts.versions, config = facts.config,
-      dataset_sha256 = facts.dataset_sha256, plan_checksum = facts.plan_checksum,
+      dataset_sha256 = facts.dataset_sha256, plan_checksum = facts.plan_checksum, selftest = or_null(facts.selftest),
       phases = json.array(phases),
    }
 end
