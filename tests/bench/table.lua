@@ -121,8 +121,8 @@ return perigee.scenario {
 
 local function scenario(stream)
    local target = stream.streamed and ('perigee.target.openai_chat { url = "%s", model = "m", stream = true }'):format(stream.url)
-      or ('perigee.target.http { url = "%s", path = "/v1/chat/completions", method = "POST", headers = { ["Content-Type"] = "application/json" } }')
-         :format(stream.url)
+      or ('perigee.target.http { url = "%s", path = "/v1/chat/completions", method = "POST", headers = %s }')
+         :format(stream.url, '{ ["Content-Type"] = "application/json" }')
    local sample = stream.streamed and 'prompt = ("x"):rep(440)' or "body = body"
    return write(dir .. "/bench.lua", SCENARIO:format(stream.body_file, target, sample, CONNECTIONS))
 end
