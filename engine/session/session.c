@@ -490,7 +490,8 @@ static struct request *build_arrival(struct session *s, struct phase *p)
  * False: it is not time for that. */
 static bool prepare(struct session *s, struct phase *p, uint64_t due_ns)
 {
-	if (!phase_may_prepare(p, due_ns, loop_now(s->loop)))
+	bool room = pool_used(s->requests) + 1 < s->config.max_inflight;
+	if (!room || !phase_may_prepare(p, due_ns, loop_now(s->loop)))
 		return false;
 	p->ready = build_arrival(s, p);
 	if (!p->ready)

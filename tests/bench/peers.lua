@@ -124,8 +124,8 @@ local LIST = {
    { "aiperf", aiperf, aiperf_count, starts_slowly = true },
 }
 
--- What has no row: the first comes with a whole engine for models, the second is in no package registry.
-local OTHERS = { "vllm bench", "mlcommons endpoints" }
+-- What has no row: the first two come with a whole engine for models, the last is in no package registry.
+local OTHERS = { "vllm bench", "guidellm", "mlcommons endpoints" }
 
 --- Rows of those that are here: { name, command(job), count(output, dir), timed (sends for a time), native (no interpreter),
 --- slow (a quarter of the requests will do), starts_slowly (two short runs, of which the difference counts) }; and a line for

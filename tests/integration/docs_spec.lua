@@ -39,6 +39,7 @@ local function shell(dir, text)
    return drive.shell(table.concat({
       "cd " .. drive.quote(dir),
       ("export PATH=%s:$PATH PERIGEE_BUILD=%s"):format(drive.quote(ROOT .. "/scripts"), drive.quote(os.getenv "PERIGEE_BUILD")),
+      ("export XDG_STATE_HOME=%s/state"):format(drive.quote(dir)),
       text,
    }, "\n"))
 end
