@@ -128,7 +128,7 @@ local LIST = {
 local OTHERS = { "vllm bench", "guidellm", "mlcommons endpoints" }
 
 --- Rows of those that are here: { name, command(job), count(output, dir), timed (sends for a time), native (no interpreter),
---- slow (a quarter of the requests will do), starts_slowly (two short runs, of which the difference counts) }; and a line for
+--- slow (a quarter of the requests will do), starts_slowly (one short round will do) }; and a line for
 --- each that is not.
 ---@return table[] rows
 ---@return string[] skipped

@@ -50,19 +50,24 @@ local function timed_run(row, stream, requests)
    return count(row, output), cpu, wall
 end
 
--- Of a program whose start takes longer than its requests: what the further ones cost.
-local function slow_start(row, stream)
-   if row.us[1] then return row.us[1], row.rate[1] end -- once will do
-   local few, few_cpu, few_wall = timed_run(row, stream, FEW)
-   local more, cpu, wall = timed_run(row, stream, MORE)
-   return (cpu - few_cpu) * 1e6 / (more - few), (more - few) / math.max(0.001, wall - few_wall)
+-- What the requests beyond the first few cost: microseconds of CPU per request, and requests per second.
+local function beyond(row, stream, first, requests)
+   local few, few_cpu, few_wall = timed_run(row, stream, first)
+   local n, cpu, wall = timed_run(row, stream, requests)
+   return (cpu - few_cpu) * 1e6 / (n - few), (n - few) / math.max(0.001, wall - few_wall)
 end
 
--- One round: microseconds of CPU per request, and requests per second.
+-- One round. A program's start is no part of it; of those that run for a time it is too little to show.
 local function round(row, stream)
-   if row.starts_slowly then return slow_start(row, stream) end
-   local n, cpu, wall = timed_run(row, stream, row.slow and REQUESTS / 4 or REQUESTS)
-   return cpu * 1e6 / n, n / wall
+   if row.timed then
+      local n, cpu, wall = timed_run(row, stream)
+      return cpu * 1e6 / n, n / wall
+   end
+   if row.starts_slowly then -- once will do
+      if row.us[1] then return row.us[1], row.rate[1] end
+      return beyond(row, stream, FEW, MORE)
+   end
+   return beyond(row, stream, CONNECTIONS, row.slow and REQUESTS / 4 or REQUESTS)
 end
 
 -- ---- counting ----
