@@ -35,7 +35,7 @@ CORE_OBJ := $(filter-out $(B)/lua/%,$(OBJ))
 MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 
-.PHONY: FORCE all docs deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-sse bench-publisher fuzz run-fuzz install clean c-tests
+.PHONY: FORCE all docs deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-sse bench-publisher bench-pacing bench-start bench-memory peers fuzz run-fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -117,8 +117,25 @@ lint:
 format:
 	clang-format -i engine/*/*.[ch] $(wildcard tests/c/*.[ch] tests/fuzz/*.c tests/bench/*.c)
 
-bench: all bench-publisher
+# What a request costs beside other programs (`make peers` gets them); how exactly a schedule is kept.
+bench: all $(B)/bench/bench_pacing
 	@tests/bench/run
+	@tests/bench/pacing
+
+# Programs to compare with, into the system and build/peers.
+peers:
+	@tests/bench/install-peers
+
+bench-pacing: all $(B)/bench/bench_pacing
+	@tests/bench/pacing
+
+# From the start of the program to its first request.
+bench-start: all
+	@tests/bench/start
+
+# Memory as a run gets longer: up to a million requests and 1.2 GB of TMPDIR.
+bench-memory: all
+	@tests/bench/memory
 
 # All that events cost, as JSON lines: the publisher, its subscribers, a run.
 bench-stream: all $(B)/bench/bench_publisher $(B)/bench/bench_events $(B)/bench/bench_metrics

@@ -1,6 +1,7 @@
 #include "base/loop.h"
 
 #include "base/clock.h"
+#include "base/spin.h"
 #include "base/status.h"
 
 #include <assert.h>
@@ -9,15 +10,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 #ifdef __linux__
 #include <sys/timerfd.h>
 #endif
 
-#define DEFAULT_SPIN_NS (50 * NS_PER_US)
-#define STUCK_NS        (5 * NS_PER_S) /* a signal that no turn takes for so long: nobody will */
-#define SIGNALS         2
+#define SPIN_PERIOD_NS (100 * NS_PER_MS)
+#define IDLE_FACTOR    3 /* a polling turn longer than so many of the shortest did work */
+#define STUCK_NS       (5 * NS_PER_S) /* a signal that no turn takes for so long: nobody will */
+#define SIGNALS        2
 
 static const int signal_numbers[SIGNALS] = { SIGINT, SIGTERM };
 
@@ -44,9 +47,16 @@ struct loop {
 	uint64_t alarm_ns;      /* what the alarm is set to; 0: off */
 	uint64_t turn_limit_ns; /* loop_turn(): wake at the latest then; 0: none */
 	uint64_t now_ns;
-	uint64_t spin_ns;
+	struct spin spin;
+	uint64_t polls_since_ns; /* this turn polls before a due time, from then; 0: it does not */
+	uint64_t least_poll_ns;  /* the shortest such turn so far */
+	uint64_t spin_total_ns;
+	uint64_t turns;
+	uint64_t period_ns; /* when the spin's period began */
+	long preempted;     /* of the thread, by then */
 	bool poked;
 	bool idling;
+	bool sleeps; /* until the alarm, which was set for later */
 	int handles; /* open uv handles of ours */
 
 	bool is_virtual;      /* now_ns is simulated; nothing of libuv is open */
@@ -194,8 +204,11 @@ static void on_alarm(uv_poll_t *h, int status, int events)
 	struct loop *l = h->data;
 	uint64_t expirations;
 	(void)status, (void)events;
-	if (read(l->alarm_fd, &expirations, sizeof(expirations)) > 0)
-		l->alarm_ns = 0;
+	if (read(l->alarm_fd, &expirations, sizeof(expirations)) <= 0)
+		return;
+	if (l->sleeps) /* else it only comes to notice now */
+		spin_woke(&l->spin, clock_now() - l->alarm_ns);
+	l->alarm_ns = 0;
 }
 
 static void set_alarm(struct loop *l, uint64_t due_ns)
@@ -270,6 +283,52 @@ static void run_hooks(struct loop *l, struct loop_hook *hook)
 	}
 }
 
+/* How often the thread lost its core to another one. */
+static long preemptions(void)
+{
+#ifdef RUSAGE_THREAD
+	struct rusage usage;
+	if (!getrusage(RUSAGE_THREAD, &usage))
+		return usage.ru_nivcsw;
+#endif
+	return 0;
+}
+
+static void judge_spin(struct loop *l)
+{
+	if (l->now_ns - l->period_ns < SPIN_PERIOD_NS)
+		return;
+	long now = preemptions();
+	spin_period(&l->spin, (uint64_t)(now - l->preempted));
+	l->preempted = now;
+	l->period_ns = l->now_ns;
+}
+
+/* Is the next due time so near that sleeping until then would pass it? */
+static bool spins(struct loop *l, uint64_t due)
+{
+	return due && due <= loop_refresh(l) + l->spin.window_ns;
+}
+
+/* A turn that polled ends now. One that is longer than others had I/O to serve. */
+static void count_poll(struct loop *l)
+{
+	uint64_t ns = l->now_ns - l->polls_since_ns;
+	if (ns < l->least_poll_ns)
+		l->least_poll_ns = ns;
+	if (ns <= IDLE_FACTOR * l->least_poll_ns)
+		l->spin_total_ns += ns;
+}
+
+static void begin_poll(struct loop *l)
+{
+	if (l->polls_since_ns)
+		count_poll(l);
+	else
+		judge_spin(l);
+	l->polls_since_ns = l->now_ns;
+}
+
 static void on_prepare(uv_prepare_t *h)
 {
 	struct loop *l = h->data;
@@ -278,18 +337,28 @@ static void on_prepare(uv_prepare_t *h)
 	if (l->turn_limit_ns && (!due || l->turn_limit_ns < due))
 		due = l->turn_limit_ns;
 
-	bool spin = l->poked || (due && due <= loop_refresh(l) + l->spin_ns);
+	bool poll = spins(l, due), at_once = l->poked || poll;
 	l->poked = false;
-	set_idle(l, spin);
-	/* Spinning: the alarm may stay as it is, at worst it wakes us once more. */
-	if (!spin)
-		set_alarm(l, due ? due - l->spin_ns : 0);
+	if (poll)
+		begin_poll(l);
+	else
+		l->polls_since_ns = 0;
+	set_idle(l, at_once);
+	/* The alarm may stay as it is, at worst it wakes us once more. */
+	if (!at_once)
+		set_alarm(l, due ? due - l->spin.window_ns : 0);
+	l->sleeps = !at_once && l->alarm_ns > l->now_ns;
 }
 
 static void on_check(uv_check_t *h)
 {
 	struct loop *l = h->data;
 	loop_refresh(l);
+	l->turns++;
+	if (l->polls_since_ns && l->heap_len && l->heap[0]->due_ns <= l->now_ns) {
+		count_poll(l);
+		l->polls_since_ns = 0;
+	}
 	run_timers(l);
 	run_hooks(l, l->hooks);
 }
@@ -393,7 +462,9 @@ int loop_new(struct loop **out)
 		return STATUS_ENOMEM;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	l->spin_ns = DEFAULT_SPIN_NS;
+	spin_init(&l->spin, LOOP_SPIN_DEFAULT);
+	l->preempted = preemptions();
+	l->least_poll_ns = UINT64_MAX / IDLE_FACTOR;
 #ifdef __linux__
 	l->alarm_fd = -1;
 #endif
@@ -520,9 +591,19 @@ uint64_t loop_refresh(struct loop *l)
 	return l->now_ns;
 }
 
-void loop_set_spin(struct loop *l, uint64_t ns)
+void loop_set_spin(struct loop *l, uint64_t max_ns)
 {
-	l->spin_ns = ns;
+	spin_init(&l->spin, max_ns);
+}
+
+void loop_stats(const struct loop *l, struct loop_stats *out)
+{
+	*out = (struct loop_stats){
+		.turns = l->turns,
+		.spin_ns = l->spin_total_ns,
+		.window_ns = l->spin.window_ns,
+		.grain_ns = l->spin.grain_ns,
+	};
 }
 
 static void append_hook(struct loop_hook **list, struct loop_hook *h)

@@ -1,8 +1,8 @@
 /* loop.h - the one owner of the uv_loop_t.
  *
  * Gives what libuv lacks for pacing: timers in nanoseconds (a heap over one
- * timerfd with a spin tail; uv_timer is 1 ms grained) and a hook that runs once
- * per turn, after all I/O of it. All calls on the thread that runs the loop,
+ * timerfd with a spin tail, see spin.h; uv_timer is 1 ms grained) and a hook that
+ * runs once per turn, after all I/O of it. All calls on the thread that runs the loop,
  * except loop_wake(). The structs below are embedded in their owner, who stops
  * them before freeing them. */
 #ifndef PERIGEE_BASE_LOOP_H
@@ -72,9 +72,22 @@ struct loop_timer {
 int loop_timer_start(struct loop *l, struct loop_timer *t, uint64_t due_ns);
 void loop_timer_stop(struct loop *l, struct loop_timer *t); /* not armed: nothing */
 
-/* The last `ns` before a due time are spent polling instead of sleeping, so
- * that the timer's own grain does not show. 0 turns it off; the default is 50 us. */
-void loop_set_spin(struct loop *l, uint64_t ns);
+#define LOOP_SPIN_DEFAULT 100000 /* ns */
+
+/* The last moment before a due time is spent polling instead of sleeping, so that the
+ * timer's own grain does not show: as long as spin.h finds to pay, max_ns at most. All
+ * I/O is served meanwhile. 0 turns it off; the default is LOOP_SPIN_DEFAULT. */
+void loop_set_spin(struct loop *l, uint64_t max_ns);
+
+/* What the waits amounted to, since the loop was made. */
+struct loop_stats {
+	uint64_t turns;
+	uint64_t spin_ns;   /* polled before due times with nothing to do */
+	uint64_t window_ns; /* the spin as it is now */
+	uint64_t grain_ns;  /* nearly all sleeps end no later than this */
+};
+
+void loop_stats(const struct loop *l, struct loop_stats *out);
 
 /* ---- once per turn ---- */
 struct loop_hook {

@@ -114,6 +114,11 @@ struct event {
 	int64_t dropped;       /* PHASE_END: arrivals refused by overload = "drop" */
 	int64_t open_load;     /* PHASE_START: 1 when it has a schedule of its own */
 	int64_t goal_requests; /* PHASE_START: it ends after so many */
+	int64_t late;          /* PHASE_END: arrivals that the client itself issued late */
+	int64_t catch_ups;     /* PHASE_END: times that it had to make up for lost time */
+	int64_t worst_late_ns; /* PHASE_END: of these arrivals */
+	int64_t busy_ns;       /* PHASE_END: CPU time of the session's thread, spin left out */
+	int64_t spin_ns;       /* PHASE_END: spent polling for what was due next */
 	int64_t goal_duration_ns; /* PHASE_START: or after so long */
 	/* PHASE_END: of the thread that measures, from the phase's start; absent on simulated time
 	 */

@@ -49,6 +49,11 @@
 	X("end_reason", TEXT, end_reason)                                                          \
 	X("dropped", NUMBER, dropped)                                                              \
 	X("unsent", TIME, unsent)                                                                  \
+	X("late", NUMBER, late)                                                                    \
+	X("catch_ups", NUMBER, catch_ups)                                                          \
+	X("worst_late_ns", NUMBER, worst_late_ns)                                                  \
+	X("busy_ns", NUMBER, busy_ns)                                                              \
+	X("spin_ns", NUMBER, spin_ns)                                                              \
 	X("open_load", NUMBER, open_load)                                                          \
 	X("goal_requests", NUMBER, goal_requests)                                                  \
 	X("goal_duration_ns", NUMBER, goal_duration_ns)                                            \

@@ -79,6 +79,22 @@ static void set_counts(lua_State *L, const struct tally *m)
 	binding_set_number(L, "bytes_out", (double)m->bytes_out);
 }
 
+static void set_known(lua_State *L, const char *key, int64_t v)
+{
+	if (v >= 0)
+		binding_set_number(L, key, (double)v);
+}
+
+/* Absent while the phase runs. */
+static void set_client(lua_State *L, const struct phase_metrics *m)
+{
+	set_known(L, "late", m->late);
+	set_known(L, "catch_ups", m->catch_ups);
+	set_known(L, "worst_late_ns", m->worst_late_ns);
+	set_known(L, "busy_ns", m->busy_ns);
+	set_known(L, "spin_ns", m->spin_ns);
+}
+
 static void set_stamps(lua_State *L, const struct tally *m)
 {
 	binding_set_number(L, "first_scheduled_ns", (double)m->first_scheduled_ns);
@@ -163,6 +179,7 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	set_bool(L, "tags_full", m->tags && m->tags->full);
 	report_set_cost(L, "lua_busy", m->lua_ns, m->lua_calls, m->lua_max_ns);
 	report_set_cost(L, "gc_pause", m->gc_ns, m->gc_steps, m->gc_max_ns);
+	set_client(L, m);
 }
 
 void report_push(lua_State *L, const struct fold *f)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -64,6 +65,19 @@ static int l_mkdir(lua_State *L)
 		return binding_failure(L, STATUS_EINVAL, lua_tostring(L, -1));
 	}
 	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* mkdtemp(prefix) -> path | nil, message, code. A new folder that only this user can enter. */
+static int l_mkdtemp(lua_State *L)
+{
+	char path[4096];
+	int n = snprintf(path, sizeof(path), "%sXXXXXX", luaL_checkstring(L, 1));
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return binding_failure(L, STATUS_EINVAL, "path is too long");
+	if (!mkdtemp(path))
+		return binding_failure(L, status_from_errno(errno), strerror(errno));
+	lua_pushstring(L, path);
 	return 1;
 }
 
@@ -262,6 +276,7 @@ void binding_system(lua_State *L)
 		{ "clock", l_clock },
 		{ "sha256", l_sha256 },
 		{ "mkdir", l_mkdir },
+		{ "mkdtemp", l_mkdtemp },
 		{ "isatty", l_isatty },
 		{ "host", l_host },
 		{ "spawn", l_spawn },

@@ -54,8 +54,11 @@ static void copy_text(char *to, size_t size, struct slice from)
 static struct phase_metrics *new_phase_metrics(void)
 {
 	struct phase_metrics *m = calloc(1, sizeof(*m));
-	if (m)
-		m->lua_ns = m->gc_ns = EVENT_NONE;
+	if (!m)
+		return NULL;
+	m->lua_ns = m->gc_ns = EVENT_NONE;
+	m->late = m->catch_ups = m->worst_late_ns = EVENT_NONE;
+	m->busy_ns = m->spin_ns = EVENT_NONE;
 	return m;
 }
 
@@ -137,6 +140,11 @@ static void put_phase_end(struct phase_metrics *m, const struct event *e)
 	m->dropped = e->dropped > 0 ? (uint64_t)e->dropped : 0;
 	if (e->scheduled_ns > m->all.last_scheduled_ns) /* of the last one that was dropped */
 		m->all.last_scheduled_ns = e->scheduled_ns;
+	m->late = e->late;
+	m->catch_ups = e->catch_ups;
+	m->worst_late_ns = e->worst_late_ns;
+	m->busy_ns = e->busy_ns;
+	m->spin_ns = e->spin_ns;
 	copy_text(m->end_reason, sizeof(m->end_reason), e->end_reason);
 	m->lua_ns = e->lua_ns;
 	m->lua_calls = e->lua_calls;

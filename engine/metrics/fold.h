@@ -31,6 +31,10 @@ struct phase_metrics {
 	int64_t lua_ns, lua_calls, lua_max_ns;
 	int64_t gc_ns, gc_steps, gc_max_ns;
 
+	/* told at the end of a phase; EVENT_NONE: not told, or it has no schedule */
+	int64_t late, catch_ups, worst_late_ns;
+	int64_t busy_ns, spin_ns;
+
 	struct tally all;
 	struct tags *tags; /* NULL: no request had one */
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define FIRST_WANTS 64
+#define MOST_LEAD   200000 /* ns: content is not asked for any earlier */
 
 const char *phase_stop_name(enum phase_stop why)
 {
@@ -85,6 +86,18 @@ static void set_goals(struct event *e, const struct phase_config *c)
 		e->goal_duration_ns = (int64_t)duration_ns;
 }
 
+/* The client's own share in what was measured. */
+static void set_client(struct event *e, const struct phase *p)
+{
+	e->busy_ns = (int64_t)p->busy_ns;
+	e->spin_ns = (int64_t)p->spin_ns;
+	if (!p->pacer)
+		return;
+	e->late = (int64_t)p->late;
+	e->catch_ups = (int64_t)p->catch_ups;
+	e->worst_late_ns = (int64_t)p->worst_late_ns;
+}
+
 void phase_event(const struct phase *p, struct event *e, enum event_type type, uint64_t now_ns)
 {
 	event_init(e, type, now_ns);
@@ -99,6 +112,7 @@ void phase_event(const struct phase *p, struct event *e, enum event_type type, u
 		e->dropped = (int64_t)p->dropped;
 		e->scheduled_ns = p->last_dropped_ns;
 		e->unsent = p->unsent;
+		set_client(e, p);
 	}
 }
 
@@ -129,6 +143,38 @@ void phase_count_issue(struct phase *p, uint64_t now_ns)
 	p->issued++;
 	if (p->inflight++ == 0) /* nothing could have ended before */
 		p->quiet_since_ns = now_ns;
+}
+
+/* Up at once, down by and by. What takes longer than the limit is not waited for. */
+void phase_count_build(struct phase *p, uint64_t took_ns)
+{
+	if (took_ns > p->lead_ns)
+		p->lead_ns = took_ns < MOST_LEAD ? took_ns : MOST_LEAD;
+	else
+		p->lead_ns -= (p->lead_ns - took_ns) / 16;
+}
+
+/* Not one that the phase's end will forestall. */
+bool phase_may_prepare(const struct phase *p, uint64_t due_ns, uint64_t now_ns)
+{
+	const struct phase_config *c = &p->config;
+	uint64_t at = due_ns - p->started_ns;
+	if (p->ready || due_ns > now_ns + p->lead_ns)
+		return false;
+	return !(c->duration_ns && at >= c->duration_ns) &&
+	       !(c->max_duration_ns && at >= c->max_duration_ns);
+}
+
+void phase_count_lateness(struct phase *p, uint64_t due_ns, uint64_t now_ns)
+{
+	bool late = due_ns > p->full_ns && now_ns - due_ns > PHASE_LATE_NS;
+	if (late) {
+		p->late++;
+		p->catch_ups += !p->catching_up;
+		if (now_ns - due_ns > p->worst_late_ns)
+			p->worst_late_ns = now_ns - due_ns;
+	}
+	p->catching_up = late;
 }
 
 void phase_count_end(struct phase *p, enum failure failure, uint64_t now_ns)
@@ -229,9 +275,12 @@ uint64_t phase_next_wake(struct phase *p, uint64_t now_ns)
 		sooner(&wake, p->strategy_wake_ns, 1);
 	bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight &&
 	            p->config.overload == OVERLOAD_QUEUE;
-	if (p->pacer && !full && pacer_peek(p->pacer, &due) == 1 && due < wake)
-		wake = due;
-	return wake;
+	if (!p->pacer || full || pacer_peek(p->pacer, &due) != 1)
+		return wake;
+	/* Once it may be made it is made: looking again before it is due would change nothing. */
+	if (!p->ready && due > now_ns + p->lead_ns)
+		due -= p->lead_ns;
+	return due < wake ? due : wake;
 }
 
 bool phase_drain_expired(const struct phase *p, uint64_t now_ns)

@@ -122,7 +122,17 @@ struct phase {
 	uint64_t skipped;         /* the driver had nothing to send */
 	uint64_t skipped_in_row;
 
-	struct pacer *pacer; /* open load; else NULL */
+	struct pacer *pacer;   /* open load; else NULL */
+	struct request *ready; /* made for the next arrival, ahead of its time; by the session */
+	uint64_t lead_ns;      /* how long ahead: what making one takes */
+	uint64_t full_ns;      /* arrivals due until then were held back by max_inflight */
+	uint64_t late;         /* arrivals that the client itself issued late */
+	uint64_t catch_ups;    /* rows of such arrivals */
+	uint64_t worst_late_ns;
+	bool catching_up;
+
+	/* of the session's thread, while the phase was the current one; by the session */
+	uint64_t busy_ns, spin_ns; /* CPU time without the spin; the spin */
 
 	/* what strategies and handlers asked for, oldest first; a ring */
 	struct want *wants;
@@ -153,6 +163,17 @@ void phase_request_stop(struct phase *p, enum phase_stop why, uint64_t now_ns);
 /* The only writers of the counters of requests. */
 void phase_count_issue(struct phase *p, uint64_t now_ns);
 void phase_count_end(struct phase *p, enum failure failure, uint64_t now_ns);
+
+#define PHASE_LATE_NS 1000000 /* later than this is late */
+
+/* Making a request took so long. */
+void phase_count_build(struct phase *p, uint64_t took_ns);
+
+/* May the request of an arrival be made now, although it is due later? */
+bool phase_may_prepare(const struct phase *p, uint64_t due_ns, uint64_t now_ns);
+
+/* An arrival that was due is issued now. */
+void phase_count_lateness(struct phase *p, uint64_t due_ns, uint64_t now_ns);
 
 /* Which rule says now that the phase should stop issuing; PHASE_STOP_NONE: none. */
 enum phase_stop phase_check(const struct phase *p, uint64_t now_ns);

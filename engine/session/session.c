@@ -47,6 +47,7 @@ struct session {
 	struct loop_timer wake; /* its only work is to begin a turn */
 	struct loop_timer tick;
 	struct loop_timer phase_tick; /* of the current phase */
+	uint64_t busy_ns, spin_ns;    /* of the thread, when the current phase began */
 	bool stopping;                /* no further phase begins */
 	bool loadgen_stopped;         /* nothing will be issued any more, and that was told */
 	uint64_t straggler_deadline;  /* past the last phase: when to give up; 0: not there yet */
@@ -366,8 +367,16 @@ static void send_request(struct session *s, struct request *r)
 	finish(s, r);
 }
 
-static struct request *new_request(struct session *s, struct phase *p, uint64_t id,
-                                   uint64_t scheduled_ns)
+static void identify_request(const struct session *s, struct request *r, uint64_t id,
+                             uint64_t scheduled_ns)
+{
+	r->id = id;
+	r->uuid[0] = s->id[0];
+	r->uuid[1] = rng_mix(s->id[1], id);
+	r->scheduled_ns = scheduled_ns;
+}
+
+static struct request *new_request(struct session *s, struct phase *p)
 {
 	struct request *r = pool_get(s->requests);
 	if (!r)
@@ -375,10 +384,6 @@ static struct request *new_request(struct session *s, struct phase *p, uint64_t 
 	request_enter(r, REQUEST_DUE);
 	r->phase = p;
 	r->job = (struct job){ .index = -1 };
-	r->id = id;
-	r->uuid[0] = s->id[0];
-	r->uuid[1] = rng_mix(s->id[1], id);
-	r->scheduled_ns = scheduled_ns;
 	r->cancel = FAILURE_NONE;
 	return r;
 }
@@ -403,29 +408,39 @@ static void skipped(struct session *s, struct phase *p)
 	session_fail(s, &e);
 }
 
-/* Build and send one request. */
-static void issue(struct session *s, struct phase *p, uint64_t id, int64_t index,
-                  uint64_t scheduled_ns)
+/* Build one request; NULL: there is none to send. */
+static struct request *build(struct session *s, struct phase *p, int64_t index)
 {
-	struct request *r = new_request(s, p, id, scheduled_ns);
+	struct request *r = new_request(s, p);
 	if (!r) {
 		struct error e;
 		error_set(&e, STATUS_ELIMIT, "phase '%s': more than %llu requests in flight",
 		          p->name, (unsigned long long)s->config.max_inflight);
 		fail(s, &e, PHASE_STOP_OVERLOAD);
-		return;
+		return NULL;
 	}
 	int rc = p->driver->build(p->driver_ctx, p, p->built++, index, &r->job);
 	if (rc == BUILD_OK) {
 		p->skipped_in_row = 0;
-		send_request(s, r);
-		return;
+		return r;
 	}
 	drop_request(s, r);
 	if (rc == BUILD_SKIP)
 		skipped(s, p);
 	else if (rc == BUILD_END)
 		phase_request_stop(p, PHASE_STOP_CONTENT, loop_now(s->loop));
+	return NULL;
+}
+
+/* Build and send one request. */
+static void issue(struct session *s, struct phase *p, uint64_t id, int64_t index,
+                  uint64_t scheduled_ns)
+{
+	struct request *r = build(s, p, index);
+	if (!r)
+		return;
+	identify_request(s, r, id, scheduled_ns);
+	send_request(s, r);
 }
 
 int session_want(struct session *s, struct phase *p, int64_t index, uint64_t *id)
@@ -484,28 +499,79 @@ static bool overloaded(struct session *s, struct phase *p, uint64_t due_ns)
 	}
 }
 
+/* Build the request of an arrival, and learn how long that takes. */
+static struct request *build_arrival(struct session *s, struct phase *p)
+{
+	uint64_t from_ns = loop_refresh(s->loop);
+	struct request *r = build(s, p, -1);
+	phase_count_build(p, loop_refresh(s->loop) - from_ns);
+	return r;
+}
+
+/* What building costs is no part of a request's lateness: it is done just before it is due.
+ * False: it is not time for that. */
+static bool prepare(struct session *s, struct phase *p, uint64_t due_ns)
+{
+	bool room = pool_used(s->requests) + 1 < s->config.max_inflight;
+	if (!room || !phase_may_prepare(p, due_ns, loop_now(s->loop)))
+		return false;
+	p->ready = build_arrival(s, p);
+	if (!p->ready)
+		pacer_pop(p->pacer); /* there is nothing to send for it */
+	return true;
+}
+
+static void drop_ready(struct session *s, struct phase *p)
+{
+	if (p->ready)
+		drop_request(s, p->ready);
+	p->ready = NULL;
+}
+
+static void issue_arrival(struct session *s, struct phase *p, uint64_t due_ns)
+{
+	struct request *r = p->ready ? p->ready : build_arrival(s, p);
+	p->ready = NULL;
+	if (!r)
+		return;
+	identify_request(s, r, s->next_id++, due_ns);
+	send_request(s, r);
+	phase_count_lateness(p, due_ns, loop_now(s->loop));
+}
+
+/* The next arrival that is due and may be issued. A status or 0: there is none now. */
+static int next_arrival(struct session *s, struct phase *p, uint64_t *due_ns)
+{
+	int rc = pacer_peek(p->pacer, due_ns);
+	if (rc == 0)
+		phase_request_stop(p, PHASE_STOP_SCHEDULE, loop_now(s->loop));
+	if (rc < 0 && !s->error.status) { /* the driver did not say why */
+		struct error e;
+		error_set(&e, rc, "phase '%s': schedule: %s", p->name, status_text(rc));
+		session_fail(s, &e);
+	}
+	return rc;
+}
+
 /* Arrivals that are due, in order, as many as the budget allows. */
 static int issue_schedule(struct session *s, struct phase *p, int budget)
 {
 	uint64_t due;
-	while (budget > 0 && may_issue(s, p)) {
-		int rc = pacer_peek(p->pacer, &due);
-		if (rc == 0)
-			phase_request_stop(p, PHASE_STOP_SCHEDULE, loop_now(s->loop));
-		if (rc < 0 && !s->error.status) { /* the driver did not say why */
-			struct error e;
-			error_set(&e, rc, "phase '%s': schedule: %s", p->name, status_text(rc));
-			session_fail(s, &e);
-		}
-		if (rc <= 0 || due > loop_now(s->loop))
-			break;
+	while (budget > 0 && may_issue(s, p) && next_arrival(s, p, &due) > 0) {
 		bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight;
-		if (full && !overloaded(s, p, due))
-			break;
-		pacer_pop(p->pacer);
 		budget--;
+		if (due > loop_now(s->loop)) {
+			if (full || !prepare(s, p, due))
+				break;
+			continue;
+		}
+		if (full && !overloaded(s, p, due)) {
+			p->full_ns = loop_now(s->loop);
+			break;
+		}
+		pacer_pop(p->pacer);
 		if (!full)
-			issue(s, p, s->next_id++, -1, due);
+			issue_arrival(s, p, due);
 	}
 	return budget;
 }
@@ -566,8 +632,27 @@ static void start_ticks(struct session *s, struct phase *p)
 		session_fail(s, &e);
 }
 
+/* What the thread has spent so far, apart from polling. Simulated time costs nothing. */
+static void read_costs(const struct session *s, uint64_t *busy_ns, uint64_t *spin_ns)
+{
+	struct loop_stats stats = { 0 };
+	uint64_t cpu_ns = loop_is_virtual(s->loop) ? 0 : clock_thread_cpu();
+	loop_stats(s->loop, &stats);
+	*spin_ns = stats.spin_ns;
+	*busy_ns = cpu_ns > stats.spin_ns ? cpu_ns - stats.spin_ns : 0;
+}
+
+static void count_costs(const struct session *s, struct phase *p)
+{
+	uint64_t busy_ns, spin_ns;
+	read_costs(s, &busy_ns, &spin_ns);
+	p->busy_ns = busy_ns > s->busy_ns ? busy_ns - s->busy_ns : 0;
+	p->spin_ns = spin_ns - s->spin_ns;
+}
+
 static void start_phase(struct session *s, struct phase *p)
 {
+	read_costs(s, &s->busy_ns, &s->spin_ns);
 	phase_enter(p, PHASE_RUNNING, loop_refresh(s->loop));
 	for (int i = 0; i < SESSION_METER_COUNT; i++)
 		meter_mark(&s->meters[i]);
@@ -598,6 +683,7 @@ static void end_phase(struct session *s, struct phase *p)
 {
 	count_unsent(p);
 	loop_timer_stop(s->loop, &s->phase_tick);
+	count_costs(s, p);
 	phase_enter(p, PHASE_ENDED,
 	            loop_refresh(s->loop)); /* what the turn has cost is part of it */
 	if (p->config.kind == PHASE_PERFORMANCE)
@@ -653,6 +739,7 @@ static void run_phase(struct session *s, struct phase *p)
 	may_issue(s, p); /* the rules may hold although nothing is due */
 	end_deadlock(s, p);
 	if (p->state == PHASE_DRAINING) {
+		drop_ready(s, p);
 		run_strategy(s, p);
 		drain_phase(s, p);
 	}
@@ -967,7 +1054,8 @@ uint64_t session_now(const struct session *s)
 uint64_t session_inflight(const struct session *s)
 {
 	const struct phase *p = s->current < s->phase_count ? s->phases[s->current] : NULL;
-	return pool_used(s->requests) + (p ? p->want_count : 0);
+	uint64_t ready = p && p->ready; /* nobody knows of it yet */
+	return pool_used(s->requests) - ready + (p ? p->want_count : 0);
 }
 
 struct fold *session_fold(const struct session *s)
@@ -1028,8 +1116,10 @@ void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered
 	if (!s)
 		return;
 	journal_free(s->journal);
-	for (int i = 0; i < s->phase_count; i++)
+	for (int i = 0; i < s->phase_count; i++) {
+		drop_ready(s, s->phases[i]);
 		phase_free(s->phases[i]);
+	}
 	pool_free(s->requests, fini_request);
 	buffer_free(&s->scratch);
 	if (s->holds_signals)

@@ -2,6 +2,7 @@
 local checks = require "perigee.checks"
 local dataset = require "perigee.dataset"
 local define = require "perigee.load.define"
+local limits = require "perigee.limits"
 local load = require "perigee.load"
 local opt = require "perigee.opt"
 local order = require "perigee.order"
@@ -78,6 +79,8 @@ end
 ---@field stop_when? fun(p: perigee.PhaseObject): boolean?  returns whether the phase ends. Asked once in each turn of the loop in
 ---   which requests ended, and at each tick; not before `min_requests` and `min_duration` are met
 ---@field tick? perigee.Duration  (1 s) time between two calls of `on.tick`, and between two looks of `stop_when` while nothing ends
+---@field client_limits? perigee.ClientLimits  when perigee itself was the limit of what was measured, see
+---   [client limits](#client-limits)
 ---@field record_text? boolean  (false) events and `requests.jsonl` carry prompts and answers
 ---@field record_body? boolean  (false) events carry whole request bodies, so that `load.replay` can send them again
 ---@field chunk_events? boolean  (false) each content-bearing chunk is an event `sample.recv_non_first`
@@ -96,7 +99,7 @@ phase.INHERITED = {
    requests = schema.count, duration = schema.duration, min_requests = schema.count, min_duration = schema.duration,
    max_duration = schema.duration, drain = schema.either(schema.boolean, schema.duration),
    max_error_rate = error_rate, stop_when = schema.func,
-   deadline = schema.duration, stall = schema.duration, tick = schema.duration,
+   deadline = schema.duration, stall = schema.duration, tick = schema.duration, client_limits = schema.table,
    -- What the events carry beside the stamps: prompts and answers, whole bodies (for load.replay), each chunk.
    record_text = schema.boolean, record_body = schema.boolean, chunk_events = schema.boolean,
 }
@@ -111,6 +114,9 @@ for field, check in pairs(phase.INHERITED) do FIELDS[field] = check end
 ---@param at string
 function phase.check_inner(at, fields, place)
    if type(fields.on) == "table" then schema.check(at .. ".on", ON, fields.on, place) end
+   if fields.client_limits then
+      fields.client_limits = schema.check(at .. ".client_limits", limits.FIELDS, fields.client_limits, place)
+   end
    checks.compile(fields.checks, at .. ".checks", place)
 end
 
@@ -191,6 +197,7 @@ function phase.complete(fields, number, place)
    fields.dataset = fields.dataset and dataset.loaded(fields.dataset)
    fields.checks = checks.compile(fields.checks, at .. ".checks", place)
    fields.on = fields.on or {}
+   fields.client_limits = fields.client_limits or limits.DEFAULTS
    fields.tick = fields.tick or TICK
    fields.deadline = fields.deadline or fields.target.args.timeout or DEADLINE
    if fields.drain == nil or fields.drain == true then fields.drain = DRAIN end

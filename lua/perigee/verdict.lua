@@ -1,6 +1,5 @@
 --- What a run amounts to: the verdict, the exit code, and why.
-local define = require "perigee.load.define"
-local units = require "perigee.units"
+local limits = require "perigee.limits"
 
 local verdict = {}
 
@@ -15,22 +14,7 @@ local FAILED_ENDS = {
 -- So many arrivals that the end of a phase cut off are no accident.
 local UNSENT_SHARE = 0.01 -- of those issued
 
--- A client is too slow when its own lateness is a visible part of what it measured.
-local LATE_FLOOR = 10e6 -- ns
-local LATE_SHARE = 0.1 -- of the median latency
-
-local function is_late(phase_plan, report)
-   local lateness, latency = report.lateness, report.latency
-   if not (report.open and lateness and latency) or define.sender(phase_plan.load).args.max_inflight then return false end
-   return lateness["p99"] > LATE_FLOOR and lateness["p99"] > LATE_SHARE * latency.p50
-end
-
--- Requests that failed for want of memory, descriptors or ports of our own.
-local function own_failures(report)
-   return report.errors and report.errors.client or 0
-end
-
-local function judge_phase(phase_plan, report, failures, warnings)
+local function judge_phase(report, limited, failures, warnings)
    local function add(list, ...) list[#list + 1] = ("phase '%s': "):format(report.name) .. (...):format(select(2, ...)) end
    if report.abandoned > 0 then
       add(failures, "%d requests were abandoned when the drain deadline passed", report.abandoned)
@@ -41,17 +25,12 @@ local function judge_phase(phase_plan, report, failures, warnings)
    elseif report.failed > 0 then
       add(warnings, "%d of %d requests failed", report.failed, report.issued)
    end
-   if own_failures(report) > 0 then
-      add(warnings, "%d requests failed in the client itself: what was measured is its limit", own_failures(report))
-   end
    if (report.dropped or 0) > 0 then add(warnings, "%d arrivals were dropped by the overload rule", report.dropped) end
    if report.tags_full then add(warnings, "there were more tags than are kept apart: the rest is counted as 'other'") end
    if (report.unsent or 0) > UNSENT_SHARE * report.issued then
       add(warnings, "%d arrivals were due and not sent when the phase ended", report.unsent)
    end
-   if is_late(phase_plan, report) then
-      add(warnings, "the client was late: p99 of lateness is %s", units.ns(report.lateness.p99))
-   end
+   for _, reason in ipairs(limited) do add(warnings, "%s", reason) end
 end
 
 -- The checks that ended the run, in words.
@@ -68,18 +47,19 @@ local function aborts(run)
 end
 
 local function judge_phases(run, failures, warnings, aborted)
-   local reports, late = {}, false
+   local reports, limited = {}, false
    for _, report in ipairs(run.report.phases) do reports[report.name] = report end
    for _, phase_plan in ipairs(run.plan.phases) do
       local report = reports[phase_plan.name]
       if report then
-         judge_phase(phase_plan, report, failures, warnings)
-         late = late or is_late(phase_plan, report) or own_failures(report) > 0
+         local reasons = limits.reasons(phase_plan, report)
+         judge_phase(report, reasons, failures, warnings)
+         limited = limited or #reasons > 0
       elseif run.outcome.outcome == "ok" and not aborted then
          failures[#failures + 1] = ("phase '%s' did not run"):format(phase_plan.name)
       end
    end
-   return late
+   return limited
 end
 
 -- Has one failed? And the first error of a check function, with its traceback.
@@ -112,7 +92,7 @@ function verdict.judge(run)
       failures[#failures + 1] = ("%d event records did not reach their subscribers"):format(run.undelivered)
    end
    local aborted = aborts(run)
-   local late = judge_phases(run, failures, warnings, aborted[1])
+   local limited = judge_phases(run, failures, warnings, aborted[1])
    local check_failed, check_error = judge_checks(run, failures)
    local result = { failures = failures, warnings = warnings }
    result.script_error = outcome.outcome == "script_error" and outcome.error or check_error
@@ -126,7 +106,7 @@ function verdict.judge(run)
    elseif check_failed then
       result.verdict, result.exit_code = "failed", verdict.EXIT.check
    else
-      result.verdict, result.exit_code = late and "client_limited" or "ok", verdict.EXIT.ok
+      result.verdict, result.exit_code = limited and "client_limited" or "ok", verdict.EXIT.ok
    end
    for _, text in ipairs(aborted) do failures[#failures + 1] = text end -- beside the exit code of a check
    return result

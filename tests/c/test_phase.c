@@ -376,6 +376,84 @@ static void wakes_for_arrivals_until_the_schedule_ends(void **state)
 	phase_free(p);
 }
 
+static void learns_what_building_takes(void **state)
+{
+	(void)state;
+	int given = 0;
+	struct phase *p = make((struct phase_config){ 0 }, &open_load, &given);
+	assert_int_equal(p->lead_ns, 0);
+	phase_count_build(p, 8000);
+	assert_int_equal(p->lead_ns, 8000);
+	phase_count_build(p, 0);
+	assert_int_equal(p->lead_ns, 7500);
+	phase_count_build(p, 5000000000); /* nothing is built that long ahead */
+	assert_int_equal(p->lead_ns, 200000);
+	phase_free(p);
+}
+
+/* The request is built just before it is due, and sent when it is. */
+static void wakes_to_build_and_to_send(void **state)
+{
+	(void)state;
+	int given = 0;
+	struct request *some = (struct request *)&given;
+	struct phase *p = make((struct phase_config){ 0 }, &open_load, &given);
+	phase_enter(p, PHASE_RUNNING, T0);
+	phase_count_build(p, 30);
+	assert_int_equal(phase_next_wake(p, T0), NOW(70));
+	assert_false(phase_may_prepare(p, NOW(100), NOW(69)));
+	assert_true(phase_may_prepare(p, NOW(100), NOW(70)));
+	assert_int_equal(phase_next_wake(p, NOW(70)), NOW(100));
+	p->ready = some;
+	assert_false(phase_may_prepare(p, NOW(100), NOW(80)));
+	assert_int_equal(phase_next_wake(p, NOW(80)), NOW(100));
+	p->ready = NULL;
+	phase_free(p);
+}
+
+static void builds_nothing_that_its_end_forestalls(void **state)
+{
+	(void)state;
+	static const struct phase_config ends[] = { { .duration_ns = 100 },
+		                                    { .max_duration_ns = 100 } };
+	for (size_t i = 0; i < COUNT_OF(ends); i++) {
+		int given = 0;
+		struct phase *p = make(ends[i], &open_load, &given);
+		phase_enter(p, PHASE_RUNNING, T0);
+		phase_count_build(p, 1000);
+		assert_true(phase_may_prepare(p, NOW(99), NOW(50)));
+		assert_false(phase_may_prepare(p, NOW(100), NOW(50)));
+		phase_free(p);
+	}
+}
+
+static void counts_what_the_client_made_late(void **state)
+{
+	(void)state;
+	int given = 0;
+	struct phase *p = make((struct phase_config){ 0 }, &open_load, &given);
+	phase_enter(p, PHASE_RUNNING, T0);
+	const uint64_t late = PHASE_LATE_NS;
+	struct event e;
+	phase_count_lateness(p, NOW(0), NOW(late)); /* just in time */
+	assert_int_equal(p->late, 0);
+	phase_count_lateness(p, NOW(0), NOW(3 * late));
+	phase_count_lateness(p, NOW(late), NOW(3 * late)); /* the same stall */
+	phase_count_lateness(p, NOW(9 * late), NOW(9 * late));
+	phase_count_lateness(p, NOW(10 * late), NOW(12 * late));
+	p->full_ns = NOW(20 * late); /* max_inflight held it back: not the client's doing */
+	phase_count_lateness(p, NOW(20 * late), NOW(30 * late));
+	phase_event(p, &e, EVENT_PHASE_END, NOW(30 * late));
+	assert_int_equal(e.late, 3);
+	assert_int_equal(e.catch_ups, 2);
+	assert_int_equal(e.worst_late_ns, 3 * late);
+	phase_free(p);
+	p = running((struct phase_config){ 0 }); /* without a schedule nothing is late */
+	phase_event(p, &e, EVENT_PHASE_END, NOW(1));
+	assert_int_equal(e.late, EVENT_NONE);
+	phase_free(p);
+}
+
 static void draining_stalls_as_well(void **state)
 {
 	(void)state;
@@ -609,6 +687,10 @@ int main(void)
 		cmocka_unit_test(wakes_for_each_rule_of_time),
 		cmocka_unit_test(wakes_for_the_next_arrival),
 		cmocka_unit_test(wakes_for_arrivals_until_the_schedule_ends),
+		cmocka_unit_test(learns_what_building_takes),
+		cmocka_unit_test(wakes_to_build_and_to_send),
+		cmocka_unit_test(builds_nothing_that_its_end_forestalls),
+		cmocka_unit_test(counts_what_the_client_made_late),
 		cmocka_unit_test(draining_stalls_as_well),
 		cmocka_unit_test(draining_has_its_own_deadline),
 		cmocka_unit_test(wants_keep_their_order_while_the_ring_grows),

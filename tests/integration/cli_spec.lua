@@ -27,7 +27,7 @@ local function is_golden(name, text)
    assert.equal(assert(drive.read(path), path .. " is not there"), text)
 end
 
-local COMMANDS = { "run", "once", "explain", "check", "report", "mock", "events", "metrics", "top", "control", "init", "info" }
+local COMMANDS = { "run", "once", "explain", "check", "report", "mock", "events", "metrics", "top", "control", "init", "selftest", "info" }
 
 describe("the command line", function()
    it("shows its commands", function()

@@ -47,6 +47,7 @@ local function shell(dir, text)
    return drive.shell(table.concat({
       "cd " .. drive.quote(dir),
       ("export PATH=%s:$PATH PERIGEE_BUILD=%s"):format(drive.quote(ROOT .. "/scripts"), drive.quote(os.getenv "PERIGEE_BUILD")),
+      ("export XDG_STATE_HOME=%s/state"):format(drive.quote(dir)),
       text,
    }, "\n"))
 end
@@ -59,7 +60,8 @@ end
 -- work to do may make the client late, or a call of Lua long.
 local function shape(text)
    local list = {}
-   text = text:gsub("client_limited", "ok"):gsub("  warning: phase[^\n]*late[^\n]*\n", ""):gsub("  lua: [^\n]*\n", "")
+   text = text:gsub("client_limited", "ok"):gsub("  warning: phase[^\n]*late[^\n]*\n", "")
+   text = text:gsub("  lua: [^\n]*\n", ""):gsub("  client: [^\n]*\n", "")
    for line in text:gmatch "[^\n]+" do
       list[#list + 1] = line:gsub("%d[%d.]*/s", "N/s"):gsub("%d[%d.]*%%? ?[mun]?s?", "N"):gsub(" +", " ")
    end

@@ -2,16 +2,17 @@ local perigee = require "perigee"
 local support = require "tests.unit.support"
 local verdict = require "perigee.verdict"
 
-local function plan(load)
+local function plan(load, limits)
    return perigee.scenario({
-      name = "t", target = perigee.target.http { url = "x" }, dataset = { "a" }, load = load, phases = { { "steady" } },
+      name = "t", target = perigee.target.http { url = "x" }, dataset = { "a" }, load = load, client_limits = limits,
+      phases = { { "steady" } },
    }):resolve()
 end
 
 -- Judge one phase; `changes` replace fields of its report, `run` fields of the run.
-local function judge(changes, run, load)
+local function judge(changes, run, load, limits)
    local all = {
-      plan = plan(load), outcome = { outcome = "ok", problems = {} }, checks = {}, undelivered = 0,
+      plan = plan(load, limits), outcome = { outcome = "ok", problems = {} }, checks = {}, undelivered = 0,
       report = { phases = { support.phase_report(changes) } },
    }
    for k, v in pairs(run or {}) do all[k] = v end
@@ -75,6 +76,37 @@ describe("perigee.verdict", function()
       assert.equal("ok", judge(late, nil, perigee.load.poisson(5, { max_inflight = 3 })).verdict)
       late.lateness = support.distribution(9e6)
       assert.equal("ok", judge(late, nil, open).verdict)
+   end)
+
+   it("takes its bounds from the scenario", function()
+      local report = { open = true, lateness = support.distribution(2e6), latency = support.distribution(100e6) }
+      local open = perigee.load.poisson(5)
+      assert.equal("ok", judge(report, nil, open).verdict)
+      assert.equal("ok", judge(report, nil, open, { lateness_floor = "1ms" }).verdict)
+      assert.equal("client_limited", judge(report, nil, open, { lateness_floor = "1ms", lateness = 0.01 }).verdict)
+   end)
+
+   it("tells when the client had no time to spare", function()
+      local busy = { busy_ns = 1.9e9, duration_ns = 2e9 }
+      local result = judge(busy)
+      assert.same({ "client_limited", 0 }, { result.verdict, result.exit_code })
+      assert.matches("phase 'steady': the client was busy for 95%% of the time", result.warnings[1])
+      assert.equal("ok", judge(busy, nil, nil, { busy = 0.97 }).verdict)
+      assert.equal("ok", judge({ busy_ns = 1.7e9, duration_ns = 2e9 }).verdict)
+      -- The beginning of a run says nothing of the rest.
+      assert.equal("ok", judge({ busy_ns = 0.9e9, duration_ns = 0.9e9 }).verdict)
+   end)
+
+   it("refuses bounds that are none", function()
+      for _, row in ipairs {
+         { { busy = 1.5 }, "scenario.client_limits: busy: a share above 0 and up to 1 expected, got 1.5" },
+         { { lateness = 0 }, "lateness: a share above 0" }, { { lateness_floor = "soon" }, "lateness_floor: a duration above 0" },
+         { { bussy = 0.5 }, "unknown field 'bussy', did you mean 'busy'?" }, { 0.5, "client_limits: a table expected, got 0.5" },
+      } do
+         local ok, message = pcall(plan, nil, row[1])
+         assert.is_false(ok)
+         assert.truthy(message:find(row[2], 1, true), message)
+      end
    end)
 
    it("calls a run limited by its client when requests failed for want of the client's own means", function()

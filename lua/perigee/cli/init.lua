@@ -17,6 +17,7 @@ local COMMANDS = {
    { "top", "watch a run from its snapshots" },
    { "control", "send a command to a run: stop, status, rate, concurrency" },
    { "init", "write a first scenario, or a library of them", "create" },
+   { "selftest", "measure what this host can do at best" },
    { "info", "show versions, the machine, and where modules are found" },
 }
 

@@ -21,20 +21,13 @@ function place.default_folder(name, now)
    return path
 end
 
--- A folder that only this user can enter.
-local function private_folder()
-   local pipe = io.popen('mktemp -d "${TMPDIR:-/tmp}/perigee.XXXXXX" 2>/dev/null')
-   local path = pipe and pipe:read("*l")
-   if pipe then pipe:close() end
-   return path ~= "" and path or nil
-end
-
 --- The address of a socket in a folder that only this user can enter.
 ---@param name string  of the socket's file
 ---@return string? address
 ---@return string|fun() clean_up or message
 function place.private_address(name)
-   local folder = private_folder()
+   local parent = os.getenv "TMPDIR"
+   local folder = engine.mkdtemp((parent and parent ~= "" and parent or "/tmp") .. "/perigee.")
    if not folder then return nil, ("no temporary folder for %s could be made (TMPDIR)"):format(name) end
    local socket = folder .. "/" .. name
    return "ipc://" .. socket, function()

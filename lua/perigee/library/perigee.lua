@@ -75,6 +75,12 @@ function perigee.slo(written) end
 ---@return perigee.Rng
 function perigee.rng(seed, stream) end
 
+--- When the client is the limit of what a phase measured.
+---@class perigee.ClientLimits
+---@field lateness? number  (0.1) the p99 of lateness is above this share of the median latency and above `lateness_floor`, in an open load without `max_inflight`
+---@field lateness_floor? perigee.Duration  (10 ms) a p99 of lateness below it is never too much
+---@field busy? number  (0.9) the thread that measures worked for more than this share of the phase, polling left out. A phase of less than a second is not judged so. A closed load against an endpoint that answers at once always ends here: the rate is then perigee's own
+
 ---@class perigee.AimdOptions: perigee.SteppingOptions
 ---@field slo string|string[]  a check, or a list of them, as of `load.search`
 ---@field increase? number  (a twentieth of the range) added after a window in which the SLO holds
@@ -292,6 +298,7 @@ function perigee_Gauge:set(v) end
 ---@field max_error_rate? string|number|table  `"5%"`, `0.05` or `{ "5%", requests = 50 }`: the phase ends and the run fails once more of the requests that ended have failed, of at least so many (100). Cancelled ones do not count
 ---@field stop_when? fun(p: perigee.PhaseObject): boolean?  returns whether the phase ends. Asked once in each turn of the loop in which requests ended, and at each tick; not before `min_requests` and `min_duration` are met
 ---@field tick? perigee.Duration  (1 s) time between two calls of `on.tick`, and between two looks of `stop_when` while nothing ends
+---@field client_limits? perigee.ClientLimits  when perigee itself was the limit of what was measured, see [client limits](#client-limits)
 ---@field record_text? boolean  (false) events and `requests.jsonl` carry prompts and answers
 ---@field record_body? boolean  (false) events carry whole request bodies, so that `load.replay` can send them again
 ---@field chunk_events? boolean  (false) each content-bearing chunk is an event `sample.recv_non_first`

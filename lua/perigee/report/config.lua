@@ -93,6 +93,11 @@ local function spec_data(s)
    return out
 end
 
+-- In units that JSON has.
+local function limits_data(l)
+   return { lateness = l.lateness, lateness_floor_s = l.lateness_floor, busy = l.busy }
+end
+
 local function transport_data(args, forced)
    local name, why = transport.of(args, forced)
    return { name = name, why = why, source_addresses = forced and forced.source_addresses or args.source_addresses }
@@ -114,7 +119,8 @@ local function phase_data(p, forced)
       min_duration_s = p.min_duration, max_duration_s = p.max_duration, drain_s = p.drain, deadline_s = p.deadline,
       stall_s = p.stall, stop_when = p.stop_when, max_error_rate = p.max_error_rate,
       tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
-      chunk_events = p.chunk_events, checks = check_texts(p.checks), on = json.array(handlers),
+      chunk_events = p.chunk_events, client_limits = limits_data(p.client_limits),
+      checks = check_texts(p.checks), on = json.array(handlers),
    }
 end
 

@@ -1,6 +1,7 @@
 --- The summary of a run (summary.json): a function of the engine's report.
 --- Every key carries its unit; what is absent is null.
 local engine = require "perigee.engine"
+local selftest = require "perigee.selftest"
 
 local json = engine.json
 local null = json.null
@@ -51,6 +52,20 @@ local function check_list(results)
    return json.array(list)
 end
 
+local function share(part_ns, report)
+   return part_ns and report.duration_ns > 0 and part_ns / report.duration_ns or null
+end
+
+-- The client's own part in what was measured; null while the phase runs.
+local function client(report)
+   if not report.busy_ns then return null end
+   return {
+      busy_share = share(report.busy_ns, report), spin_share = share(report.spin_ns, report),
+      late = or_null(report.late), catch_ups = or_null(report.catch_ups),
+      worst_late_ms = or_null(report.worst_late_ns and report.worst_late_ns / MS),
+   }
+end
+
 local function per_second(count, report)
    local seconds = report.duration_ns / 1e9
    return seconds > 0 and count / seconds or null
@@ -89,6 +104,7 @@ function summary.phase(report, checks, metrics, conclusion)
       tags = tags(report),
       lua_busy = cost(report.lua_busy, "calls", report.duration_ns),
       gc_pause = cost(report.gc_pause, "steps", report.duration_ns),
+      client = client(report),
       metrics = metrics or {},
       conclusion = or_null(conclusion),
       checks = check_list(checks),
@@ -127,6 +143,7 @@ function summary.facts(plan, config, plan_checksum)
       config = config,
       dataset_sha256 = dataset_sha256(plan),
       plan_checksum = plan_checksum,
+      selftest = or_null(selftest.kept()),
    }
 end
 
@@ -148,7 +165,7 @@ function summary.build(run)
       session_id = or_null(run.report.session_id),
       started_at = run.report.started_realtime_ns and summary.timestamp(run.report.started_realtime_ns) or null,
       host = facts.host, versions = facts.versions, config = facts.config,
-      dataset_sha256 = facts.dataset_sha256, plan_checksum = facts.plan_checksum,
+      dataset_sha256 = facts.dataset_sha256, plan_checksum = facts.plan_checksum, selftest = or_null(facts.selftest),
       phases = json.array(phases),
       checks = check_list(run.overall),
    }

@@ -181,6 +181,15 @@ local function tag_lines(phase)
    return lines
 end
 
+-- Arrivals that came late through perigee itself; nothing when none did.
+local function late_line(phase)
+   local client = present(phase.client)
+   local late = client and present(client.late) or 0
+   if late == 0 then return nil end
+   return ("  client: %d of %d issued more than 1 ms late, %d times behind, %s at worst"):format(
+      late, phase.issued, client.catch_ups, units.ns(client.worst_late_ms * 1e6))
+end
+
 local function phase_lines(phase)
    local lines = { heading(phase), count_line(phase) }
    lines[#lines + 1] = rate_line(phase)
@@ -188,6 +197,7 @@ local function phase_lines(phase)
    append(lines, distributions(phase))
    append(lines, tag_lines(phase))
    lines[#lines + 1] = cost_line(phase)
+   lines[#lines + 1] = late_line(phase)
    append(lines, metric_lines(phase))
    append(lines, conclusion_lines(phase))
    append(lines, check_lines(phase.checks))

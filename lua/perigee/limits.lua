@@ -1,0 +1,73 @@
+--- Whether the client itself was the limit of what a phase measured: how late it was, and how busy.
+local define = require "perigee.load.define"
+local schema = require "perigee.schema"
+local units = require "perigee.units"
+
+local limits = {}
+
+local function share(v)
+   if schema.number(v) and v > 0 and v <= 1 then return true, v end
+   return false, "a share above 0 and up to 1"
+end
+
+--- When the client is the limit of what a phase measured.
+---@class perigee.ClientLimits
+---@field lateness? number  (0.1) the p99 of lateness is above this share of the median latency and above `lateness_floor`, in an
+---   open load without `max_inflight`
+---@field lateness_floor? perigee.Duration  (10 ms) a p99 of lateness below it is never too much
+---@field busy? number  (0.9) the thread that measures worked for more than this share of the phase, polling left out. A phase of
+---   less than a second is not judged so. A closed load against an endpoint that answers at once always ends here: the rate is
+---   then perigee's own
+limits.FIELDS = {
+   lateness = schema.default(share, 0.1), -- p99 of lateness, of the median latency
+   lateness_floor = schema.default(schema.duration, 0.01), -- and not below this
+   busy = schema.default(share, 0.9), -- of one core, of a phase that lasts a second at least
+}
+
+local LEAST_DURATION = 1e9 -- ns: a shorter phase is its own beginning
+
+limits.DEFAULTS = {}
+for name, field in pairs(limits.FIELDS) do limits.DEFAULTS[name] = field.default end
+
+--- Share of the phase in which the session's thread worked; nil when that was not told.
+---@param report table  the engine's of the phase
+---@return number?
+function limits.busy_share(report)
+   if not report.busy_ns or report.duration_ns <= 0 then return nil end
+   return report.busy_ns / report.duration_ns
+end
+
+local function late(bounds, planned, report)
+   local lateness, latency = report.lateness, report.latency
+   -- Waiting below max_inflight is the user's wish.
+   if not (report.open and lateness and latency) or define.sender(planned.load).args.max_inflight then return nil end
+   local p99 = lateness.p99
+   if p99 <= bounds.lateness_floor * 1e9 or p99 <= bounds.lateness * latency.p50 then return nil end
+   return ("the client was late: p99 of lateness is %s"):format(units.ns(p99))
+end
+
+local function busy(bounds, report)
+   local part = limits.busy_share(report)
+   if not part or part <= bounds.busy or report.duration_ns < LEAST_DURATION then return nil end
+   return ("the client was busy for %.0f%% of the time: what was measured may be its own limit"):format(part * 100)
+end
+
+-- Requests that failed for want of memory, descriptors or ports of our own.
+local function failed(report)
+   local count = report.errors and report.errors.client or 0
+   return count > 0 and ("%d requests failed in the client itself: what was measured is its limit"):format(count) or nil
+end
+
+--- Why the client was the limit of a phase, in words; empty when it was not.
+---@param planned table  the phase of the plan
+---@param report table   the engine's
+---@return string[]
+function limits.reasons(planned, report)
+   local bounds, list = planned.client_limits or limits.DEFAULTS, {}
+   list[#list + 1] = failed(report)
+   list[#list + 1] = late(bounds, planned, report)
+   list[#list + 1] = busy(bounds, report)
+   return list
+end
+
+return limits
