@@ -100,6 +100,10 @@ static int put_identity(struct buffer *b, const struct event *e, const char *pha
 	if (!err)
 		err = put_count(b, "index", e->index);
 	if (!err)
+		err = put_text(b, "conversation_id", e->conversation_id);
+	if (!err)
+		err = put_count(b, "turn", e->turn);
+	if (!err)
 		err = put_text(b, "tag", e->tag);
 	if (!err)
 		err = put_key(b, "ok");

@@ -81,7 +81,7 @@ local function inherit(scenario, own)
 end
 
 -- Loads that bring what is sent.
-local BRINGS_CONTENT = { replay = true, trace = true }
+local BRINGS_CONTENT = { replay = true, strategy = true, trace = true }
 
 local function needs_samples(fields)
    return fields.target.kind ~= "http" and not fields.request and not BRINGS_CONTENT[fields.load.kind]

@@ -38,7 +38,7 @@ end
 ---@field report? table      as session:report(), times in ns
 ---@field checks table<string, table[]>  results of the checks by phase
 ---@field requests table[]   kept results (r:keep()) in the order of issue
----@field events table[]     { type, time, phase, index, tag, reason, error, text }, time from the session's start
+---@field events table[]     { type, time, phase, index, conversation, turn, tag, reason, error, text }, time from the session's start
 
 --- Play a scenario on simulated time.
 ---@param given table    what perigee.scenario returned

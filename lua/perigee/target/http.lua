@@ -8,7 +8,7 @@ local METHODS = { "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS" }
 --- Plain HTTP.
 ---@param options table  url, method ("POST"), path, body, headers, api_key, timeouts ...
 return define.target {
-   kind = "http", decoder = "raw",
+   kind = "http", decoder = "raw", asked = {},
    fields = { method = schema.one_of(METHODS), body = schema.either(schema.string, schema.table) },
    encoder = function(args)
       return function(sample, text)
