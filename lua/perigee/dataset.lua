@@ -165,4 +165,4 @@ local function loaded(v)
    return spec.is(v, "dataset") and v:build { place = v.place } or v
 end
 
-return { public = schema.namespace("dataset", dataset), checker = checker, loaded = loaded }
+return { public = schema.namespace("dataset", dataset), checker = checker, loaded = loaded, read = find }

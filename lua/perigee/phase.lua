@@ -28,7 +28,7 @@ end
 --- Fields that a phase takes from the scenario when it does not set them.
 phase.INHERITED = {
    target = spec.of "target", dataset = dataset.checker, order = order.checker, load = spec.of "load",
-   request = schema.func, on = schema.table, checks = schema.table,
+   request = schema.func, session = schema.func, on = schema.table, checks = schema.table,
    requests = schema.count, duration = schema.duration, min_requests = schema.count, min_duration = schema.duration,
    max_duration = schema.duration, drain = schema.either(schema.boolean, schema.duration),
    deadline = schema.duration, stall = schema.duration, tick = schema.duration,
@@ -81,7 +81,7 @@ local function inherit(scenario, own)
 end
 
 -- Loads that bring what is sent.
-local BRINGS_CONTENT = { replay = true, strategy = true, trace = true }
+local BRINGS_CONTENT = { conversations = true, replay = true, strategy = true, trace = true, users = true }
 
 local function needs_samples(fields)
    return fields.target.kind ~= "http" and not fields.request and not BRINGS_CONTENT[fields.load.kind]
@@ -92,6 +92,9 @@ local function require_parts(at, fields, place)
    if needs_samples(fields) and not fields.dataset then
       where.fail(("%s: target.%s needs a dataset or a request function"):format(at, fields.target.kind), place)
    end
+   if fields.load.kind == "users" and not fields.session then
+      where.fail(at .. ": load.users needs a session, the function of each user", place)
+   end
    local least, most = fields.min_duration, fields.max_duration
    if least and most and not opt.is(least) and not opt.is(most) and least > most then
       where.fail(at .. ": min_duration is above max_duration", place)
@@ -101,14 +104,26 @@ end
 --- A phase with all that it inherits, checked as a whole.
 function phase.effective(scenario, own, number, place)
    local fields = inherit(scenario, own)
-   require_parts(("scenario.phases[%d] '%s'"):format(number, tostring(fields.name)), fields, place)
+   local at = ("scenario.phases[%d] '%s'"):format(number, tostring(fields.name))
+   require_parts(at, fields, place)
+   if own.session and fields.load.kind ~= "users" then where.fail(at .. ": session: only load.users calls it", place) end
+   if fields.load.kind == "conversations" and (own.dataset or own.request) then
+      where.fail(("%s: %s: load.conversations brings all that is sent"):format(at, own.dataset and "dataset" or "request"), place)
+   end
    return fields
 end
 
 -- Loads that end by themselves; the others go once through the dataset.
-local ENDS_ITSELF = { burst = true, gaps = true, replay = true, steps = true, strategy = true, trace = true }
+local ENDS_ITSELF = {
+   burst = true, conversations = true, gaps = true, replay = true, steps = true, strategy = true, trace = true,
+}
+
+local function ends_itself(fields)
+   return ENDS_ITSELF[fields.load.kind] or fields.load.kind == "users" and fields.load.args.iterations
+end
 
 local function default_requests(fields)
+   if fields.load.kind == "users" then return nil end
    if fields.order.kind == "list" then return #fields.order.args.indices end
    return fields.dataset and #fields.dataset or nil
 end
@@ -123,10 +138,11 @@ function phase.complete(fields, number, place)
    fields.tick = fields.tick or TICK
    fields.deadline = fields.deadline or fields.target.args.timeout or DEADLINE
    if fields.drain == nil or fields.drain == true then fields.drain = DRAIN end
-   if not (fields.requests or fields.duration or fields.max_duration or ENDS_ITSELF[fields.load.kind]) then
+   if not (fields.requests or fields.duration or fields.max_duration or ends_itself(fields)) then
       fields.requests = default_requests(fields)
       if not fields.requests then
-         where.fail(at .. ": nothing ends this phase: set requests, duration or max_duration", place)
+         where.fail(at .. ": nothing ends this phase: set requests, duration or max_duration"
+            .. (fields.load.kind == "users" and ", or iterations of load.users" or ""), place)
       end
    end
    return fields

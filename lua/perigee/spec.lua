@@ -30,7 +30,7 @@ end
 
 local function checked(def, at, args, place)
    local result = schema.check(at, def.fields, args, place)
-   local problem = def.check and def.check(result)
+   local problem = def.check and def.check(result, place)
    if problem then where.fail(at .. ": " .. problem, place) end
    return result
 end
@@ -44,7 +44,7 @@ end
 
 --- A constructor for one kind. def: family, kind, positional (names of the leading
 --- arguments), options (is a table of options taken after them?), fields (schema),
---- check(args) -> problem?, build(args, context) -> thing.
+--- check(args, place) -> problem?, build(args, context) -> thing.
 function spec.constructor(def)
    return function(...)
       return new(def, gather(def, def.family .. "." .. def.kind, ...), where.caller())

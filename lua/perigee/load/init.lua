@@ -1,10 +1,12 @@
 --- Loads: when requests are sent. An open load is a schedule, played by the engine
 --- against the clock; a closed one is a strategy, a coroutine that reacts.
 local closed = require "perigee.load.closed"
+local conversations = require "perigee.load.conversations"
 local open = require "perigee.load.open"
 local replay = require "perigee.load.replay"
 local schema = require "perigee.schema"
 local trace = require "perigee.load.trace"
+local users = require "perigee.load.users"
 local varying = require "perigee.load.varying"
 
 return schema.namespace("load", {
@@ -20,4 +22,6 @@ return schema.namespace("load", {
    gaps = open.gaps,
    trace = trace,
    replay = replay,
+   users = users,
+   conversations = conversations,
 })

@@ -1,0 +1,42 @@
+--- What loads of conversations share: the counters, and what becomes of a turn that failed.
+local metric = require "perigee.metric"
+local schema = require "perigee.schema"
+
+local conversation = {}
+
+--- Options of a load.
+conversation.FIELDS = {
+   on_failure = schema.default(schema.one_of { "end", "continue", "retry" }, "end"),
+   retries = schema.default(schema.count, 3),
+   retry_after = schema.default(schema.duration, 1),
+}
+
+--- The metrics that count them. Before the scenario is made, so that its checks know them.
+---@return { started: table, completed: table, failed: table }
+function conversation.counters()
+   return {
+      started = metric.public.counter "conversations_started",
+      completed = metric.public.counter "conversations_completed",
+      failed = metric.public.counter "conversations_failed",
+   }
+end
+
+--- Send a turn as often as the rules allow.
+---@param rules { on_failure: string, retries: integer, retry_after: number }
+---@param asked table    content of p:issue
+---@param request fun(asked: table): table
+---@param sleep fun(seconds: number)
+---@return table answer  the last one
+---@return boolean go_on  may the conversation go on?
+function conversation.turn(rules, asked, request, sleep)
+   local answer = request(asked)
+   for attempt = 2, rules.on_failure == "retry" and rules.retries + 1 or 1 do
+      if answer.ok then break end
+      sleep(rules.retry_after)
+      asked.attempt = attempt
+      answer = request(asked)
+   end
+   return answer, answer.ok or rules.on_failure == "continue"
+end
+
+return conversation

@@ -1,0 +1,54 @@
+--- Users: each runs the phase's function `session` in a coroutine of its own, again and again.
+local conversation = require "perigee.load.conversation"
+local crowd = require "perigee.load.crowd"
+local define = require "perigee.load.define"
+local schema = require "perigee.schema"
+local user = require "perigee.load.user"
+local where = require "perigee.where"
+
+-- One session after the other. A session that is given up ends the coroutine, and this begins anew.
+local function play(u)
+   local shared = u.shared
+   while u.iteration < shared.iterations and u:running() do
+      local before = u.steps
+      u.iteration = u.iteration + 1
+      shared.counters.started:inc()
+      shared.session(u)
+      shared.counters.completed:inc()
+      if u.steps == before and shared.iterations == math.huge then
+         where.fail("the session came back without a request or a sleep: it would be called without end",
+            where.of(shared.session))
+      end
+   end
+end
+
+local users = define("users", { "n" }, {
+   n = schema.required(schema.count), ramp = schema.duration, iterations = schema.count,
+   on_failure = conversation.FIELDS.on_failure, retries = conversation.FIELDS.retries,
+   retry_after = conversation.FIELDS.retry_after,
+}, function(args, context)
+   local shared = {
+      rules = args, context = context, session = context.session, counters = conversation.counters(),
+      iterations = args.iterations or math.huge,
+   }
+   return {
+      results = true, texts = true,
+      strategy = function(p)
+         local all = crowd.new(p)
+         for id = 1, args.n do
+            all:start((args.ramp or 0) * (id - 1) / args.n, "user " .. id, play, user.new(id, p, shared))
+         end
+         all:run()
+      end,
+   }
+end)
+
+--- n users at once, each a coroutine that runs the phase's `session`.
+---@param n integer
+---@param opts? { ramp?: number|string, iterations?: integer, on_failure?: string, retries?: integer, retry_after?: number|string }
+---ramp: the users begin one after another in this time; iterations: sessions of each user, else until the
+---phase ends; on_failure: what becomes of a session whose turn failed, "end", "continue" or "retry" (so often, after that time)
+return function(...)
+   conversation.counters()
+   return users(...)
+end
