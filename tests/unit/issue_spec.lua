@@ -144,6 +144,31 @@ describe("p:issue with a table", function()
       assert.is_nil(next(gone))
    end)
 
+   it("lets go of what is never sent, whatever ends the phase", function()
+      local big = 1e6
+      local function ask(p, field)
+         for i = 1, 40 do
+            assert(p:issue { [field] = ("x"):rep(big) .. i, conversation = "c" })
+            p:after(1000, function() return i end)
+         end
+      end
+      local ends = {
+         function(p) ask(p, "body") p:stop() end,
+         function(p) ask(p, "body") p.session:stop() p:sleep(1) end,
+         function(p) ask(p, "body") for id = 0, 39 do assert(p:cancel(id)) end end,
+         function(p) ask(p, "body") error "stopped" end,
+         function(p) ask(p, "tag") p:sleep(1) end, -- the request function fails
+      }
+      for i, strategy in ipairs(ends) do
+         collectgarbage()
+         local before = collectgarbage "count"
+         play { load = load.strategy(strategy), dataset = { "a" }, request = i == 5 and function() error "no content" end or nil }
+         collectgarbage()
+         collectgarbage()
+         assert.is_true(collectgarbage "count" - before < 5 * big / 1024, i)
+      end
+   end)
+
    it("is refused at the line that asked", function()
       local none = {}
       local rows = {

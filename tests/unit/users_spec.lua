@@ -332,6 +332,7 @@ describe("an error in a session", function()
 
    it("is a session that would be called without end", function()
       support.contains("it would be called without end", (failure(function() end)))
+      support.contains("it would be called without end", (failure(function(u) u:fail "always" end)))
    end)
 end)
 

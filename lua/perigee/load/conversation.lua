@@ -1,4 +1,5 @@
 --- What loads of conversations share: the counters, and what becomes of a turn that failed.
+local crowd = require "perigee.load.crowd"
 local metric = require "perigee.metric"
 local schema = require "perigee.schema"
 
@@ -23,18 +24,17 @@ end
 
 --- Send a turn as often as the rules allow.
 ---@param rules { on_failure: string, retries: integer, retry_after: number }
----@param asked table    content of p:issue
----@param request fun(asked: table): table
----@param sleep fun(seconds: number)
+---@param who table     of a crowd, in its coroutine
+---@param asked table   content of p:issue
 ---@return table answer  the last one
 ---@return boolean go_on  may the conversation go on?
-function conversation.turn(rules, asked, request, sleep)
-   local answer = request(asked)
+function conversation.turn(rules, who, asked)
+   local answer = crowd.request(who, asked)
    for attempt = 2, rules.on_failure == "retry" and rules.retries + 1 or 1 do
       if answer.ok then break end
-      sleep(rules.retry_after)
+      crowd.sleep(who, rules.retry_after)
       asked.attempt = attempt
-      answer = request(asked)
+      answer = crowd.request(who, asked)
    end
    return answer, answer.ok or rules.on_failure == "continue"
 end

@@ -52,12 +52,10 @@ end
 -- Play one conversation to its end; false when a turn failed for good.
 local function replay(who, c, id, rng)
    local shared = who.shared
-   local function request(asked) return crowd.request(who, asked) end
-   local function sleep(seconds) crowd.sleep(who, seconds) end
    for _, turn in ipairs(c.turns) do
       local delay = shared.delay(turn, rng)
-      if delay > 0 then sleep(delay) end
-      local _, go_on = conversation.turn(shared.args, content(c, turn, id, shared.args.session_header), request, sleep)
+      if delay > 0 then crowd.sleep(who, delay) end
+      local _, go_on = conversation.turn(shared.args, who, content(c, turn, id, shared.args.session_header))
       if not go_on then return false end
    end
    return true

@@ -1,6 +1,7 @@
 --- Many coroutines on one strategy: each asks, waits for its answer, sleeps. It stands on
 --- what every strategy has: p:issue, p:results, and p:wait with an end.
 local heap = require "perigee.heap"
+local where = require "perigee.where"
 
 local crowd = {}
 local Crowd = {}
@@ -18,10 +19,10 @@ end
 ---@param at number
 ---@param name string  for errors: "user 3"
 ---@param fn function
----@param who table  gets the field `task`
+---@param who table  gets the fields `task`, `crowd` and `steps`: how often it slept or asked
 function Crowd:start(at, name, fn, who)
    local task = { name = name, fn = fn, who = who }
-   who.task, who.crowd = task, self
+   who.task, who.crowd, who.steps = task, self, 0
    self.alive = self.alive + 1
    self.sleepers:put(at, task)
 end
@@ -89,14 +90,14 @@ end
 -- ---- inside its coroutines ----
 
 local function check_inside(who, name)
-   if coroutine.running() ~= who.task.co then
-      error(("%s belongs in the session's own coroutine"):format(name), 3)
-   end
+   if coroutine.running() == who.task.co then return end
+   where.fail(name .. " belongs in the session's own coroutine")
 end
 
 --- Sleep. Does not come back when the phase stops before.
 function crowd.sleep(who, seconds)
    check_inside(who, "u:sleep()")
+   who.steps = who.steps + 1
    coroutine.yield(SLEEP, seconds)
 end
 
@@ -104,8 +105,9 @@ end
 ---@return table result  a kept one
 function crowd.request(who, asked)
    check_inside(who, "u:request()")
+   who.steps = who.steps + 1
    local id, message, code = who.crowd.p:issue(asked)
-   if not id and code ~= "ECLOSED" then error(message, 0) end
+   if not id and code ~= "ECLOSED" then where.fail("u:request: " .. message) end
    return coroutine.yield(ANSWER, id or -1) -- nothing has the id -1: the phase is over
 end
 

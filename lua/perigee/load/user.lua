@@ -53,8 +53,7 @@ function Chat:send(message, options)
    local u, messages = self.user, self.messages
    messages[#messages + 1] = message
    self.turn = self.turn + 1
-   local answer, go_on = conversation.turn(self.rules, asked_of(self, options),
-      function(asked) return u:request(asked) end, function(seconds) u:sleep(seconds) end)
+   local answer, go_on = conversation.turn(self.rules, u, asked_of(self, options))
    if answer.ok then
       messages[#messages + 1] = { role = "assistant", content = answer.text }
    else
@@ -112,7 +111,6 @@ end
 ---@param asked? table  as p:issue takes it; nil: the next sample
 ---@return table result  a kept one
 function User:request(asked)
-   self.steps = self.steps + 1
    return crowd.request(self, asked or {})
 end
 
@@ -121,7 +119,6 @@ end
 function User:sleep(time)
    local seconds = units.duration(time)
    if not seconds then where.fail("u:sleep: a duration (seconds or \"250ms\") expected, got " .. schema.show(time)) end
-   self.steps = self.steps + 1
    crowd.sleep(self, seconds)
 end
 
@@ -143,7 +140,7 @@ end
 ---@param p table        the phase object
 ---@param shared { rules: table, counters: table, context: table }
 function user.new(id, p, shared)
-   return setmetatable({ id = id, phase = p, shared = shared, iteration = 0, chats = 0, steps = 0 }, User_mt)
+   return setmetatable({ id = id, phase = p, shared = shared, iteration = 0, chats = 0 }, User_mt)
 end
 
 return user

@@ -6,19 +6,24 @@ local schema = require "perigee.schema"
 local user = require "perigee.load.user"
 local where = require "perigee.where"
 
+-- Time would stand still: nothing was waited for since the session before began.
+local function check_steps(u)
+   if u.iteration > 0 and u.steps == u.steps_before and u.shared.iterations == math.huge then
+      where.fail("the session came back without a request or a sleep: it would be called without end",
+         where.of(u.shared.session))
+   end
+   u.steps_before = u.steps
+end
+
 -- One session after the other. A session that is given up ends the coroutine, and this begins anew.
 local function play(u)
    local shared = u.shared
    while u.iteration < shared.iterations and u:running() do
-      local before = u.steps
+      check_steps(u)
       u.iteration = u.iteration + 1
       shared.counters.started:inc()
       shared.session(u)
       shared.counters.completed:inc()
-      if u.steps == before and shared.iterations == math.huge then
-         where.fail("the session came back without a request or a sleep: it would be called without end",
-            where.of(shared.session))
-      end
    end
 end
 

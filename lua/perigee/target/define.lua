@@ -207,6 +207,7 @@ local function asker(def, encode)
          if not ok then where.fail("p:issue: " .. tostring(text)) end
          content.body = text
       end
+      content.messages = nil -- they are in the body, and may grow until it is sent
       content.prompt = content.prompt or content.body
       return content
    end
