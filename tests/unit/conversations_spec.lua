@@ -152,6 +152,19 @@ describe("load.conversations", function()
       assert.equal("duration", result.phase.end_reason)
    end)
 
+   it("plays more or fewer at a time while it runs", function()
+      local result = play(several(6), { concurrency = 1 }, { on = { phase_start = function(p)
+         p:after(1.5, function() p:set_concurrency(3) end)
+         p:after(4.5, function() p:set_concurrency(1) end)
+      end } })
+      local begins = {}
+      for _, r in ipairs(result.requests) do
+         if r.turn == 1 then begins[#begins + 1] = r.issued end
+      end
+      assert.same({ 0, 1.5, 1.5, 3, 6, 9 }, begins)
+      assert.same({ 6, 6, 0 }, counts(result))
+   end)
+
    it("reads a file beside the script when it loads, and tells what it is", function()
       local lines = { '{"_type": "dataset_metadata"}' }
       for _, row in ipairs(rows "c1") do lines[#lines + 1] = engine.json.encode(row) end

@@ -265,6 +265,48 @@ describe("a phase of users", function()
       assert.equal(2, result.phases.c.metrics.conversations_completed.value)
    end)
 
+   it("may get more users and fewer while it runs", function()
+      local known = {}
+      local result = passes(function(u)
+         u:request { prompt = "x" }
+      end, load.users(10), { duration = 6, on = {
+         phase_start = function(p)
+            for at, n in pairs { [1.95] = 2, [4.005] = 6 } do
+               p:after(at, function()
+                  known[#known + 1] = p.concurrency
+                  p:set_concurrency(n)
+               end)
+            end
+         end,
+      } })
+      local second = {}
+      for _, r in ipairs(result.requests) do
+         local at = math.floor(r.issued + 0.01)
+         second[at] = (second[at] or 0) + 1
+      end
+      -- Ten a second from each; the last answers of those who leave come at 2.
+      assert.same({ 100, 100, 20, 20, 60, 60 }, { second[0], second[1], second[2], second[3], second[4], second[5] })
+      assert.same({ 10, 2 }, known)
+   end)
+
+   it("may get more from a session that is the last one", function()
+      local result = passes(function(u)
+         u:request { prompt = "x" }
+         if u.id < 4 then u.phase:set_concurrency(u.id + 1) end
+      end, load.users(1, { iterations = 1 }))
+      assert.same({ 4, 4, 0 }, counts(result))
+   end)
+
+   it("counts those who have finished as users it had", function()
+      local result = passes(function(u)
+         u:request { prompt = "x" }
+         u:sleep(u.id)
+      end, load.users(4, { iterations = 2 }), { on = { phase_start = function(p)
+         p:after(3, function() p:set_concurrency(3) end) -- three are left: nobody has to leave
+      end } })
+      assert.same({ 8, 8, 0 }, counts(result))
+   end)
+
    it("has checks of its conversations", function()
       local result = play(function(u) u:request { prompt = "x" } u:fail "no" end, load.users(1, { iterations = 3 }),
          { checks = { "conversations_failed == 0" } })

@@ -6,6 +6,7 @@ local crowd = require "perigee.load.crowd"
 local define = require "perigee.load.define"
 local distribution = require "perigee.distribution"
 local engine = require "perigee.engine"
+local knob = require "perigee.load.knob"
 local opt = require "perigee.opt"
 local schema = require "perigee.schema"
 local stream = require "perigee.stream"
@@ -76,7 +77,9 @@ end
 
 local function work(who)
    local shared = who.shared
-   for c, id, number in shared.following do
+   while not crowd.is_surplus(who) do
+      local c, id, number = shared.following()
+      if not c then return end
       shared.counters.started:inc()
       local rng = engine.rng(shared.context.seed or 0, shared.context.number or 1, stream.user + number)
       local whole = replay(who, c, id, rng)
@@ -85,19 +88,19 @@ local function work(who)
 end
 
 local function build(args, context)
+   local n = knob.concurrency(args.concurrency)
    return {
-      results = true,
+      results = true, knobs = n.knobs,
       content = function() error("load.conversations has no samples: p:issue{} needs a prompt, messages or a body", 0) end,
       strategy = function(p)
-         local list, all = args.rows, crowd.new(p)
+         local list = args.rows
          local shared = {
             args = args, context = context, counters = conversation.counters(), delay = delays(args.tool_delay),
             following = queue(list, args.repeats, context.order(#list)),
          }
-         for i = 1, math.min(args.concurrency, args.repeats * #list) do
-            all:start(0, "conversation worker " .. i, work, { shared = shared })
-         end
-         all:run()
+         crowd.new(p):run(n, function(all, i)
+            all:start(p.elapsed, "conversation worker " .. i, work, { shared = shared })
+         end)
       end,
    }
 end

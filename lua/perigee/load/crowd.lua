@@ -7,12 +7,12 @@ local crowd = {}
 local Crowd = {}
 local Crowd_mt = { __name = "perigee.crowd", __index = Crowd }
 
--- What a coroutine of the crowd yields, beside nothing: the phase is over.
+-- What a coroutine of the crowd yields, the first two with an id or seconds.
 local ANSWER, SLEEP, ANEW = {}, {}, {}
 
 ---@param p table  the phase object of the strategy
 function crowd.new(p)
-   return setmetatable({ p = p, waiting = {}, sleepers = heap.new(), alive = 0 }, Crowd_mt)
+   return setmetatable({ p = p, waiting = {}, sleepers = heap.new(), alive = 0, begun = 0 }, Crowd_mt)
 end
 
 --- A coroutine that runs fn(who) from `at` seconds of the phase on.
@@ -76,14 +76,26 @@ local function wake(self)
    end
 end
 
---- Run all, until they have ended or the phase stops. In the strategy.
-function Crowd:run()
+--- Hold as many slots as the knob says, until all have ended or the phase stops. In the strategy.
+--- A slot is taken by open(all, slot), which starts a coroutine at once or later; who finds
+--- that there are too many gives its own back (crowd.is_surplus) and returns.
+---@param knob table   of load.knob
+---@param open fun(all: table, slot: integer)
+function Crowd:run(knob, open)
    local p = self.p
-   while self.alive > 0 and p:running() do
+   self.knob, self.slots = knob, 0
+   while p:running() do
+      while self.slots < knob.value do
+         self.slots, self.begun = self.slots + 1, self.begun + 1
+         open(self, self.begun)
+      end
       hand_out(self, p:results())
       wake(self)
-      local first = self.sleepers:first()
-      if self.alive > 0 then p:wait(first and math.max(0, first - p.elapsed)) end
+      if self.slots >= knob.value then -- else a session has turned the knob
+         if self.alive == 0 then return end
+         local first = self.sleepers:first()
+         p:wait(first and math.max(0, first - p.elapsed))
+      end
    end
 end
 
@@ -109,6 +121,15 @@ function crowd.request(who, asked)
    local id, message, code = who.crowd.p:issue(asked)
    if not id and code ~= "ECLOSED" then where.fail("u:request: " .. message) end
    return coroutine.yield(ANSWER, id or -1) -- nothing has the id -1: the phase is over
+end
+
+--- Are there more than the knob says? Then the slot is given back, and the coroutine has to return.
+---@return boolean
+function crowd.is_surplus(who)
+   local all = who.crowd
+   if all.alive <= all.knob.value then return false end
+   all.slots = all.slots - 1
+   return true
 end
 
 --- Give up this coroutine; its function begins anew. Does not come back.

@@ -2,6 +2,7 @@
 local conversation = require "perigee.load.conversation"
 local crowd = require "perigee.load.crowd"
 local define = require "perigee.load.define"
+local knob = require "perigee.load.knob"
 local schema = require "perigee.schema"
 local user = require "perigee.load.user"
 local where = require "perigee.where"
@@ -18,7 +19,7 @@ end
 -- One session after the other. A session that is given up ends the coroutine, and this begins anew.
 local function play(u)
    local shared = u.shared
-   while u.iteration < shared.iterations and u:running() do
+   while u.iteration < shared.iterations and not crowd.is_surplus(u) do
       check_steps(u)
       u.iteration = u.iteration + 1
       shared.counters.started:inc()
@@ -36,14 +37,14 @@ local users = define("users", { "n" }, {
       rules = args, context = context, session = context.session, counters = conversation.counters(),
       iterations = args.iterations or math.huge,
    }
+   local n = knob.concurrency(args.n)
    return {
-      results = true, texts = true,
+      results = true, texts = true, knobs = n.knobs,
       strategy = function(p)
-         local all = crowd.new(p)
-         for id = 1, args.n do
-            all:start((args.ramp or 0) * (id - 1) / args.n, "user " .. id, play, user.new(id, p, shared))
-         end
-         all:run()
+         crowd.new(p):run(n, function(all, id)
+            local begins = id <= args.n and (args.ramp or 0) * (id - 1) / args.n or 0
+            all:start(math.max(begins, p.elapsed), "user " .. id, play, user.new(id, p, shared))
+         end)
       end,
    }
 end)
