@@ -36,9 +36,20 @@ local function recorded(sample_of, make, record_text)
    end
 end
 
+-- The samples of a load in their order, whatever scripts ask for between them.
+local function counted(build)
+   local n = 0
+   return function()
+      n = n + 1
+      return build(n)
+   end
+end
+
 local function content(p, built, samples, iterator, target)
-   if built.content then return built.content end
-   if built.sample and not p.dataset then return recorded(built.sample, target.build(p.request, true), p.record_text) end
+   if built.content then return counted(built.content) end
+   if built.sample and not p.dataset then
+      return counted(recorded(built.sample, target.build(p.request, true), p.record_text))
+   end
    return builder(samples, iterator(#samples), target.build(p.request), p.record_text)
 end
 

@@ -227,6 +227,30 @@ describe("p:issue with a table", function()
    end)
 end)
 
+describe("the samples of a trace", function()
+   it("come in their order, whatever is asked for between them", function()
+      local lines = {}
+      for i = 1, 5 do lines[i] = ('{"timestamp": %d, "input_length": %d, "output_length": 1, "hash_ids": [%d]}'):format(i * 100, i, i) end
+      local path = support.file("trace.jsonl", table.concat(lines, "\n"))
+      local target = perigee.target.openai_chat { url = "x", model = "m" }
+      local result = passes({ target = target, load = load.trace(path), on = { first = function(r, p)
+         if r.tag then return end
+         p:issue { prompt = "between", tag = "between" }
+         r:cancel()
+         if r.attempt == 1 then r:retry() end
+      end } }, function() return { ttft = 0.01, tpot = 0.01, tokens = 3 } end)
+      local words = {}
+      for _, r in ipairs(result.requests) do
+         if not r.tag and r.attempt == 1 then
+            local text = engine.json.decode(result.seen[r.id + 1].body).messages[1].content
+            words[#words + 1] = select(2, text:gsub("%S+", ""))
+         end
+      end
+      assert.same({ 1, 2, 3, 4, 5 }, words)
+      support.clean()
+   end)
+end)
+
 describe("p:wait with an end", function()
    it("comes back at that time, or with an answer before", function()
       local times = {}
