@@ -18,6 +18,7 @@
 #define STOP_DRAIN_NS    (30 * NS_PER_S)  /* a stopped run drains no longer than this */
 #define SIGNAL_GRAIN_NS  (50 * NS_PER_MS) /* how long a signal may wait outside the loop's run */
 #define STRAGGLER_NS     (5 * NS_PER_S)   /* at the end, for phases that did not drain */
+#define BUCKETS          4096 /* of requests in flight by their id: 10 000 are found in 3 steps */
 
 struct session {
 	struct loop *loop; /* borrowed */
@@ -33,7 +34,8 @@ struct session {
 	int current; /* index of the phase whose turn it is; phase_count: past the last */
 
 	struct pool *requests;
-	struct request *inflight; /* list of all that are with a client */
+	struct request *inflight;       /* list of all that are with a client */
+	struct request *by_id[BUCKETS]; /* the same ones */
 	uint64_t next_id;
 
 	struct journal *journal;
@@ -204,6 +206,19 @@ void session_cancel(struct session *s, struct request *r)
 	cancel(r, FAILURE_CANCELLED);
 }
 
+bool session_cancel_id(struct session *s, struct phase *p, uint64_t id)
+{
+	struct request *r = s->by_id[id % BUCKETS];
+	while (r && r->id != id)
+		r = r->same_bucket;
+	if (!r)
+		return phase_unwant(p, id);
+	if (r->phase != p || r->cancel != FAILURE_NONE)
+		return false;
+	cancel(r, FAILURE_CANCELLED);
+	return true;
+}
+
 /* p NULL: of all phases. */
 static void abandon(struct session *s, const struct phase *p)
 {
@@ -234,10 +249,16 @@ static void link_request(struct session *s, struct request *r)
 	if (s->inflight)
 		s->inflight->prev = r;
 	s->inflight = r;
+	r->same_bucket = s->by_id[r->id % BUCKETS];
+	s->by_id[r->id % BUCKETS] = r;
 }
 
 static void unlink_request(struct session *s, struct request *r)
 {
+	struct request **at = &s->by_id[r->id % BUCKETS];
+	while (*at != r)
+		at = &(*at)->same_bucket;
+	*at = r->same_bucket;
 	if (r->prev)
 		r->prev->next = r->next;
 	else
@@ -332,7 +353,8 @@ static void fill_exchange(struct request *r)
 	x->endpoint = (unsigned)p->issued; /* not the id: skipped requests have one, too */
 	x->response.keep_text = p->config.keep_text || p->config.record_text;
 	x->response.keep_body = p->config.keep_body;
-	x->deadline_ns = p->config.deadline_ns ? r->issued_ns + p->config.deadline_ns : 0;
+	uint64_t deadline_ns = r->job.deadline_ns ? r->job.deadline_ns : p->config.deadline_ns;
+	x->deadline_ns = deadline_ns ? r->issued_ns + deadline_ns : 0;
 	x->first_byte_deadline_ns =
 		p->config.first_byte_ns ? r->issued_ns + p->config.first_byte_ns : 0;
 }
@@ -364,19 +386,18 @@ static void send_request(struct session *s, struct request *r)
 	finish(s, r);
 }
 
-static struct request *new_request(struct session *s, struct phase *p, uint64_t id,
-                                   uint64_t scheduled_ns)
+static struct request *new_request(struct session *s, struct phase *p, const struct want *want)
 {
 	struct request *r = pool_get(s->requests);
 	if (!r)
 		return NULL;
 	request_enter(r, REQUEST_DUE);
 	r->phase = p;
-	r->job = (struct job){ .index = -1 };
-	r->id = id;
+	r->job = (struct job){ .index = -1, .turn = -1 };
+	r->id = want->id;
 	r->uuid[0] = s->id[0];
-	r->uuid[1] = rng_mix(s->id[1], id);
-	r->scheduled_ns = scheduled_ns;
+	r->uuid[1] = rng_mix(s->id[1], want->id);
+	r->scheduled_ns = want->scheduled_ns;
 	r->cancel = FAILURE_NONE;
 	return r;
 }
@@ -402,18 +423,19 @@ static void skipped(struct session *s, struct phase *p)
 }
 
 /* Build and send one request. */
-static void issue(struct session *s, struct phase *p, uint64_t id, int64_t index,
-                  uint64_t scheduled_ns)
+static void issue(struct session *s, struct phase *p, const struct want *want)
 {
-	struct request *r = new_request(s, p, id, scheduled_ns);
+	struct request *r = new_request(s, p, want);
 	if (!r) {
 		struct error e;
+		if (want->content)
+			p->driver->forget(p->driver_ctx, want->content);
 		error_set(&e, STATUS_ELIMIT, "phase '%s': more than %llu requests in flight",
 		          p->name, (unsigned long long)s->config.max_inflight);
 		fail(s, &e, PHASE_STOP_OVERLOAD);
 		return;
 	}
-	int rc = p->driver->build(p->driver_ctx, p, p->built++, index, &r->job);
+	int rc = p->driver->build(p->driver_ctx, p, p->built++, want, &r->job);
 	if (rc == BUILD_OK) {
 		p->skipped_in_row = 0;
 		send_request(s, r);
@@ -426,9 +448,10 @@ static void issue(struct session *s, struct phase *p, uint64_t id, int64_t index
 		phase_request_stop(p, PHASE_STOP_CONTENT, loop_now(s->loop));
 }
 
-int session_want(struct session *s, struct phase *p, int64_t index, uint64_t *id)
+int session_want(struct session *s, struct phase *p, int64_t index, intptr_t content, uint64_t *id)
 {
-	int err = phase_want(p, s->next_id, index, loop_now(s->loop));
+	struct want want = { s->next_id, loop_now(s->loop), index, content };
+	int err = phase_want(p, &want);
 	if (err)
 		return err;
 	*id = s->next_id++;
@@ -452,10 +475,8 @@ static bool may_issue(struct session *s, struct phase *p)
 static int issue_wants(struct session *s, struct phase *p, int budget)
 {
 	while (budget > 0 && p->want_count && may_issue(s, p)) {
-		struct want w = p->wants[p->want_at];
-		p->want_at = (p->want_at + 1) % p->want_cap;
-		p->want_count--;
-		issue(s, p, w.id, w.index, w.scheduled_ns);
+		struct want w = phase_take_want(p);
+		issue(s, p, &w);
 		budget--;
 	}
 	return budget;
@@ -501,10 +522,19 @@ static int issue_schedule(struct session *s, struct phase *p, int budget)
 			break;
 		pacer_pop(p->pacer);
 		budget--;
-		if (!full)
-			issue(s, p, s->next_id++, -1, due);
+		if (full)
+			continue;
+		struct want arrival = { s->next_id++, due, -1, 0 };
+		issue(s, p, &arrival);
 	}
 	return budget;
+}
+
+static void run_alarms(struct session *s, struct phase *p)
+{
+	intptr_t what;
+	while (p->state == PHASE_RUNNING && alarms_pop(p->alarms, loop_now(s->loop), &what))
+		p->driver->alarm(p->driver_ctx, p, what);
 }
 
 static void run_strategy(struct session *s, struct phase *p)
@@ -613,6 +643,7 @@ static void run_phase(struct session *s, struct phase *p)
 {
 	if (p->state == PHASE_IDLE)
 		start_phase(s, p);
+	run_alarms(s, p);
 	run_strategy(s, p);
 	int budget = issue_wants(s, p, ISSUES_PER_TURN);
 	if (p->pacer)

@@ -99,7 +99,8 @@ local function phase_data(p)
    return {
       name = p.name, kind = p.kind, load = spec_data(p.load), order = spec_data(p.order), target = spec_data(p.target),
       dataset = p.dataset and { source = p.dataset.source, sha256 = p.dataset.sha256, samples = #p.dataset } or nil,
-      request = p.request, requests = p.requests, duration_s = p.duration, min_requests = p.min_requests,
+      request = p.request, session = p.session,
+      requests = p.requests, duration_s = p.duration, min_requests = p.min_requests,
       min_duration_s = p.min_duration, max_duration_s = p.max_duration, drain_s = p.drain, deadline_s = p.deadline,
       stall_s = p.stall, tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
       chunk_events = p.chunk_events, checks = json.array(names), on = json.array(handlers),
