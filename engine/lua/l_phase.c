@@ -165,22 +165,13 @@ static int drive_resume(void *ctx, struct phase *p)
 
 /* ---- content ---- */
 
-enum {
-	BUILT_BODY = 1,
-	BUILT_INDEX,
-	BUILT_PATH,
-	BUILT_HEADERS,
-	BUILT_TAG,
-	BUILT_METHOD,
-	BUILT_PROMPT,
-	BUILT_COUNT = BUILT_PROMPT
-};
+#define ASKED (BUILT_COUNT + 1) /* the content that the script gave, or nil */
 
 struct content {
 	struct script_phase *sp;
 	struct job *job;
 	uint64_t number;
-	int64_t index;
+	const struct want *want;
 	int result; /* a build_result */
 };
 
@@ -214,51 +205,112 @@ static void read_job(lua_State *L, struct job *job)
 static void push_anchor(lua_State *L, struct job *job)
 {
 	if (lua_isnil(L, BUILT_HEADERS) && !job->path && !job->tag && !job->method &&
-	    !job->prompt) {
+	    !job->prompt && lua_isnil(L, ASKED)) {
 		lua_pushvalue(L, BUILT_BODY);
 		return;
 	}
-	lua_createtable(L, BUILT_COUNT + 1, 1);
+	lua_createtable(L, ASKED + 1, 1);
 	int anchor = lua_gettop(L);
-	for (int i = 1; i <= BUILT_COUNT; i++) {
+	for (int i = 1; i <= ASKED; i++) {
 		lua_pushvalue(L, i);
 		lua_rawseti(L, anchor, i);
 	}
 	lua_pushvalue(L, BUILT_HEADERS);
 	lua_setfield(L, anchor, "headers");
 	job->header_count = binding_opt_strings(L, anchor, "headers", &job->headers);
-	lua_rawseti(L, anchor, BUILT_COUNT + 1);
+	lua_rawseti(L, anchor, ASKED + 1);
+}
+
+static void call_build(lua_State *L, const struct content *c)
+{
+	push_ref(L, c->sp->build);
+	lua_pushnumber(L, (double)c->number + 1);
+	if (c->want->index < 0)
+		lua_pushnil(L);
+	else
+		lua_pushnumber(L, (double)c->want->index + 1);
+	script_call(L, 2, BUILT_COUNT);
+}
+
+/* Push the list of results, of which one more is to be put at ++sp->result_count. */
+static void push_results(lua_State *L, const struct script_phase *sp)
+{
+	if (sp->result_count == SCRIPT_MAX_RESULTS)
+		luaL_error(L, "a strategy must call p:results() before a million have gathered");
+	push_ref(L, sp->results);
+}
+
+/* Who gave the content waits for this id. */
+static void tell_skip(lua_State *L, struct script_phase *sp, uint64_t id)
+{
+	if (sp->results == LUA_NOREF)
+		return;
+	push_results(L, sp);
+	lua_createtable(L, 0, 3);
+	binding_set_number(L, "id", (double)id);
+	lua_pushboolean(L, 0);
+	lua_setfield(L, -2, "ok");
+	lua_pushboolean(L, 1);
+	lua_setfield(L, -2, "skipped");
+	lua_rawseti(L, -2, ++sp->result_count);
+}
+
+/* Is the content of this reference whole? 0 is none. */
+static bool is_whole(lua_State *L, int content)
+{
+	if (!content)
+		return false;
+	push_ref(L, content);
+	return content_has_body(L, lua_gettop(L));
 }
 
 static int build_content(lua_State *L)
 {
 	struct content *c = lua_touserdata(L, 1);
+	int asked = (int)c->want->content;
+	bool whole = is_whole(L, asked);
 	lua_settop(L, 0);
-	push_ref(L, c->sp->build);
-	lua_pushnumber(L, (double)c->number + 1);
-	if (c->index < 0)
-		lua_pushnil(L);
+	if (!whole)
+		call_build(L, c);
+	lua_settop(L, BUILT_COUNT);
+	if (asked)
+		push_ref(L, asked);
 	else
-		lua_pushnumber(L, (double)c->index + 1);
-	script_call(L, 2, BUILT_COUNT);
-	if (!lua_toboolean(L, BUILT_BODY)) {
+		lua_pushnil(L);
+	if (!whole && !lua_toboolean(L, BUILT_BODY)) {
 		c->result = lua_isnil(L, BUILT_BODY) ? BUILD_SKIP : BUILD_END;
+		if (asked && c->result == BUILD_SKIP)
+			tell_skip(L, c->sp, c->want->id);
 		return 0;
 	}
+	if (asked)
+		content_lay_over(L, ASKED);
 	read_job(L, c->job);
+	if (asked)
+		content_read(L, ASKED, c->job);
 	push_anchor(L, c->job);
 	c->job->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
 	c->result = BUILD_OK;
 	return 0;
 }
 
-static int drive_build(void *ctx, struct phase *p, uint64_t i, int64_t index, struct job *job)
+static void drive_forget(void *ctx, intptr_t what)
 {
-	struct content c = { .sp = ctx, .job = job, .number = i, .index = index };
+	struct script_phase *sp = ctx;
+	luaL_unref(sp->script->L, LUA_REGISTRYINDEX, (int)what);
+}
+
+static int drive_build(void *ctx, struct phase *p, uint64_t i, const struct want *want,
+                       struct job *job)
+{
+	struct content c = { .sp = ctx, .job = job, .number = i, .want = want };
 	(void)p;
-	if (enter(ctx, build_content, &c, "request") == STATUS_OK)
+	int err = enter(ctx, build_content, &c, "request");
+	if (want->content)
+		drive_forget(ctx, want->content); /* the job's anchor keeps it */
+	if (!err)
 		return c.result;
-	*job = (struct job){ .index = -1 }; /* its texts are gone */
+	*job = (struct job){ .index = -1, .turn = -1 }; /* its texts are gone */
 	return STATUS_ESCRIPT;
 }
 
@@ -332,10 +384,7 @@ static void drive_error(void *ctx, struct request *r)
 static int append_result(lua_State *L)
 {
 	struct script_phase *sp = lua_touserdata(L, 1);
-	if (sp->result_count == SCRIPT_MAX_RESULTS)
-		return luaL_error(
-			L, "a strategy must call p:results() before a million have gathered");
-	push_ref(L, sp->results);
+	push_results(L, sp);
 	lua_pushcfunction(L, result_keep);
 	push_ref(L, sp->script->result);
 	script_call(L, 1, 1);
@@ -360,6 +409,34 @@ static void drive_complete(void *ctx, struct request *r)
 		keep_result(sp, r);
 	if (sp->hooks[HOOK_COMPLETE] != LUA_NOREF)
 		tell(sp, HOOK_COMPLETE, r, NULL);
+}
+
+/* ---- alarms ---- */
+
+struct alarm_call {
+	struct script_phase *sp;
+	int what; /* reference to a function, or to content whose time has come */
+};
+
+static int call_alarm(lua_State *L)
+{
+	const struct alarm_call *a = lua_touserdata(L, 1);
+	push_ref(L, a->what);
+	if (lua_istable(L, -1)) {
+		content_issue(L, a->sp, 0); /* the phase runs: only lack of memory refuses it */
+		return 0;
+	}
+	push_ref(L, a->sp->self);
+	script_call(L, 1, 0);
+	return 0;
+}
+
+static void drive_alarm(void *ctx, struct phase *p, intptr_t what)
+{
+	struct alarm_call a = { ctx, (int)what };
+	(void)p;
+	enter(ctx, call_alarm, &a, "p:after");
+	drive_forget(ctx, what);
 }
 
 /* on.phase_start(p), on.tick(p) */
@@ -459,6 +536,8 @@ static void fill_driver(struct script_phase *sp)
 	const int *hooks = sp->hooks;
 	d->build = drive_build;
 	d->release = drive_release;
+	d->forget = drive_forget;
+	d->alarm = drive_alarm;
 	d->schedule = sp->schedule != LUA_NOREF ? drive_schedule : NULL;
 	d->resume = sp->co ? drive_resume : NULL;
 	d->issue = hooks[HOOK_ISSUE] != LUA_NOREF ? drive_issue : NULL;
@@ -479,6 +558,7 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 	sp->schedule = function_ref(L, t, "schedule");
 	sp->sample = function_ref(L, t, "sample");
 	sp->stop_when = function_ref(L, t, "stop_when");
+	sp->ask = function_ref(L, t, "ask");
 	sp->samples = binding_opt_number(L, t, "samples", HUGE_VAL);
 	if (sp->build == LUA_NOREF)
 		luaL_error(L, "build: a function expected, got nil");
@@ -509,8 +589,8 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 void script_phase_free(struct script_phase *sp)
 {
 	lua_State *L = sp->script->L;
-	int refs[] = { sp->schedule, sp->build, sp->sample,     sp->thread,   sp->self,
-		       sp->results,  sp->knobs, sp->conclusion, sp->stop_when };
+	int refs[] = { sp->schedule, sp->build, sp->sample,     sp->thread,    sp->self,
+		       sp->results,  sp->knobs, sp->conclusion, sp->stop_when, sp->ask };
 	for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++)
 		luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
 	for (int i = 0; i < HOOK_COUNT; i++)
@@ -525,18 +605,44 @@ static struct script_phase *check(lua_State *L)
 	return binding_check(L, 1, PHASE_CLASS);
 }
 
-/* p:issue([index]) -> id | nil, message, code */
-static int l_issue(lua_State *L)
+/* The index at `at`, which is nil or a number; 0 stands for nil. */
+static double check_index(lua_State *L, const struct script_phase *sp, int at)
 {
-	struct script_phase *sp = check(L);
-	double index = luaL_optnumber(L, 2, 0);
-	if (!lua_isnoneornil(L, 2) &&
+	double index = lua_isnil(L, at) ? 0 : lua_tonumber(L, at);
+	if (!lua_isnil(L, at) &&
 	    !(index >= 1 && index < MAX_INDEX && index <= sp->samples && index == floor(index))) {
 		lua_pushfstring(L, "a sample index in 1..%f expected", sp->samples);
 		luaL_argerror(L, 2, lua_tostring(L, -1));
 	}
+	return index;
+}
+
+/* What the script gives, checked and composed by the phase's target. */
+static int issue_content(lua_State *L, struct script_phase *sp)
+{
+	if (sp->ask == LUA_NOREF)
+		return luaL_argerror(L, 2, "this phase takes an index only");
+	push_ref(L, sp->ask);
+	lua_pushvalue(L, 2);
+	lua_call(L, 1, 1);
+	lua_getfield(L, 3, "index");
+	check_index(L, sp, 4);
+	lua_settop(L, 3);
+	return content_issue(L, sp, 0);
+}
+
+/* p:issue([index | content]) -> id | nil, message, code */
+static int l_issue(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	lua_settop(L, 2);
+	if (lua_istable(L, 2))
+		return issue_content(L, sp);
+	if (!lua_isnil(L, 2))
+		luaL_checknumber(L, 2);
+	double index = check_index(L, sp, 2);
 	uint64_t id;
-	int err = session_want(sp->script->session, sp->phase, (int64_t)index - 1, &id);
+	int err = session_want(sp->script->session, sp->phase, (int64_t)index - 1, 0, &id);
 	if (err)
 		return binding_failure(L, err,
 		                       err == STATUS_ECLOSED ? "the phase issues no more" : NULL);
@@ -591,6 +697,35 @@ static int l_conclude(lua_State *L)
 	sp->conclusion = luaL_ref(L, LUA_REGISTRYINDEX);
 	session_custom_event(sp->script->session, (struct slice){ "conclusion", 10 }, json);
 	return 0;
+}
+
+/* p:after(seconds, fn) -> true | nil, message, code: fn(p) runs then, while the phase issues */
+static int l_after(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	double s = luaL_checknumber(L, 2);
+	luaL_argcheck(L, s >= 0 && isfinite(s), 2, "seconds (a number >= 0) expected");
+	luaL_checktype(L, 3, LUA_TFUNCTION);
+	lua_settop(L, 3);
+	int fn = luaL_ref(L, LUA_REGISTRYINDEX);
+	int err = phase_alarm(sp->phase, session_now(sp->script->session) + clock_from_seconds(s),
+	                      fn);
+	if (!err) {
+		lua_pushboolean(L, 1);
+		return 1;
+	}
+	luaL_unref(L, LUA_REGISTRYINDEX, fn);
+	return binding_failure(L, err, err == STATUS_ECLOSED ? "the phase issues no more" : NULL);
+}
+
+/* p:cancel(id) -> was there such a request, not yet ended? */
+static int l_cancel(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	double id = luaL_checknumber(L, 2);
+	luaL_argcheck(L, id >= 0 && id < MAX_INDEX && id == floor(id), 2, "an id expected");
+	lua_pushboolean(L, session_cancel_id(sp->script->session, sp->phase, (uint64_t)id));
+	return 1;
 }
 
 /* p:results() -> list of the results since the last call */
@@ -784,6 +919,8 @@ void script_phase_class(lua_State *L)
 		{ "issue", l_issue },
 		{ "sleep", l_sleep },
 		{ "wait", l_wait },
+		{ "after", l_after },
+		{ "cancel", l_cancel },
 		{ "results", l_results },
 		{ "running", l_running },
 		{ "stop", l_stop },

@@ -2,6 +2,8 @@
  * about, valid during the handler; r:keep() copies it into a plain table. */
 #include "lua/script.h"
 
+#include <math.h>
+
 /*  enum, name in Lua */
 #define FIELD_MAP(X)                                                                               \
 	X(ID, "id")                                                                                \
@@ -9,6 +11,9 @@
 	X(SAMPLE, "sample")                                                                        \
 	X(PHASE, "phase")                                                                          \
 	X(TAG, "tag")                                                                              \
+	X(CONVERSATION, "conversation")                                                            \
+	X(TURN, "turn")                                                                            \
+	X(ATTEMPT, "attempt")                                                                      \
 	X(OK, "ok")                                                                                \
 	X(STATUS, "status")                                                                        \
 	X(ERROR, "error")                                                                          \
@@ -79,6 +84,14 @@ static void push_buffer(lua_State *L, const struct buffer *b)
 		lua_pushliteral(L, "");
 }
 
+static void push_slice(lua_State *L, const char *s, size_t len)
+{
+	if (s)
+		lua_pushlstring(L, s, len);
+	else
+		lua_pushnil(L);
+}
+
 static void push_text(lua_State *L, const char *s)
 {
 	if (*s)
@@ -121,10 +134,16 @@ static void push_identity(lua_State *L, const struct request *r, enum field fiel
 		lua_pushstring(L, r->phase->name);
 		break;
 	case FIELD_TAG:
-		if (r->job.tag)
-			lua_pushlstring(L, r->job.tag, r->job.tag_len);
-		else
-			lua_pushnil(L);
+		push_slice(L, r->job.tag, r->job.tag_len);
+		break;
+	case FIELD_CONVERSATION:
+		push_slice(L, r->job.conversation, r->job.conversation_len);
+		break;
+	case FIELD_TURN:
+		push_count(L, r->job.turn);
+		break;
+	case FIELD_ATTEMPT:
+		lua_pushnumber(L, r->job.attempt ? r->job.attempt : 1);
 		break;
 	default:
 		lua_pushnil(L);
@@ -245,7 +264,7 @@ static void push_answer(lua_State *L, const struct request *r, enum field field)
 
 static void push_field(lua_State *L, const struct request *r, enum field field)
 {
-	if (field <= FIELD_TAG)
+	if (field <= FIELD_ATTEMPT)
 		push_identity(L, r, field);
 	else if (field == FIELD_ERROR || field == FIELD_MESSAGE)
 		push_error(L, r, field);
@@ -292,6 +311,17 @@ static int l_cancel(lua_State *L)
 	return 0;
 }
 
+/* r:retry([seconds]) -> id (true when it comes later) | nil, message, code: the same once
+ * more, now or after so long, as the next attempt */
+static int l_retry(lua_State *L)
+{
+	const struct request *r = check(L);
+	double delay_s = luaL_optnumber(L, 2, 0);
+	luaL_argcheck(L, delay_s >= 0 && isfinite(delay_s), 2, "seconds (a number >= 0) expected");
+	content_push_again(L, &r->job);
+	return content_issue(L, r->phase->driver_ctx, delay_s);
+}
+
 /* r.field, or a method. An unknown name is an error: a typo must not read as nil. */
 static int l_index(lua_State *L)
 {
@@ -309,10 +339,8 @@ static int l_index(lua_State *L)
 void script_result_class(lua_State *L)
 {
 	static const luaL_Reg methods[] = {
-		{ "keep", result_keep },
-		{ "json", l_decode },
-		{ "cancel", l_cancel },
-		{ NULL, NULL },
+		{ "keep", result_keep }, { "json", l_decode }, { "cancel", l_cancel },
+		{ "retry", l_retry },    { NULL, NULL },
 	};
 	luaL_newmetatable(L, RESULT_CLASS);
 	lua_newtable(L);

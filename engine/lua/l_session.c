@@ -361,7 +361,7 @@ static struct script_phase *new_script_phase(struct script_session *ss)
 		return NULL;
 	sp->script = ss;
 	sp->schedule = sp->build = sp->sample = sp->thread = sp->self = sp->results = LUA_NOREF;
-	sp->knobs = sp->conclusion = sp->stop_when = LUA_NOREF;
+	sp->knobs = sp->conclusion = sp->stop_when = sp->ask = LUA_NOREF;
 	for (int i = 0; i < HOOK_COUNT; i++)
 		sp->hooks[i] = LUA_NOREF;
 	ss->phases[ss->phase_count++] = sp; /* from here on the session frees it */

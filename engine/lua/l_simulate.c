@@ -33,11 +33,11 @@ struct asking {
 	struct sim_answer *out;
 };
 
-/* { number, id, index, phase, time, body, path } */
+/* { number, id, index, phase, conversation, turn, time, body, path } */
 static void push_request(lua_State *L, const struct asking *a)
 {
 	const struct request *r = a->r;
-	lua_createtable(L, 0, 7);
+	lua_createtable(L, 0, 9);
 	binding_set_number(L, "number", (double)a->number);
 	binding_set_number(L, "id", (double)r->id);
 	if (r->job.index >= 0)
@@ -45,6 +45,9 @@ static void push_request(lua_State *L, const struct asking *a)
 	lua_pushstring(L, r->phase->name);
 	lua_setfield(L, -2, "phase");
 	binding_set_number(L, "time", seconds_since(session_start(a->ss), a->now_ns));
+	set_text(L, "conversation", r->job.conversation, r->job.conversation_len);
+	if (r->job.turn >= 0)
+		binding_set_number(L, "turn", (double)r->job.turn);
 	set_text(L, "body", r->exchange.body, r->exchange.body_len);
 	if (r->exchange.path) {
 		lua_pushstring(L, r->exchange.path);
@@ -136,7 +139,7 @@ static void push_type(lua_State *L, const struct event *e)
 	lua_pushlstring(L, topic, strnlen(topic, sizeof(topic)));
 }
 
-/* { type, time, phase, index, tag, reason, error, text } */
+/* { type, time, phase, index, conversation, turn, tag, reason, error, text } */
 static int call_tap(lua_State *L)
 {
 	const struct telling *tell = lua_touserdata(L, 1);
@@ -153,6 +156,9 @@ static int call_tap(lua_State *L)
 	}
 	if (e->index >= 0)
 		binding_set_number(L, "index", (double)e->index + 1);
+	set_text(L, "conversation", e->conversation_id.data, e->conversation_id.len);
+	if (e->turn >= 0)
+		binding_set_number(L, "turn", (double)e->turn);
 	set_text(L, "tag", e->tag.data, e->tag.len);
 	set_text(L, "reason", e->end_reason.data, e->end_reason.len);
 	set_text(L, "error", e->error_type.data, e->error_type.len);

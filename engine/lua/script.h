@@ -33,6 +33,18 @@ enum script_hook {
 /* Of a session: phases are added before its run, and it runs once. */
 enum script_stage { STAGE_OPEN, STAGE_RUNNING, STAGE_RAN };
 
+/* The results of the build function, by their place on the stack. */
+enum {
+	BUILT_BODY = 1,
+	BUILT_INDEX,
+	BUILT_PATH,
+	BUILT_HEADERS,
+	BUILT_TAG,
+	BUILT_METHOD,
+	BUILT_PROMPT,
+	BUILT_COUNT = BUILT_PROMPT
+};
+
 struct script_session {
 	lua_State *L; /* the main thread of the script's state */
 	struct session *session;
@@ -61,6 +73,7 @@ struct script_phase {
 	int schedule, build; /* references to functions; LUA_NOREF: absent */
 	int sample;          /* likewise: index -> sample */
 	int stop_when;       /* likewise: p -> does it end? */
+	int ask;             /* likewise: what a script gives p:issue() -> content */
 	double samples;      /* how many there are: p:issue() takes 1 to this */
 	int conclusion;      /* reference to what the strategy found, as JSON; LUA_NOREF: nothing */
 	int knobs;  /* reference to the load's table { rate = { get, set } }; LUA_NOREF: absent */
@@ -96,6 +109,24 @@ void script_call(lua_State *L, int nargs, int nresults);
  * Raises an error for a wrong type. */
 void script_phase_read(lua_State *L, struct script_phase *sp, int t);
 void script_phase_free(struct script_phase *sp);
+
+/* ---- content that a script gives (l_content.c); t is the stack index of its table ---- */
+
+/* Is it whole, or is it the sample's with changes? */
+bool content_has_body(lua_State *L, int t);
+
+/* Replace what was built, at the stack indices of BUILT_*, by what the content has of it. */
+void content_lay_over(lua_State *L, int t);
+
+/* What only content has. Texts are borrowed from the table. */
+void content_read(lua_State *L, int t, struct job *job);
+
+/* Ask for a request of the content on top of the stack, now or after a delay; pops it.
+ * A Lua function's results: the id (true when it comes later), or nil, message, code. */
+int content_issue(lua_State *L, struct script_phase *sp, double delay_s);
+
+/* Push the content of one more attempt at a job. */
+void content_push_again(lua_State *L, const struct job *job);
 
 /* The Lua function r:keep(): a plain table with all that is known of r. */
 int result_keep(lua_State *L);

@@ -127,6 +127,8 @@ static void put_identity(struct line *l, const struct event *e, const char *phas
 	PUT(l, "\"");
 	PUT_TEXT(l, "phase", slice_of(phase));
 	PUT_COUNT(l, "index", e->index);
+	PUT_TEXT(l, "conversation_id", e->conversation_id);
+	PUT_COUNT(l, "turn", e->turn);
 	PUT_TEXT(l, "tag", e->tag);
 	if (e->failure == FAILURE_NONE) {
 		PUT(l, ",\"ok\":true");

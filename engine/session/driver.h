@@ -14,6 +14,7 @@
 
 struct phase;
 struct request;
+struct want;
 
 /* The content of one request. Strings are borrowed until driver.release(). */
 struct job {
@@ -25,8 +26,13 @@ struct job {
 	size_t header_count;
 	const char *tag; /* NULL: none */
 	size_t tag_len;
-	int64_t index;      /* of the sample, from 0; -1: none */
-	const char *prompt; /* NULL: not to be recorded */
+	int64_t index;            /* of the sample, from 0; -1: none */
+	const char *conversation; /* NULL: none */
+	size_t conversation_len;
+	int64_t turn;         /* of the conversation; -1: none */
+	uint64_t deadline_ns; /* from its issue; 0: the phase's */
+	uint32_t attempt;     /* from 1; 0: the first one, too */
+	const char *prompt;   /* NULL: not to be recorded */
 	size_t prompt_len;
 	intptr_t anchor; /* the driver's own: what keeps the strings alive */
 };
@@ -50,10 +56,16 @@ struct driver {
 	/* Run the strategy until it waits. A resume_result or a status. With a schedule as
 	 * well it watches over that one; its end is the phase's. */
 	int (*resume)(void *ctx, struct phase *p);
-	/* Content of request i (from 0); index: the sample asked for, -1: any.
-	 * A build_result or a status. */
-	int (*build)(void *ctx, struct phase *p, uint64_t i, int64_t index, struct job *out);
+	/* Content of request i (from 0) as it is wanted; takes want->content, whatever
+	 * becomes of it. A build_result or a status. */
+	int (*build)(void *ctx, struct phase *p, uint64_t i, const struct want *want,
+	             struct job *out);
 	void (*release)(void *ctx, struct job *job);
+	/* Content or an alarm of the driver's own that the phase will not use: it stopped.
+	 * NULL: the driver gives none. */
+	void (*forget)(void *ctx, intptr_t what);
+	/* One that phase_alarm() set is due. Takes it. */
+	void (*alarm)(void *ctx, struct phase *p, intptr_t what);
 
 	void (*issue)(void *ctx, struct request *r);
 	void (*first)(void *ctx, struct request *r);

@@ -62,10 +62,25 @@ int phase_new(struct phase **out, const struct phase_config *config, const struc
 	return STATUS_OK;
 }
 
+/* Asked for, never issued: nothing was measured. */
+static void forget_wants(struct phase *p)
+{
+	intptr_t what;
+	while (p->want_count) {
+		struct want w = phase_take_want(p);
+		if (w.content)
+			p->driver->forget(p->driver_ctx, w.content);
+	}
+	while (alarms_pop(p->alarms, UINT64_MAX, &what))
+		p->driver->forget(p->driver_ctx, what);
+}
+
 void phase_free(struct phase *p)
 {
 	if (!p)
 		return;
+	forget_wants(p);
+	alarms_free(p->alarms);
 	pacer_free(p->pacer);
 	free(p->wants);
 	free(p);
@@ -126,7 +141,7 @@ void phase_enter(struct phase *p, enum phase_state next, uint64_t now_ns)
 			pacer_start(p->pacer, now_ns);
 	} else if (next == PHASE_DRAINING) {
 		p->stopped_ns = now_ns;
-		p->want_count = 0; /* asked for, never issued: nothing was measured */
+		forget_wants(p);
 	}
 }
 
@@ -271,8 +286,10 @@ uint64_t phase_next_wake(struct phase *p, uint64_t now_ns)
 	wake_for_duration(p, now_ns, &wake);
 	if (p->inflight)
 		sooner(&wake, p->quiet_since_ns, p->config.stall_ns);
-	if (p->strategy_wake_ns)
-		sooner(&wake, p->strategy_wake_ns, 1);
+	if (p->strategy_wake_ns && p->strategy_wake_ns < wake)
+		wake = p->strategy_wake_ns;
+	if (alarms_next(p->alarms) < wake)
+		wake = alarms_next(p->alarms);
 	bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight &&
 	            p->config.overload == OVERLOAD_QUEUE;
 	if (!p->pacer || full || pacer_peek(p->pacer, &due) != 1)
@@ -307,7 +324,7 @@ static int grow_wants(struct phase *p)
 	return STATUS_OK;
 }
 
-int phase_want(struct phase *p, uint64_t id, int64_t index, uint64_t now_ns)
+int phase_want(struct phase *p, const struct want *want)
 {
 	if (p->state != PHASE_RUNNING)
 		return STATUS_ECLOSED;
@@ -315,8 +332,40 @@ int phase_want(struct phase *p, uint64_t id, int64_t index, uint64_t now_ns)
 	if (err)
 		return err;
 	size_t at = (p->want_at + p->want_count++) % p->want_cap;
-	p->wants[at] = (struct want){ .id = id, .scheduled_ns = now_ns, .index = index };
+	p->wants[at] = *want;
 	return STATUS_OK;
+}
+
+bool phase_unwant(struct phase *p, uint64_t id)
+{
+	size_t i = 0;
+	while (i < p->want_count && p->wants[(p->want_at + i) % p->want_cap].id != id)
+		i++;
+	if (i == p->want_count)
+		return false;
+	intptr_t content = p->wants[(p->want_at + i) % p->want_cap].content;
+	for (p->want_count--; i < p->want_count; i++)
+		p->wants[(p->want_at + i) % p->want_cap] =
+			p->wants[(p->want_at + i + 1) % p->want_cap];
+	if (content)
+		p->driver->forget(p->driver_ctx, content);
+	return true;
+}
+
+struct want phase_take_want(struct phase *p)
+{
+	struct want w = p->wants[p->want_at];
+	p->want_at = (p->want_at + 1) % p->want_cap;
+	p->want_count--;
+	return w;
+}
+
+int phase_alarm(struct phase *p, uint64_t due_ns, intptr_t what)
+{
+	if (p->state != PHASE_RUNNING)
+		return STATUS_ECLOSED;
+	int err = p->alarms ? STATUS_OK : alarms_new(&p->alarms, PHASE_MAX_ALARMS);
+	return err ? err : alarms_add(p->alarms, due_ns, what);
 }
 
 uint64_t phase_outstanding(const struct phase *p)

@@ -8,6 +8,7 @@
 
 #include "base/failure.h"
 #include "events/event.h"
+#include "session/alarms.h"
 #include "session/driver.h"
 #include "session/pacer.h"
 
@@ -84,14 +85,16 @@ enum phase_stop {
 const char *phase_stop_name(enum phase_stop why);
 const char *phase_kind_name(enum phase_kind kind);
 
-/* A request that a strategy or a handler asked for and that is not yet sent. */
+/* A request that is to be sent: one that a strategy or a handler asked for, or an arrival. */
 struct want {
 	uint64_t id;
-	uint64_t scheduled_ns; /* when it was asked for */
+	uint64_t scheduled_ns; /* when it was asked for; of an arrival: when it is due */
 	int64_t index;         /* of the sample; -1: the order decides */
+	intptr_t content;      /* the driver's own: what is to be sent; 0: the sample's */
 };
 
-#define PHASE_MAX_WANTS ((size_t)1 << 20)
+#define PHASE_MAX_WANTS  ((size_t)1 << 20)
+#define PHASE_MAX_ALARMS ((size_t)1 << 20)
 
 struct phase {
 	char name[PHASE_NAME_SIZE];
@@ -137,6 +140,7 @@ struct phase {
 	/* what strategies and handlers asked for, oldest first; a ring */
 	struct want *wants;
 	size_t want_at, want_count, want_cap;
+	struct alarms *alarms; /* of the driver's; NULL: there was none yet */
 
 	/* strategy */
 	bool strategy_ended;
@@ -194,11 +198,24 @@ bool phase_drain_expired(const struct phase *p, uint64_t now_ns);
 
 /* ---- for strategies and handlers ---- */
 
-/* Ask for one more request. Returns 0, STATUS_ECLOSED (it issues no more) or
+/* Ask for one more request. On success the phase takes its content: build() or forget() of
+ * the driver gets it. Returns 0, STATUS_ECLOSED (it issues no more) or
  * STATUS_ELIMIT / STATUS_ENOMEM. */
-int phase_want(struct phase *p, uint64_t id, int64_t index, uint64_t now_ns);
+int phase_want(struct phase *p, const struct want *want);
+
+/* Take back what was asked for and is not yet sent. False: there is none of this id. */
+bool phase_unwant(struct phase *p, uint64_t id);
+
+/* The oldest want, for build(). Only when there is one. */
+struct want phase_take_want(struct phase *p);
+
+/* driver.alarm gets `what` at due_ns, or driver.forget when the phase stops before.
+ * Returns as phase_want(). */
+int phase_alarm(struct phase *p, uint64_t due_ns, intptr_t what);
 void phase_strategy_sleep(struct phase *p, uint64_t until_ns);
-void phase_strategy_wait(struct phase *p, uint64_t until_ns); /* 0: for as long as it takes */
+
+/* Until a request ends, or until_ns; 0: for as long as it takes. */
+void phase_strategy_wait(struct phase *p, uint64_t until_ns);
 
 /* Should the strategy run now? */
 bool phase_strategy_ready(const struct phase *p, uint64_t now_ns);

@@ -31,6 +31,7 @@ struct request {
 	uint64_t issued_ns;
 	enum failure cancel;         /* not FAILURE_NONE: cancelled, for this reason */
 	struct request *prev, *next; /* all in flight of the session */
+	struct request *same_bucket; /* the session finds it by its id */
 };
 
 /* The only writer of r->state. */

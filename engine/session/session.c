@@ -20,6 +20,7 @@
 #define STOP_DRAIN_NS    (30 * NS_PER_S)  /* a stopped run drains no longer than this */
 #define SIGNAL_GRAIN_NS  (50 * NS_PER_MS) /* how long a signal may wait outside the loop's run */
 #define STRAGGLER_NS     (5 * NS_PER_S)   /* at the end, for phases that did not drain */
+#define BUCKETS          4096 /* of requests in flight by their id: 10 000 are found in 3 steps */
 
 struct session {
 	struct loop *loop; /* borrowed */
@@ -35,7 +36,8 @@ struct session {
 	int current; /* index of the phase whose turn it is; phase_count: past the last */
 
 	struct pool *requests;
-	struct request *inflight; /* list of all that are with a client */
+	struct request *inflight;       /* list of all that are with a client */
+	struct request *by_id[BUCKETS]; /* the same ones */
 	uint64_t next_id;
 
 	struct journal *journal;
@@ -207,6 +209,19 @@ void session_cancel(struct session *s, struct request *r)
 	cancel(r, FAILURE_CANCELLED);
 }
 
+bool session_cancel_id(struct session *s, struct phase *p, uint64_t id)
+{
+	struct request *r = s->by_id[id % BUCKETS];
+	while (r && r->id != id)
+		r = r->same_bucket;
+	if (!r)
+		return phase_unwant(p, id);
+	if (r->phase != p || r->cancel != FAILURE_NONE)
+		return false;
+	cancel(r, FAILURE_CANCELLED);
+	return true;
+}
+
 /* p NULL: of all phases. */
 static void abandon(struct session *s, const struct phase *p)
 {
@@ -237,10 +252,16 @@ static void link_request(struct session *s, struct request *r)
 	if (s->inflight)
 		s->inflight->prev = r;
 	s->inflight = r;
+	r->same_bucket = s->by_id[r->id % BUCKETS];
+	s->by_id[r->id % BUCKETS] = r;
 }
 
 static void unlink_request(struct session *s, struct request *r)
 {
+	struct request **at = &s->by_id[r->id % BUCKETS];
+	while (*at != r)
+		at = &(*at)->same_bucket;
+	*at = r->same_bucket;
 	if (r->prev)
 		r->prev->next = r->next;
 	else
@@ -335,7 +356,8 @@ static void fill_exchange(struct request *r)
 	x->endpoint = (unsigned)p->issued; /* not the id: skipped requests have one, too */
 	x->response.keep_text = p->config.keep_text || p->config.record_text;
 	x->response.keep_body = p->config.keep_body;
-	x->deadline_ns = p->config.deadline_ns ? r->issued_ns + p->config.deadline_ns : 0;
+	uint64_t deadline_ns = r->job.deadline_ns ? r->job.deadline_ns : p->config.deadline_ns;
+	x->deadline_ns = deadline_ns ? r->issued_ns + deadline_ns : 0;
 	x->first_byte_deadline_ns =
 		p->config.first_byte_ns ? r->issued_ns + p->config.first_byte_ns : 0;
 }
@@ -383,7 +405,7 @@ static struct request *new_request(struct session *s, struct phase *p)
 		return NULL;
 	request_enter(r, REQUEST_DUE);
 	r->phase = p;
-	r->job = (struct job){ .index = -1 };
+	r->job = (struct job){ .index = -1, .turn = -1 };
 	r->cancel = FAILURE_NONE;
 	return r;
 }
@@ -409,17 +431,19 @@ static void skipped(struct session *s, struct phase *p)
 }
 
 /* Build one request; NULL: there is none to send. */
-static struct request *build(struct session *s, struct phase *p, int64_t index)
+static struct request *build(struct session *s, struct phase *p, const struct want *want)
 {
 	struct request *r = new_request(s, p);
 	if (!r) {
 		struct error e;
+		if (want->content)
+			p->driver->forget(p->driver_ctx, want->content);
 		error_set(&e, STATUS_ELIMIT, "phase '%s': more than %llu requests in flight",
 		          p->name, (unsigned long long)s->config.max_inflight);
 		fail(s, &e, PHASE_STOP_OVERLOAD);
 		return NULL;
 	}
-	int rc = p->driver->build(p->driver_ctx, p, p->built++, index, &r->job);
+	int rc = p->driver->build(p->driver_ctx, p, p->built++, want, &r->job);
 	if (rc == BUILD_OK) {
 		p->skipped_in_row = 0;
 		return r;
@@ -433,19 +457,19 @@ static struct request *build(struct session *s, struct phase *p, int64_t index)
 }
 
 /* Build and send one request. */
-static void issue(struct session *s, struct phase *p, uint64_t id, int64_t index,
-                  uint64_t scheduled_ns)
+static void issue(struct session *s, struct phase *p, const struct want *want)
 {
-	struct request *r = build(s, p, index);
+	struct request *r = build(s, p, want);
 	if (!r)
 		return;
-	identify_request(s, r, id, scheduled_ns);
+	identify_request(s, r, want->id, want->scheduled_ns);
 	send_request(s, r);
 }
 
-int session_want(struct session *s, struct phase *p, int64_t index, uint64_t *id)
+int session_want(struct session *s, struct phase *p, int64_t index, intptr_t content, uint64_t *id)
 {
-	int err = phase_want(p, s->next_id, index, loop_now(s->loop));
+	struct want want = { s->next_id, loop_now(s->loop), index, content };
+	int err = phase_want(p, &want);
 	if (err)
 		return err;
 	*id = s->next_id++;
@@ -469,10 +493,8 @@ static bool may_issue(struct session *s, struct phase *p)
 static int issue_wants(struct session *s, struct phase *p, int budget)
 {
 	while (budget > 0 && p->want_count && may_issue(s, p)) {
-		struct want w = p->wants[p->want_at];
-		p->want_at = (p->want_at + 1) % p->want_cap;
-		p->want_count--;
-		issue(s, p, w.id, w.index, w.scheduled_ns);
+		struct want w = phase_take_want(p);
+		issue(s, p, &w);
 		budget--;
 	}
 	return budget;
@@ -503,7 +525,7 @@ static bool overloaded(struct session *s, struct phase *p, uint64_t due_ns)
 static struct request *build_arrival(struct session *s, struct phase *p)
 {
 	uint64_t from_ns = loop_refresh(s->loop);
-	struct request *r = build(s, p, -1);
+	struct request *r = build(s, p, &(struct want){ .index = -1 }); /* its number comes later */
 	phase_count_build(p, loop_refresh(s->loop) - from_ns);
 	return r;
 }
@@ -574,6 +596,13 @@ static int issue_schedule(struct session *s, struct phase *p, int budget)
 			issue_arrival(s, p, due);
 	}
 	return budget;
+}
+
+static void run_alarms(struct session *s, struct phase *p)
+{
+	intptr_t what;
+	while (p->state == PHASE_RUNNING && alarms_pop(p->alarms, loop_now(s->loop), &what))
+		p->driver->alarm(p->driver_ctx, p, what);
 }
 
 static void run_strategy(struct session *s, struct phase *p)
@@ -731,6 +760,7 @@ static void run_phase(struct session *s, struct phase *p)
 		start_phase(s, p);
 	may_issue(s, p); /* the engine's rules go before the script's */
 	ask_script(s, p);
+	run_alarms(s, p);
 	run_strategy(s, p);
 	int budget = issue_wants(s, p, ISSUES_PER_TURN);
 	if (p->pacer)

@@ -93,11 +93,16 @@ void session_fail(struct session *s, const struct error *e);
 /* Stop one phase: it drains and the next one begins. */
 void session_stop_phase(struct session *s, struct phase *p, enum phase_stop why);
 
-/* Ask phase p for one more request; *id names it. Returns as phase_want(). */
-int session_want(struct session *s, struct phase *p, int64_t index, uint64_t *id);
+/* Ask phase p for one more request of this content (0: the sample's); *id names it.
+ * Returns as phase_want(). */
+int session_want(struct session *s, struct phase *p, int64_t index, intptr_t content, uint64_t *id);
 
 /* End a request early, as CANCELLED. */
 void session_cancel(struct session *s, struct request *r);
+
+/* The same by its id; one that is not yet sent is taken back, and nothing is told of it.
+ * False: phase p has none of this id that has not ended. */
+bool session_cancel_id(struct session *s, struct phase *p, uint64_t id);
 
 /* Tell a user's event under custom.<name>. Returns 0, STATUS_ECLOSED when the session
  * does not run, or STATUS_ELIMIT when the event was dropped. */

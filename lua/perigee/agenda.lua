@@ -20,15 +20,19 @@ agenda.NO_SAMPLES = { {} }
 ---@return table
 function agenda.load(p, seed)
    p.cache = p.cache or {}
-   return p.load:build { seed = seed, number = p.number, duration = p.duration or p.max_duration, cache = p.cache }
+   return p.load:build {
+      seed = seed, number = p.number, duration = p.duration or p.max_duration, cache = p.cache, session = p.session,
+      order = function(n) return agenda.order(p, seed, n) end,
+   }
 end
 
 --- The order of a phase, made anew: next(i) -> index | nil.
 ---@param p table
 ---@param seed number
+---@param n? integer  over so many; else over the phase's samples
 ---@return fun(i: integer): integer?
-function agenda.order(p, seed)
-   return order.iterator(p.order, #(p.dataset or agenda.NO_SAMPLES), engine.rng(seed, p.number, stream.order))
+function agenda.order(p, seed, n)
+   return order.iterator(p.order, n or #(p.dataset or agenda.NO_SAMPLES), engine.rng(seed, p.number, stream.order))
 end
 
 -- What the engine makes of seconds.
@@ -47,6 +51,7 @@ end
 
 -- Which sample comes next, from 1: of a load that brings what it sends, else of the order.
 local function sampler(p, built, seed)
+   if built.asks then return function() return nil end end -- what it sends is its own, and no plan knows it
    if built.content then
       return function(i)
          local body, index = built.content(i)
@@ -112,7 +117,7 @@ end
 local function arguments(spec, built)
    local args = {}
    for name, v in pairs(spec.args) do args[name] = v end
-   if built and built.identity then args.path = built.identity end
+   for name, v in pairs(built and built.identity or {}) do args[name] = v end
    local text, scripted = fingerprint.of(args)
    return ("%s %s"):format(spec.kind, text), scripted
 end

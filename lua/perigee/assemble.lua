@@ -32,10 +32,21 @@ local function recorded(sample_of, make, record_text)
    end
 end
 
-local function content(p, built, samples, following, target)
-   if built.content then return built.content end
-   if built.sample and not p.dataset then return recorded(built.sample, target.build(p.request, true), p.record_text) end
-   return builder(samples, following, target.build(p.request), p.record_text)
+-- The samples of a load in their order, whatever scripts ask for between them.
+local function counted(build)
+   local n = 0
+   return function()
+      n = n + 1
+      return build(n)
+   end
+end
+
+local function content(p, built, samples, seed, target)
+   if built.content then return counted(built.content) end
+   if built.sample and not p.dataset then
+      return counted(recorded(built.sample, target.build(p.request, true), p.record_text))
+   end
+   return builder(samples, agenda.order(p, seed), target.build(p.request), p.record_text)
 end
 
 -- Texts are kept only where a script can read them.
@@ -43,27 +54,33 @@ local function wants_text(p)
    return p.load.kind == "strategy" or p.on.complete ~= nil or p.on.error ~= nil
 end
 
+-- A load that reads texts needs whole bodies only where nothing else is decoded.
+local function wants_body(p, target)
+   return wants_text(p) or target.client.decoder == "raw"
+end
+
 --- The arguments of session:phase.
 ---@param p table       a phase of the plan
 ---@param seed number
----@param target table  the phase's target, built: { client =, build = }
+---@param target table  the phase's target, built: { client =, build =, ask = }
 ---@return table
 function assemble.phase(p, seed, target)
    local samples = p.dataset or agenda.NO_SAMPLES
-   local built, following = agenda.load(p, seed), agenda.order(p, seed)
-   local keep, limits = wants_text(p), define.sender(p.load).args
+   local built, limits = agenda.load(p, seed), define.sender(p.load).args
+   local results = built.results or p.load.kind == "strategy"
+   local keep = built.texts or wants_text(p)
    return {
       name = p.name, kind = p.kind, client = target.client,
       samples = #samples, sample = function(index) return samples[index] end,
       schedule = built.schedule, strategy = built.strategy, knobs = built.knobs,
-      build = content(p, built, samples, following, target),
+      build = content(p, built, samples, seed, target), ask = target.ask,
       max_inflight = limits.max_inflight, overload = limits.overload,
       requests = p.requests, duration = p.duration,
       min_requests = p.min_requests, min_duration = p.min_duration, max_duration = p.max_duration,
       drain = p.drain, deadline = p.deadline, stall = p.stall, stop_when = p.stop_when,
       max_error_rate = p.max_error_rate and p.max_error_rate.share, error_rate_requests = p.max_error_rate and p.max_error_rate.requests,
       tick = p.tick,
-      keep_text = keep, keep_body = keep, results = p.load.kind == "strategy",
+      keep_text = keep, keep_body = keep and wants_body(p, target), results = results,
       record_text = p.record_text, record_body = p.record_body, chunk_events = p.chunk_events,
       on = p.on,
    }

@@ -168,4 +168,4 @@ local function loaded(v)
    return spec.is(v, "dataset") and v:build() or v
 end
 
-return { public = schema.namespace("dataset", dataset), checker = checker, loaded = loaded }
+return { public = schema.namespace("dataset", dataset), checker = checker, loaded = loaded, read = read_file }

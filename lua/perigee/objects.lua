@@ -17,6 +17,9 @@
 ---@field sample? perigee.Sample  what the data set holds there
 ---@field phase string  name of its phase
 ---@field tag? string  of the request hook
+---@field conversation? string  of a chat, of a recorded conversation, or what `p:issue` was told
+---@field turn? integer  likewise
+---@field attempt integer  1, and one more for each `r:retry()`
 ---@field ok boolean  did it succeed; false until it has ended
 ---@field status? integer  of HTTP
 ---@field error? string  [class](#failures) (`http_500` for HTTP failures)
@@ -43,11 +46,19 @@
 ---@field keep fun(self: perigee.Result): perigee.Result  a plain table with all of these, to be kept
 ---@field json fun(self: perigee.Result): any, string?, string?  the body decoded, or `nil, message, code`
 ---@field cancel fun(self: perigee.Result)  ends the request as `cancelled`
+---@field retry fun(self: perigee.Result, seconds?: number): integer|true|nil, string?, string?  asks for the same request again, now
+---   or after that time: same content, sample, tag, conversation and turn, with `attempt` one higher; the new id (true when it
+---   comes later), or `nil, message, code` when the phase issues no more. How often is the script's to say
 
 --- A phase while it runs: what handlers and strategies get.
 ---@class perigee.PhaseObject
----@field issue fun(self: perigee.PhaseObject, index?: integer): integer?, string?, string?  ask for one more request; its id, or
----   `nil, message, code` when the phase issues no more
+---@field issue fun(self: perigee.PhaseObject, what?: integer|perigee.Content): integer?, string?, string?  ask for one more
+---   request: of the order's next sample, of the sample with this index, or with
+---   [content of its own](#content-of-its-own); its id (`r.id`), or `nil, message, code` when the phase issues no more
+---@field cancel fun(self: perigee.PhaseObject, id: integer): boolean  end a request of this phase as `cancelled`; one that is not yet
+---   sent is taken back and leaves no trace. Was there such a request?
+---@field after fun(self: perigee.PhaseObject, seconds: number, fn: fun(p: perigee.PhaseObject)): true?, string?, string?  call
+---   `fn(p)` then, if the phase still issues
 ---@field sleep fun(self: perigee.PhaseObject, seconds: number): boolean  only in the phase's strategy; returns whether the phase
 ---   still runs
 ---@field wait fun(self: perigee.PhaseObject, seconds?: number): boolean  only in the phase's strategy: until a request ended or the
@@ -65,7 +76,8 @@
 ---@field set_rate fun(self: perigee.PhaseObject, n: number): boolean?, string?, string?  requests per second of a `constant`,
 ---   `poisson` or `gamma` load, 0 for a pause; what was planned beyond now is planned anew
 ---@field set_concurrency fun(self: perigee.PhaseObject, n: integer): boolean?, string?, string?  requests in flight of a
----   `concurrency` load; a lower one is reached as answers come in
+---   `concurrency` load, users of `users`, conversations at a time of `conversations`; a lower one is reached as answers come
+---   in, or as sessions and conversations end
 ---@field name string  as the scenario has it
 ---@field kind string  performance, warmup or accuracy
 ---@field inflight integer  requests asked for or sent, and not ended
@@ -77,7 +89,7 @@
 ---@field dropped integer  so far: arrivals that `max_inflight` refused
 ---@field elapsed number  seconds since its start
 ---@field rate? number  of a `constant`, `poisson` or `gamma` load
----@field concurrency? integer  of a `concurrency` load
+---@field concurrency? integer  of a `concurrency`, `users` or `conversations` load
 ---@field conclusion? string  the last one, as JSON
 ---@field session perigee.Session  the run, see [the session object](#the-session-object)
 

@@ -61,6 +61,7 @@ end
 ---   which sample comes next; a list of indices and a function are orders too, see [orders](#orders)
 ---@field load? perigee.Load  (`load.concurrency(1)`) when requests are sent, see [loads](#loads)
 ---@field request? fun(sample: perigee.Sample, i: integer): string|perigee.Asked|nil  see [the request hook](#the-request-hook)
+---@field session? fun(u: perigee.User)  of `load.users`, see [users and conversations](#users-and-conversations)
 ---@field on? perigee.Handlers  see [handlers](#handlers)
 ---@field checks? (string|perigee.Check|fun(phase: table): boolean?, string?)[]  see [checks](#checks)
 ---@field requests? integer  stop after so many were issued
@@ -95,7 +96,7 @@ end
 -- Fields that a phase takes from the scenario when it does not set them.
 phase.INHERITED = {
    target = spec.of "target", dataset = dataset.checker, order = order.checker, load = spec.of "load",
-   request = schema.func, on = schema.table, checks = schema.table,
+   request = schema.func, session = schema.func, on = schema.table, checks = schema.table,
    requests = schema.count, duration = schema.duration, min_requests = schema.count, min_duration = schema.duration,
    max_duration = schema.duration, drain = schema.either(schema.boolean, schema.duration),
    max_error_rate = error_rate, stop_when = schema.func,
@@ -147,12 +148,15 @@ local function inherit(scenario, own)
    -- A performance figure's conditions say nothing about a warmup.
    if own.checks == nil and fields.kind ~= "performance" then fields.checks = nil end
    fields.load = fields.load or load.concurrency(1)
+   -- What its load has no use for it does not take.
+   if fields.load.kind ~= "users" then fields.session = own.session end
+   if fields.load.kind == "conversations" then fields.dataset, fields.request = own.dataset, own.request end
    fields.order = fields.order or order.public.sequential()
    return fields
 end
 
 -- Loads that bring what is sent.
-local BRINGS_CONTENT = { replay = true, trace = true }
+local BRINGS_CONTENT = { conversations = true, replay = true, strategy = true, trace = true, users = true }
 
 local function needs_samples(fields)
    return fields.target.kind ~= "http" and not fields.request and not BRINGS_CONTENT[define.sender(fields.load).kind]
@@ -163,6 +167,9 @@ local function require_parts(at, fields, place)
    if needs_samples(fields) and not fields.dataset then
       where.fail(("%s: target.%s needs a dataset or a request function"):format(at, fields.target.kind), place)
    end
+   if fields.load.kind == "users" and not fields.session then
+      where.fail(at .. ": load.users needs a session, the function of each user", place)
+   end
    local least, most = fields.min_duration, fields.max_duration
    if least and most and not opt.is(least) and not opt.is(most) and least > most then
       where.fail(at .. ": min_duration is above max_duration", place)
@@ -172,17 +179,27 @@ end
 --- A phase with all that it inherits, checked as a whole.
 function phase.effective(scenario, own, number, place)
    local fields = inherit(scenario, own)
-   require_parts(("scenario.phases[%d] '%s'"):format(number, tostring(fields.name)), fields, place)
+   local at = ("scenario.phases[%d] '%s'"):format(number, tostring(fields.name))
+   require_parts(at, fields, place)
+   if own.session and fields.load.kind ~= "users" then where.fail(at .. ": session: only load.users calls it", place) end
+   if fields.load.kind == "conversations" and (own.dataset or own.request) then
+      where.fail(("%s: %s: load.conversations brings all that is sent"):format(at, own.dataset and "dataset" or "request"), place)
+   end
    return fields
 end
 
 -- Loads that end by themselves; the others go once through the dataset.
 local ENDS_ITSELF = {
-   burst = true, gaps = true, replay = true, saturate = true, search = true, steps = true, strategy = true, trace = true,
+   burst = true, conversations = true, gaps = true, replay = true, saturate = true, search = true, steps = true,
+   strategy = true, trace = true,
 }
 
+local function ends_itself(fields)
+   return ENDS_ITSELF[fields.load.kind] or fields.load.kind == "users" and fields.load.args.iterations
+end
+
 -- Loads for which once through the dataset says nothing.
-local GOES_ON = { aimd = true }
+local GOES_ON = { aimd = true, users = true }
 
 local function default_requests(fields)
    if GOES_ON[fields.load.kind] then return nil end
@@ -201,10 +218,11 @@ function phase.complete(fields, number, place)
    fields.tick = fields.tick or TICK
    fields.deadline = fields.deadline or fields.target.args.timeout or DEADLINE
    if fields.drain == nil or fields.drain == true then fields.drain = DRAIN end
-   if not (fields.requests or fields.duration or fields.max_duration or fields.stop_when or ENDS_ITSELF[fields.load.kind]) then
+   if not (fields.requests or fields.duration or fields.max_duration or fields.stop_when or ends_itself(fields)) then
       fields.requests = default_requests(fields)
       if not fields.requests then
-         where.fail(at .. ": nothing ends this phase: set requests, duration, max_duration or stop_when", place)
+         where.fail(at .. ": nothing ends this phase: set requests, duration, max_duration or stop_when"
+            .. (fields.load.kind == "users" and ", or iterations of load.users" or ""), place)
       end
    end
    return fields

@@ -79,7 +79,12 @@ local function check(definition, place)
    phase.check_inner("scenario", fields, place)
    checks.compile(fields.overall, "scenario.overall", place, true)
    fields.phases = check_phases(fields.phases, place)
-   for i, own in ipairs(fields.phases) do fields.phases[i] = phase.effective(fields, own, i, place) end
+   local with_users = false
+   for i, own in ipairs(fields.phases) do
+      fields.phases[i] = phase.effective(fields, own, i, place)
+      with_users = with_users or fields.phases[i].load.kind == "users"
+   end
+   if fields.session and not with_users then where.fail("scenario: session: no phase has load.users, which calls it", place) end
    return fields
 end
 

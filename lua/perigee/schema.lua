@@ -49,6 +49,12 @@ function schema.count(v)
    return false, "a whole number >= 1"
 end
 
+--- A whole number >= 0.
+function schema.whole(v)
+   if schema.not_negative(v) and v == math.floor(v) and v < 2 ^ 53 then return true, v end
+   return false, "a whole number >= 0"
+end
+
 --- A duration above 0, normalised to seconds.
 function schema.duration(v)
    local seconds = units.duration(v)

@@ -63,6 +63,8 @@ end
 ---@field id integer  as `r.id`
 ---@field index? integer  of the sample, from 1
 ---@field phase string  its name
+---@field conversation? string  of its conversation
+---@field turn? integer  of its conversation
 ---@field time number  seconds from the session's start
 ---@field body string  as it is sent
 ---@field path string  where to

@@ -32,7 +32,7 @@ end
 
 local function checked(def, at, args, place)
    local result = schema.check(at, def.fields, args, place)
-   local problem = def.check and def.check(result)
+   local problem = def.check and def.check(result, place)
    if problem then where.fail(at .. ": " .. problem, place) end
    return result
 end
@@ -46,7 +46,7 @@ end
 
 --- A constructor for one kind. def: family, kind, positional (names of the leading
 --- arguments), options (is a table of options taken after them?), fields (schema),
---- check(args) -> problem?, build(args, context, place) -> thing.
+--- check(args, place) -> problem?, build(args, context, place) -> thing.
 function spec.constructor(def)
    local function construct(...)
       return new(def, gather(def, def.family .. "." .. def.kind, ...), where.caller())

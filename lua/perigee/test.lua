@@ -48,7 +48,8 @@ end
 ---@field checks table<string, table[]>  by phase: `{ check, passed, detail }`
 ---@field overall table[]  the same of the whole run
 ---@field requests perigee.Result[]  in the order of issue: what `r:keep()` gives in a handler
----@field events table[]  `{ type, time, phase, index, tag, reason, error, text }`, `time` in seconds from the session's start
+---@field events table[]  `{ type, time, phase, index, conversation, turn, tag, reason, error, text }`, `time` in seconds from
+---   the session's start
 
 --- The scenario of a file, as `perigee run` reads it: what lies beside the file is found, and it gives the name.
 ---@param file string  or the name of a module

@@ -5,9 +5,9 @@
 #define T0     1000000ULL /* start of the phase */
 #define NOW(t) (T0 + (t))
 
-static int build(void *ctx, struct phase *p, uint64_t i, int64_t index, struct job *out)
+static int build(void *ctx, struct phase *p, uint64_t i, const struct want *want, struct job *out)
 {
-	(void)ctx, (void)p, (void)i, (void)index, (void)out;
+	(void)ctx, (void)p, (void)i, (void)want, (void)out;
 	return BUILD_OK;
 }
 
@@ -32,8 +32,25 @@ static int schedule(void *ctx, struct phase *p, uint64_t *due, int n)
 	return k;
 }
 
+/* ctx: what was forgotten, one bit each. */
+static void forget(void *ctx, intptr_t what)
+{
+	uint64_t *forgotten = ctx;
+	assert_false(*forgotten >> what & 1); /* once */
+	*forgotten |= 1ULL << what;
+}
+
+static const struct driver giving = {
+	.resume = resume, .build = build, .release = release, .forget = forget
+};
 static const struct driver closed = { .resume = resume, .build = build, .release = release };
 static const struct driver open_load = { .schedule = schedule, .build = build, .release = release };
+
+static int ask(struct phase *p, uint64_t id, int64_t index, intptr_t content, uint64_t now_ns)
+{
+	struct want want = { id, now_ns, index, content };
+	return phase_want(p, &want);
+}
 
 static struct phase *make(struct phase_config config, const struct driver *d, void *ctx)
 {
@@ -274,12 +291,12 @@ static void goes_through_its_states_in_order(void **state)
 	phase_request_stop(p, PHASE_STOP_SCRIPT, T0); /* not running: nothing */
 	assert_int_equal(p->state, PHASE_IDLE);
 	assert_int_equal(p->stop, PHASE_STOP_NONE);
-	assert_int_equal(phase_want(p, 1, -1, T0), STATUS_ECLOSED);
+	assert_int_equal(ask(p, 1, -1, 0, T0), STATUS_ECLOSED);
 
 	phase_enter(p, PHASE_RUNNING, NOW(5));
 	assert_int_equal(p->started_ns, NOW(5));
 	assert_int_equal(p->quiet_since_ns, NOW(5));
-	assert_ok(phase_want(p, 1, -1, NOW(6)));
+	assert_ok(ask(p, 1, -1, 0, NOW(6)));
 	p->inflight = 2;
 	assert_int_equal(phase_outstanding(p), 3);
 
@@ -290,7 +307,7 @@ static void goes_through_its_states_in_order(void **state)
 	phase_request_stop(p, PHASE_STOP_STALL, NOW(8));
 	assert_int_equal(p->stop, PHASE_STOP_SCRIPT); /* the first reason stays */
 	assert_int_equal(p->stopped_ns, NOW(7));
-	assert_int_equal(phase_want(p, 2, -1, NOW(8)), STATUS_ECLOSED);
+	assert_int_equal(ask(p, 2, -1, 0, NOW(8)), STATUS_ECLOSED);
 
 	phase_enter(p, PHASE_ENDED, NOW(9));
 	phase_request_stop(p, PHASE_STOP_STALL, NOW(9));
@@ -495,14 +512,6 @@ static void draining_has_its_own_deadline(void **state)
 
 /* ---- wants ---- */
 
-static struct want take(struct phase *p)
-{
-	struct want w = p->wants[p->want_at];
-	p->want_at = (p->want_at + 1) % p->want_cap;
-	p->want_count--;
-	return w;
-}
-
 static void wants_keep_their_order_while_the_ring_grows(void **state)
 {
 	(void)state;
@@ -511,8 +520,8 @@ static void wants_keep_their_order_while_the_ring_grows(void **state)
 	/* In the long run two come for each that goes: it grows at every position. */
 	for (int round = 0; round < 3000; round++) {
 		for (int i = 0; i < 1 + round % 3; i++, asked++)
-			assert_ok(phase_want(p, asked, (int64_t)asked - 1, NOW(asked)));
-		struct want w = take(p);
+			assert_ok(ask(p, asked, (int64_t)asked - 1, 0, NOW(asked)));
+		struct want w = phase_take_want(p);
 		assert_int_equal(w.id, taken);
 		assert_int_equal(w.index, (int64_t)taken - 1);
 		assert_int_equal(w.scheduled_ns, NOW(taken));
@@ -520,7 +529,7 @@ static void wants_keep_their_order_while_the_ring_grows(void **state)
 		assert_int_equal(phase_outstanding(p), asked - taken);
 	}
 	while (p->want_count)
-		assert_int_equal(take(p).id, taken++);
+		assert_int_equal(phase_take_want(p).id, taken++);
 	assert_int_equal(taken, asked);
 	phase_free(p);
 }
@@ -530,12 +539,105 @@ static void wants_have_a_limit(void **state)
 	(void)state;
 	struct phase *p = running((struct phase_config){ 0 });
 	for (size_t i = 0; i < PHASE_MAX_WANTS; i++)
-		assert_ok(phase_want(p, i, -1, T0));
-	assert_int_equal(phase_want(p, 0, -1, T0), STATUS_ELIMIT);
+		assert_ok(ask(p, i, -1, 0, T0));
+	assert_int_equal(ask(p, 0, -1, 0, T0), STATUS_ELIMIT);
 	assert_int_equal(p->want_count, PHASE_MAX_WANTS);
-	assert_int_equal(take(p).id, 0);
-	assert_ok(phase_want(p, 7, -1, T0));
-	assert_int_equal(phase_want(p, 8, -1, T0), STATUS_ELIMIT);
+	assert_int_equal(phase_take_want(p).id, 0);
+	assert_ok(ask(p, 7, -1, 0, T0));
+	assert_int_equal(ask(p, 8, -1, 0, T0), STATUS_ELIMIT);
+	phase_free(p);
+}
+
+static void what_is_asked_for_can_be_taken_back(void **state)
+{
+	(void)state;
+	uint64_t forgotten = 0;
+	struct phase *p = make((struct phase_config){ 0 }, &giving, &forgotten);
+	phase_enter(p, PHASE_RUNNING, T0);
+	for (uint64_t round = 0; round < 3; round++) /* so that the ring wraps */
+		for (uint64_t i = 0; i < 50; i++) {
+			assert_ok(ask(p, i, -1, 0, T0));
+			if (round < 2)
+				assert_int_equal(phase_take_want(p).id, i);
+		}
+	assert_ok(ask(p, 50, -1, 5, T0));
+	assert_ok(ask(p, 51, -1, 0, T0));
+	assert_false(phase_unwant(p, 52));
+	assert_true(phase_unwant(p, 50));
+	assert_int_equal(forgotten, 1 << 5);
+	assert_false(phase_unwant(p, 50));
+	assert_true(phase_unwant(p, 0));
+	assert_true(phase_unwant(p, 51));
+	for (uint64_t i = 1; i < 50; i++)
+		assert_int_equal(phase_take_want(p).id, i);
+	assert_int_equal(phase_outstanding(p), 0);
+	phase_free(p);
+}
+
+static void a_stop_forgets_what_the_driver_gave(void **state)
+{
+	(void)state;
+	uint64_t forgotten = 0;
+	struct phase *p = make((struct phase_config){ 0 }, &giving, &forgotten);
+	assert_int_equal(phase_alarm(p, NOW(1), 1), STATUS_ECLOSED);
+	phase_enter(p, PHASE_RUNNING, T0);
+	assert_ok(ask(p, 1, -1, 2, T0));
+	assert_ok(ask(p, 2, -1, 0, T0));
+	assert_ok(phase_alarm(p, NOW(7), 3));
+	phase_request_stop(p, PHASE_STOP_SCRIPT, NOW(2));
+	assert_int_equal(forgotten, 1 << 2 | 1 << 3);
+	assert_int_equal(phase_alarm(p, NOW(3), 4), STATUS_ECLOSED);
+	phase_free(p);
+
+	forgotten = 0;
+	p = make((struct phase_config){ 0 }, &giving, &forgotten);
+	phase_enter(p, PHASE_RUNNING, T0);
+	assert_ok(ask(p, 1, -1, 2, T0));
+	assert_ok(phase_alarm(p, NOW(7), 3));
+	phase_free(p);
+	assert_int_equal(forgotten, 1 << 2 | 1 << 3);
+}
+
+/* ---- alarms ---- */
+
+static void alarms_come_in_the_order_of_time(void **state)
+{
+	(void)state;
+	struct alarms *a;
+	uint64_t x = 7, last = 0;
+	intptr_t what, previous = -1;
+	assert_ok(alarms_new(&a, 1000));
+	assert_int_equal(alarms_next(a), UINT64_MAX);
+	assert_int_equal(alarms_next(NULL), UINT64_MAX);
+	assert_false(alarms_pop(NULL, UINT64_MAX, &what));
+	for (intptr_t i = 0; i < 1000; i++) {
+		x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+		assert_ok(alarms_add(a, x >> 56, i)); /* many at the same time */
+	}
+	assert_int_equal(alarms_add(a, 1, 0), STATUS_ELIMIT);
+	for (int i = 0; i < 1000; i++) {
+		uint64_t due = alarms_next(a);
+		assert_true(due >= last);
+		if (due > 0)
+			assert_false(alarms_pop(a, due - 1, &what));
+		assert_true(alarms_pop(a, due, &what));
+		assert_true(due > last || what > previous);
+		last = due, previous = what;
+	}
+	assert_false(alarms_pop(a, UINT64_MAX, &what));
+	alarms_free(a);
+}
+
+static void wakes_for_alarms(void **state)
+{
+	(void)state;
+	uint64_t forgotten = 0;
+	struct phase *p = make((struct phase_config){ .duration_ns = 50 }, &giving, &forgotten);
+	phase_enter(p, PHASE_RUNNING, T0);
+	assert_ok(phase_alarm(p, NOW(80), 1));
+	assert_int_equal(phase_next_wake(p, T0), NOW(50));
+	assert_ok(phase_alarm(p, NOW(20), 2));
+	assert_int_equal(phase_next_wake(p, T0), NOW(20));
 	phase_free(p);
 }
 
@@ -695,6 +797,10 @@ int main(void)
 		cmocka_unit_test(draining_has_its_own_deadline),
 		cmocka_unit_test(wants_keep_their_order_while_the_ring_grows),
 		cmocka_unit_test(wants_have_a_limit),
+		cmocka_unit_test(what_is_asked_for_can_be_taken_back),
+		cmocka_unit_test(a_stop_forgets_what_the_driver_gave),
+		cmocka_unit_test(alarms_come_in_the_order_of_time),
+		cmocka_unit_test(wakes_for_alarms),
 		cmocka_unit_test(a_strategy_runs_at_first),
 		cmocka_unit_test(a_strategy_runs_in_no_other_state),
 		cmocka_unit_test(a_strategy_sleeps_until_its_time),

@@ -197,6 +197,28 @@ describe("docs/reference.md", function()
       end
    end)
 
+   it("has every option of users and conversations, and what they are given", function()
+      local load = perigee.load
+      documented("load.users", offered(load.users, 1, { zzzzzz = 1 }))
+      documented("load.conversations", offered(load.conversations, "x", { zzzzzz = 1 }))
+      documented("users", source("lua/perigee/load/user.lua", "\nfunction User:(%l+)%("), "u:")
+      documented("chats", source("lua/perigee/load/user.lua", "\nfunction Chat:(%l+)%("), "chat:")
+      local file = drive.read "lua/perigee/load/conversation_file.lua"
+      local names = {}
+      for name in file:gmatch "row%.([%l_]+)" do
+         if name ~= "_type" then names[#names + 1] = name end
+      end
+      documented("rows of conversations", names)
+   end)
+
+   it("has what p:issue takes", function()
+      for _, kind in ipairs { "openai_chat", "http" } do
+         local ask = perigee.target[kind] { url = "x" }:build({}).ask
+         local message = select(2, pcall(ask, { zzzzzz = 1 })):gsub(", to target%.[%l_]+$", "")
+         documented("p:issue", offered(function() error(message, 0) end))
+      end
+   end)
+
    it("has what a request hook may return", function()
       local build = perigee.target.http { url = "x" }:build({}).build(function() return { zzzzzz = 1 } end)
       documented("request hook", offered(build, {}, 1))

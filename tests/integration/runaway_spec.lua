@@ -37,6 +37,7 @@ describe("a call that does not return", function()
       { CLOSED .. "order = function() if at(5) then forever() end return 1 end", "phase 'performance', request: " },
       { "load = load.gaps(function() if at(5) then forever() end return 0.001 end)", "phase 'performance', delay function: " },
       { "load = load.strategy(function(p) p:issue() p:wait() forever() end)", "phase 'performance', strategy: " },
+      { CLOSED .. "on = { phase_start = function(p) p:after(0.01, function() forever() end) end }", "phase 'performance', p:after: " },
    } do
       it("is interrupted, and the run ends in order: " .. row[1], function()
          local r = run(row[1])
@@ -49,6 +50,13 @@ describe("a call that does not return", function()
          for _, phase in ipairs(r.summary.phases) do assert.same({ 0, 0 }, { phase.failed, phase.abandoned }) end
       end)
    end
+
+   it("is interrupted in the session of a user", function()
+      local r = run "load = load.users(2), duration = '1s', session = function(u) u:request() forever() end"
+      assert.equal(2, r.code, r.out .. r.err)
+      account.balance(r)
+      assert.matches("phase 'performance', strategy: [^\n]*scenario.lua:5: did not return within 0.15 s", r.err)
+   end)
 
    it("is interrupted in a check at the end", function()
       local r = run(CLOSED .. "checks = { forever }")

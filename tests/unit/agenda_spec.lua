@@ -221,6 +221,30 @@ describe("the checksum of a plan", function()
       assert.not_equal(sum { load = load.trace(one) }, sum { load = load.trace(other) })
       assert.not_equal(sum { load = load.trace(one) }, sum { load = load.trace(one, { speed = 2 }) })
    end)
+
+   it("knows recorded conversations by their rows", function()
+      local row = '{"conversation_id":"%s","turn":1,"role":"user","content":"x"}\n'
+      local one, same = support.file("a.jsonl", row:format "a"), support.file("b.jsonl", row:format "a")
+      local other = support.file("c.jsonl", row:format "c")
+      local function of(rows, opts)
+         return sum(nil, { phases = { { "only", load = load.conversations(rows, opts or {}) } } })
+      end
+      assert.equal(of(one), of(same))
+      assert.not_equal(of(one), of(other))
+      assert.not_equal(of(one), of(one, { repeats = 2 }))
+   end)
+
+   it("knows the session of users by what it is, and does not call it", function()
+      local calls = 0
+      local function of(text, users)
+         local function session(u) calls = 1; u:request { prompt = text } end
+         return sum { load = users or load.users(2), session = session, duration = "1s" }
+      end
+      assert.equal(of "a", of "a")
+      assert.not_equal(of "a", of "b")
+      assert.not_equal(of "a", of("a", load.users(3)))
+      assert.equal(0, calls)
+   end)
 end)
 
 describe("perigee explain --plan", function()
@@ -241,6 +265,16 @@ describe("perigee explain --plan", function()
       list, cut = lines(plan, { limit = 4, phase = "even" })
       assert.same({}, cut)
       assert.equal(4, #list)
+   end)
+
+   it("has nothing to tell of loads that decide themselves what they send", function()
+      local rows = { { conversation_id = "a", turn = 1, role = "user", content = "x" } }
+      local plan = resolved(nil, { phases = {
+         { "chats", load = load.users(2), session = print, duration = "1s" }, { "recorded", load = load.conversations(rows) },
+      } })
+      local list, cut = lines(plan, { limit = 3 })
+      assert.same({ {}, {} }, { list, cut })
+      assert.truthy(explain.render(plan, "x.lua"):find("plan " .. agenda.checksum(plan), 1, true))
    end)
 
    it("refuses a phase that is not there", function()

@@ -45,7 +45,7 @@ local function offered(fn, ...)
    local ok, message = pcall(fn, ...)
    assert.is_false(ok)
    local names = {}
-   for name in assert(message:match "%(([^()]*)%)%s*$", message):gmatch "[^, ]+" do names[name] = true end
+   for name in assert(message:match "%(([^()]*)%)[^()]*$", message):gmatch "[^, ]+" do names[name] = true end
    return names
 end
 
@@ -82,7 +82,28 @@ describe("the doc comments", function()
       is_annotated("perigee.Asked", offered(perigee.target.http { url = "x" }:build({}).build(function()
          return { zzzzzz = 1 }
       end), {}, 1))
+      is_annotated("perigee.Content", offered(function()
+         perigee.target.openai_chat({ url = "x", model = "m" }):build({}).ask { zzzzzz = 1 }
+      end))
       is_annotated("perigee.MetricOptions", offered(perigee.metric.counter, "annotated", { zzzzzz = 1 }))
+   end)
+
+   it("have what sessions of users get", function()
+      local chat, user
+      local result = perigee.test.run(perigee.scenario {
+         target = perigee.target.openai_chat { url = "x" }, load = perigee.load.users(1, { iterations = 1 }),
+         session = function(u)
+            local _ = u.rng -- made when it is asked for
+            user, chat = u, u:chat {}
+            u:chat { zzzzzz = 1 }
+         end,
+      })
+      is_annotated("perigee.ChatSettings", offered(error, result.error:match "^[^\n]*"))
+      for class, object in pairs { ["perigee.User"] = user, ["perigee.Chat"] = chat } do
+         local names = annotated(class)
+         for name in pairs(names) do assert.is_truthy(object[name], class .. " has no " .. name) end
+      end
+      assert.is_nil(user.zzzzzz)
    end)
 
    it("have what the test kit takes", function()
@@ -117,8 +138,8 @@ describe("the doc comments", function()
 
    it("know of each class of the engine whether scripts see it", function()
       local public = set { "phase", "result", "rng", "session", "window", "json" }
-      local inner = set { "aggregate", "beacon", "control", "hdr", "histogram", "log", "mock", "report", "simulate", "subscriber",
-         "system", "transport", "floor" }
+      local inner = set { "aggregate", "beacon", "content", "control", "hdr", "histogram", "log", "mock", "report",
+         "simulate", "subscriber", "system", "transport", "floor" }
       local pipe = io.popen "ls engine/lua/l_*.c"
       for path in pipe:lines() do
          local name = path:match "l_(%l+)%.c$"

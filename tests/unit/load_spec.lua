@@ -175,8 +175,8 @@ describe("perigee.load arguments", function()
    end)
 
    it("are refused for a load that does not exist", function()
-      support.contains("load: unknown name 'surge' (aimd, burst, concurrency, constant, gamma, gaps, poisson, ramp, replay, " ..
-         "saturate, search, sine, steps, strategy, trace)",
+      support.contains("load: unknown name 'surge' (aimd, burst, concurrency, constant, conversations, gamma, gaps, poisson, ramp, " ..
+         "replay, saturate, search, sine, steps, strategy, trace, users)",
          support.refusal(function() return load.surge end))
    end)
 end)

@@ -114,7 +114,10 @@ describe("perigee.scenario", function()
       local invalid = {
          { { name = false }, "scenario: name: a string that is not empty expected, got false" },
          { { laod = 1 }, "scenario: unknown field 'laod', did you mean 'load'? (api, checks," },
-         { { session = print }, "scenario: unknown field 'session'" },
+         { { session = 5 }, "scenario: session: a function expected, got 5" },
+         { { session = print }, "scenario: session: no phase has load.users, which calls it" },
+         { { phases = { { "a", session = print } } }, "scenario.phases[1] 'a': session: only load.users calls it" },
+         { { load = load.users(2) }, "scenario.phases[1] 'performance': load.users needs a session" },
          { { load = 5 }, "scenario: load: a load (perigee.load.*) expected, got 5" },
          { { load = order.shuffle() }, "scenario: load: a load (perigee.load.*) expected" },
          { { order = "shuffle" }, "scenario: order: an order" },

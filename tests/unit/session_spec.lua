@@ -77,6 +77,10 @@ describe("engine.session", function()
          return message
       end
 
+      it("takes content only when its phase can compose it", function()
+         support.contains("this phase takes an index only", inside(function(p) p:issue { body = "x" } end))
+      end)
+
       it("cannot be closed", function()
          support.contains("the session is running", inside(function(p) p.session:close() end))
       end)

@@ -91,6 +91,9 @@ function once.show_answer(r, chunks)
    return table.concat(lines, "\n") .. "\n"
 end
 
+-- Of these the first turn is sent.
+local BRINGS_TURNS = { conversations = true, users = true }
+
 -- The phase's arguments, changed to send one request and to remember all of it.
 local function arguments(planned, plan, target, index, seen)
    local a = assemble.phase(planned, plan.seed, target)
@@ -101,8 +104,14 @@ local function arguments(planned, plan, target, index, seen)
       if not sent[1] then return sent[1] end
       return unpack(sent, 1, 6)
    end
+   local ask = a.ask
+   a.ask = function(asked)
+      local content = ask(asked)
+      seen.sent = seen.sent or content
+      return content
+   end
    a.schedule, a.max_inflight, a.overload = nil, nil, nil
-   a.strategy = function(p) p:issue(index) end
+   if not BRINGS_TURNS[planned.load.kind] then a.strategy = function(p) p:issue(index) end end
    a.requests, a.duration, a.max_duration, a.min_requests, a.min_duration, a.stall = 1, nil, nil, nil, nil, nil
    a.drain, a.keep_text, a.keep_body = planned.deadline, true, true
    local function ended(r) seen.result = r:keep() end

@@ -89,6 +89,35 @@ function perigee.rng(seed, stream) end
 ---@class perigee.StrategyOptions
 ---@field load? perigee.Load  an open load, which sends on its own; the strategy may turn its rate (0: a pause) and ask for requests besides
 
+--- What becomes of a turn that failed.
+---@class perigee.FailureOptions
+---@field on_failure? "end"|"continue"|"retry"  ("end") what a turn that failed does: it ends its session, or recorded conversation, as failed; it does not, and the next one is sent; it is sent again, and ends it when that fails as well
+---@field retries? integer  (3) how often it is sent again, at most
+---@field retry_after? perigee.Duration  (1 s) before each time
+
+--- A row of a recorded conversation, as MLCommons' agentic data sets have them. Those of a conversation stand together.
+---@class perigee.ConversationRow
+---@field conversation_id string  of which conversation
+---@field turn integer  1, 2, 3 ...
+---@field role "user"|"assistant"|"tool"  the first one is `user`
+---@field content? string|table[]  of users and assistants; of these it need not be there
+---@field name? string  of who speaks
+---@field system? string  of the first row: a system message before all
+---@field tool_calls? table[]  of an assistant: `{ id, function = { name, arguments } }`
+---@field reasoning_content? string  of an assistant
+---@field tool_results? table[]  of a tool: list of `{ tool_call_id, content }`, each of which becomes a message
+---@field delay_seconds? number  before a turn of the client, with `tool_delay = "recorded"`
+---@field tools? table[]  from this turn on, in the body
+---@field max_tokens? integer  of the answer, goes before the target's
+---@field max_new_tokens? integer  another name of `max_tokens`
+---@field max_completion_tokens? integer  another one
+
+---@class perigee.ConversationsOptions: perigee.FailureOptions
+---@field concurrency? integer  (1) conversations at a time
+---@field repeats? integer  (1) how often all are played; the phase's order says in which sequence. A repeated one has the id `ID#2`
+---@field tool_delay? perigee.Duration  `"recorded"`, or a time to wait before the results of tools are sent: `"500ms"`, `"exp:2s"`, `"uniform:1s,3s"`
+---@field session_header? string  a header that carries the id, so that a router can keep a conversation together: `"X-Session-ID"`
+
 --- What open loads take in a table behind their own arguments.
 ---@class perigee.LoadOptions
 ---@field max_inflight? integer  no more than so many requests in flight
@@ -121,6 +150,79 @@ function perigee.rng(seed, stream) end
 ---@field to? perigee.Duration  its end
 ---@field max_input? integer  tokens; longer prompts are cut
 ---@field max_output? integer  tokens; longer answers are not asked for
+
+--- A conversation with its history.
+---@class perigee.Chat
+---@field messages table[]  the history: system, user, assistant ...
+---@field id string  `conversation_id` of its events
+---@field turn integer  number of the latest turn, from 1
+local perigee_Chat = {}
+
+--- Send a message `{ role =, content =, ... }` of any role, such as the result of a tool, with the history before it, and wait
+--- for the answer, a kept [result](#the-result).
+---@param message table
+---@param options? perigee.TurnOptions
+---@return perigee.Result answer
+function perigee_Chat:send(message, options) end
+
+--- The same for a text that the user says.
+---@param text string
+---@param options? perigee.TurnOptions
+---@return perigee.Result answer
+function perigee_Chat:say(text, options) end
+
+--- What one turn of a chat may have of its own.
+---@class perigee.TurnOptions
+---@field model? string  in place of the target's
+---@field max_tokens? integer  of the answer
+---@field temperature? number  of the sampling
+---@field extra? table  more fields of the body
+---@field deadline? perigee.Duration  of the request, from its issue
+---@field tag? string  as the request hook gives it
+---@field headers? table<string, string|number>  names and values
+---@field path? string  in place of the target's
+
+--- What all turns of a chat have. What becomes of one that failed says the load, where the chat does not.
+---@class perigee.ChatSettings: perigee.TurnOptions
+---@field system? string  a system message first
+---@field id? string  (`PHASE/USER/NUMBER`) `conversation_id` of its events
+---@field on_failure? "end"|"continue"|"retry"  (the load's) of a turn
+---@field retries? integer  (the load's) at most
+---@field retry_after? perigee.Duration  (the load's) before each time
+
+--- A user of `load.users`: what `session` gets.
+---@class perigee.User
+---@field id integer  from 1
+---@field iteration integer  how many times its session began, this time included
+---@field rng perigee.Rng  [random numbers](#random-numbers) of this user alone: the same for the same seed, phase and id
+---@field phase perigee.PhaseObject  see [the phase object](#the-phase-object)
+local perigee_User = {}
+
+--- A conversation, whose history is sent along.
+---@param options? perigee.ChatSettings
+---@return perigee.Chat
+function perigee_User:chat(options) end
+
+--- Send one request, as `p:issue` takes it (without it: the next sample), and wait for its result, good or not.
+---@param asked? perigee.Content
+---@return perigee.Result result
+function perigee_User:request(asked) end
+
+--- Think for a while.
+---@param time perigee.Duration
+function perigee_User:sleep(time) end
+
+--- End this session as failed; the event `custom.session_failed` has `user`, `iteration` and `message`. Does not come back.
+---@param message string
+function perigee_User:fail(message) end
+
+--- Does the phase still issue?
+---@return boolean
+function perigee_User:running() end
+
+---@class perigee.UsersOptions: perigee.FailureOptions
+---@field ramp? perigee.Duration  the users begin one after another in this time, else all at once
+---@field iterations? integer  sessions of each user, after which the phase ends; without it each begins a new one until the phase stops
 
 --- What loads take whose rate changes.
 ---@class perigee.VaryingOptions: perigee.LoadOptions
@@ -180,6 +282,9 @@ function perigee_Gauge:set(v) end
 ---@field sample? perigee.Sample  what the data set holds there
 ---@field phase string  name of its phase
 ---@field tag? string  of the request hook
+---@field conversation? string  of a chat, of a recorded conversation, or what `p:issue` was told
+---@field turn? integer  likewise
+---@field attempt integer  1, and one more for each `r:retry()`
 ---@field ok boolean  did it succeed; false until it has ended
 ---@field status? integer  of HTTP
 ---@field error? string  [class](#failures) (`http_500` for HTTP failures)
@@ -206,10 +311,13 @@ function perigee_Gauge:set(v) end
 ---@field keep fun(self: perigee.Result): perigee.Result  a plain table with all of these, to be kept
 ---@field json fun(self: perigee.Result): any, string?, string?  the body decoded, or `nil, message, code`
 ---@field cancel fun(self: perigee.Result)  ends the request as `cancelled`
+---@field retry fun(self: perigee.Result, seconds?: number): integer|true|nil, string?, string?  asks for the same request again, now or after that time: same content, sample, tag, conversation and turn, with `attempt` one higher; the new id (true when it comes later), or `nil, message, code` when the phase issues no more. How often is the script's to say
 
 --- A phase while it runs: what handlers and strategies get.
 ---@class perigee.PhaseObject
----@field issue fun(self: perigee.PhaseObject, index?: integer): integer?, string?, string?  ask for one more request; its id, or `nil, message, code` when the phase issues no more
+---@field issue fun(self: perigee.PhaseObject, what?: integer|perigee.Content): integer?, string?, string?  ask for one more request: of the order's next sample, of the sample with this index, or with [content of its own](#content-of-its-own); its id (`r.id`), or `nil, message, code` when the phase issues no more
+---@field cancel fun(self: perigee.PhaseObject, id: integer): boolean  end a request of this phase as `cancelled`; one that is not yet sent is taken back and leaves no trace. Was there such a request?
+---@field after fun(self: perigee.PhaseObject, seconds: number, fn: fun(p: perigee.PhaseObject)): true?, string?, string?  call `fn(p)` then, if the phase still issues
 ---@field sleep fun(self: perigee.PhaseObject, seconds: number): boolean  only in the phase's strategy; returns whether the phase still runs
 ---@field wait fun(self: perigee.PhaseObject, seconds?: number): boolean  only in the phase's strategy: until a request ended or the phase stops, for so long at most; returns whether it still runs
 ---@field results fun(self: perigee.PhaseObject): perigee.Result[]  the results (kept tables) since the last call; only with a strategy
@@ -219,7 +327,7 @@ function perigee_Gauge:set(v) end
 ---@field window fun(self: perigee.PhaseObject): perigee.Window  what is measured from now on, see [a window](#a-window)
 ---@field conclude fun(self: perigee.PhaseObject, value: any)  what the strategy found so far, anything that JSON has: the phase's `conclusion` in the report, and an event `custom.conclusion`. The last one counts. A `text` in it is shown, and `steps` as a table when `columns` names their keys
 ---@field set_rate fun(self: perigee.PhaseObject, n: number): boolean?, string?, string?  requests per second of a `constant`, `poisson` or `gamma` load, 0 for a pause; what was planned beyond now is planned anew
----@field set_concurrency fun(self: perigee.PhaseObject, n: integer): boolean?, string?, string?  requests in flight of a `concurrency` load; a lower one is reached as answers come in
+---@field set_concurrency fun(self: perigee.PhaseObject, n: integer): boolean?, string?, string?  requests in flight of a `concurrency` load, users of `users`, conversations at a time of `conversations`; a lower one is reached as answers come in, or as sessions and conversations end
 ---@field name string  as the scenario has it
 ---@field kind string  performance, warmup or accuracy
 ---@field inflight integer  requests asked for or sent, and not ended
@@ -231,7 +339,7 @@ function perigee_Gauge:set(v) end
 ---@field dropped integer  so far: arrivals that `max_inflight` refused
 ---@field elapsed number  seconds since its start
 ---@field rate? number  of a `constant`, `poisson` or `gamma` load
----@field concurrency? integer  of a `concurrency` load
+---@field concurrency? integer  of a `concurrency`, `users` or `conversations` load
 ---@field conclusion? string  the last one, as JSON
 ---@field session perigee.Session  the run, see [the session object](#the-session-object)
 
@@ -285,6 +393,7 @@ function perigee_Gauge:set(v) end
 ---@field order? perigee.Order|integer[]|fun(i: integer, n: integer, rng: perigee.Rng): integer?  (`order.sequential()`) which sample comes next; a list of indices and a function are orders too, see [orders](#orders)
 ---@field load? perigee.Load  (`load.concurrency(1)`) when requests are sent, see [loads](#loads)
 ---@field request? fun(sample: perigee.Sample, i: integer): string|perigee.Asked|nil  see [the request hook](#the-request-hook)
+---@field session? fun(u: perigee.User)  of `load.users`, see [users and conversations](#users-and-conversations)
 ---@field on? perigee.Handlers  see [handlers](#handlers)
 ---@field checks? (string|perigee.Check|fun(phase: table): boolean?, string?)[]  see [checks](#checks)
 ---@field requests? integer  stop after so many were issued
@@ -357,6 +466,8 @@ function perigee_Scenario:with(changes) end
 ---@field id integer  as `r.id`
 ---@field index? integer  of the sample, from 1
 ---@field phase string  its name
+---@field conversation? string  of its conversation
+---@field turn? integer  of its conversation
 ---@field time number  seconds from the session's start
 ---@field body string  as it is sent
 ---@field path string  where to
@@ -395,6 +506,25 @@ function perigee_Scenario:with(changes) end
 ---@field method? string  in place of the target's
 ---@field headers? table<string, string|number>  added or replaced by name; an empty value takes one away
 ---@field tag? string  marks the request in events, `requests.jsonl` and handlers; the metrics are told for each tag as well, see [tags](#tags)
+
+--- What a script asks for with `p:issue`.
+---@class perigee.Content
+---@field prompt? string  sent as the target sends prompts
+---@field messages? table[]  a list of `{ role =, content = }` (`target.openai_chat`); with a system message of its own the target's is left out
+---@field body? string|table  sent as it is; a table becomes JSON
+---@field model? string  beside a prompt or messages, in place of the target's (OpenAI targets)
+---@field max_tokens? integer  likewise
+---@field temperature? number  likewise
+---@field extra? table  likewise: more fields of the body
+---@field path? string  in place of the target's
+---@field method? string  in place of the target's
+---@field headers? table<string, string|number>  added or replaced by name; an empty value takes one away
+---@field tag? string  as the request hook gives it
+---@field index? integer  of the sample; without prompt, messages and body that sample is sent, else the order's next one
+---@field deadline? perigee.Duration  of this request, from its issue; in place of the phase's
+---@field conversation? string  told in results, events (`conversation_id`) and `requests.jsonl`
+---@field turn? integer  likewise
+---@field attempt? integer  told as `r.attempt`
 
 ---@class perigee.HttpOptions: perigee.TargetOptions
 ---@field method? "GET"|"POST"|"PUT"|"PATCH"|"DELETE"|"HEAD"|"OPTIONS"
@@ -446,7 +576,7 @@ function perigee_test.run(given, options) end
 ---@field checks table<string, table[]>  by phase: `{ check, passed, detail }`
 ---@field overall table[]  the same of the whole run
 ---@field requests perigee.Result[]  in the order of issue: what `r:keep()` gives in a handler
----@field events table[]  `{ type, time, phase, index, tag, reason, error, text }`, `time` in seconds from the session's start
+---@field events table[]  `{ type, time, phase, index, conversation, turn, tag, reason, error, text }`, `time` in seconds from the session's start
 
 ---@class perigee.load
 local perigee_load = {}
@@ -467,6 +597,12 @@ function perigee_load.concurrency(n) end
 ---@param opts? perigee.StrategyOptions
 ---@return perigee.Load
 function perigee_load.strategy(fn, opts) end
+
+--- Closed: recorded conversations, each turn with the history before it; the phase ends with the last.
+---@param rows string|perigee.ConversationRow[]  a JSONL file, or a list in the script; a relative path is meant from the script's folder, else from the current one
+---@param opts? perigee.ConversationsOptions
+---@return perigee.Load
+function perigee_load.conversations(rows, opts) end
 
 --- Open: requests at even distances, the first at 0.
 ---@param rate number  requests per second
@@ -513,6 +649,12 @@ function perigee_load.search(opts) end
 ---@param opts? perigee.TraceOptions
 ---@return perigee.Load
 function perigee_load.trace(path, opts) end
+
+--- Closed: users at once, each a coroutine that runs the phase's `session` again and again.
+---@param n integer  users
+---@param opts? perigee.UsersOptions
+---@return perigee.Load
+function perigee_load.users(n, opts) end
 
 --- Open: from one rate to another in a straight line, then on at the second.
 ---@param from number  requests per second at the beginning, 0 is allowed

@@ -12,7 +12,8 @@ local OVERLOAD = { "queue", "drop", "abort" }
 local define = {}
 
 -- def: kind, positional, fields, check, and build(args, context, place), which returns { schedule = fn } or
--- { strategy = fn }, and what else the load brings: knobs, content, sample, identity.
+-- { strategy = fn }, and what else the load brings: knobs; content or sample; asks (it gives all that is sent itself); results,
+-- texts (its strategy reads them); identity (arguments in other words, the same wherever a file lies).
 local function constructor(def)
    def.family, def.options = "load", true
    return spec.constructor(def)
@@ -32,7 +33,7 @@ function define.open(kind, positional, fields, build)
 end
 
 ---@private
---- A constructor of a load that reacts to what comes back. check(args) -> problem?
+--- A constructor of a load that reacts to what comes back. check(args, place) -> problem?
 function define.closed(kind, positional, fields, build, check)
    return constructor { kind = kind, positional = positional, fields = fields, build = build, check = check }
 end

@@ -2,12 +2,14 @@
 --- against the clock; a closed one is a strategy, a coroutine that reacts.
 local aimd = require "perigee.load.aimd"
 local closed = require "perigee.load.closed"
+local conversations = require "perigee.load.conversations"
 local open = require "perigee.load.open"
 local replay = require "perigee.load.replay"
 local saturate = require "perigee.load.saturate"
 local schema = require "perigee.schema"
 local search = require "perigee.load.search"
 local trace = require "perigee.load.trace"
+local users = require "perigee.load.users"
 local varying = require "perigee.load.varying"
 
 return schema.namespace("load", {
@@ -26,4 +28,6 @@ return schema.namespace("load", {
    gaps = open.gaps,
    trace = trace,
    replay = replay,
+   users = users,
+   conversations = conversations,
 })

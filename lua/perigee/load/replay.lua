@@ -38,7 +38,7 @@ return define.open("replay", { "path" }, { path = schema.required(schema.text), 
    kept.requests = kept.requests or recorded(args, place)
    local requests = kept.requests
    return {
-      identity = ("%d requests until %.9f"):format(#requests, requests[#requests].at),
+      identity = { path = ("%d requests until %.9f"):format(#requests, requests[#requests].at) },
       schedule = function(i, t)
          local following = requests[i + 1]
          return following and math.max(0, following.at - t)

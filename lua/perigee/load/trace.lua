@@ -85,7 +85,7 @@ return define.open("trace", { "path" }, {
    local rows, text_of = kept.rows, cache()
    local start = rows[1].at
    return {
-      identity = rows.sha256,
+      identity = { path = rows.sha256 },
       schedule = function(i, t)
          local row = rows[i + 1]
          return row and math.max(0, (row.at - start) / args.speed - t)

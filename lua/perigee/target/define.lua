@@ -197,9 +197,79 @@ local function builder(encode, request, passing)
    end
 end
 
+--- What a script asks for with `p:issue`.
+---@class perigee.Content
+---@field prompt? string  sent as the target sends prompts
+---@field messages? table[]  a list of `{ role =, content = }` (`target.openai_chat`); with a system message of its own the
+---   target's is left out
+---@field body? string|table  sent as it is; a table becomes JSON
+---@field model? string  beside a prompt or messages, in place of the target's (OpenAI targets)
+---@field max_tokens? integer  likewise
+---@field temperature? number  likewise
+---@field extra? table  likewise: more fields of the body
+---@field path? string  in place of the target's
+---@field method? string  in place of the target's
+---@field headers? table<string, string|number>  added or replaced by name; an empty value takes one away
+---@field tag? string  as the request hook gives it
+---@field index? integer  of the sample; without prompt, messages and body that sample is sent, else the order's next one
+---@field deadline? perigee.Duration  of this request, from its issue; in place of the phase's
+---@field conversation? string  told in results, events (`conversation_id`) and `requests.jsonl`
+---@field turn? integer  likewise
+---@field attempt? integer  told as `r.attempt`
+
+-- What a script may say of a request beside its content.
+local ASKED = {
+   path = path, headers = headers, body = REQUEST_FIELDS.body, tag = schema.text, method = method, prompt = schema.string,
+   index = schema.count, deadline = schema.duration, conversation = schema.text, turn = schema.whole, attempt = schema.count,
+}
+
+-- The fields of what a script asks for, checked; a copy. Once per request, so without sorting names.
+local function check_asked(fields, asked, kind)
+   local out = {}
+   for key, value in pairs(asked) do
+      local check = fields[key]
+      if not check then where.fail(("p:issue: %s, to target.%s"):format(schema.unknown("field", key, schema.sorted_keys(fields)), kind)) end
+      local ok, result = check(value)
+      if not ok then where.fail(("p:issue: %s: %s expected, got %s"):format(key, result, schema.show(value))) end
+      out[key] = result
+   end
+   return out
+end
+
+-- ask(table) -> content, what the engine takes for p:issue{...}. Without body, prompt and
+-- messages it has no body: the sample's is sent.
+local function asker(def, encode)
+   local fields = {}
+   for name, check in pairs(ASKED) do fields[name] = check end
+   for name, check in pairs(def.asked) do fields[name] = check end
+   return function(asked)
+      local content = check_asked(fields, asked, def.kind)
+      if content.headers then content.headers = define.header_list(content.headers) end
+      local of_sample = not (content.body or content.prompt or content.messages)
+      if of_sample then
+         for name in pairs(def.asked) do
+            if content[name] ~= nil then where.fail(("p:issue: %s: needs a prompt or messages beside it"):format(name)) end
+         end
+         return content
+      end
+      if content.body then
+         content.body = json_text(content.body)
+      else
+         local ok, text = pcall(encode, content, content.prompt, nil, content)
+         if not ok then where.fail("p:issue: " .. tostring(text)) end
+         content.body = text
+      end
+      content.messages = nil -- they are in the body, and may grow until it is sent
+      content.prompt = content.prompt or content.body
+      return content
+   end
+end
+
 --- A constructor of a target. def: kind, fields, check, default_path, content_type,
---- decoder, encoder(args) -> encode(sample, text, index) -> body. The target builds
---- { client =, build = function(request) -> function(sample, index) -> body, path, headers, tag, method, prompt },
+--- decoder, asked (fields of p:issue that only this kind has),
+--- encoder(args) -> encode(sample, text, index, changes) -> body, where changes are values of those fields. The target builds
+--- { client =, ask = function(table) -> content,
+---   build = function(request) -> function(sample, index) -> body, path, headers, tag, method, prompt },
 --- where prompt is what the hook put in place of the sample's own.
 function define.target(def)
    local fields = {}
@@ -216,6 +286,7 @@ function define.target(def)
          return {
             client = client(args, def, context),
             build = function(request, passing) return builder(encode, request, passing) end,
+            ask = asker(def, encode),
          }
       end,
    }

@@ -11,7 +11,7 @@ local METHODS = { "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS" }
 --- Any HTTP endpoint: the sample's `body`, else the target's, else the prompt, else nothing; a table is sent as JSON.
 ---@param options perigee.HttpOptions
 return define.target {
-   kind = "http", decoder = "raw",
+   kind = "http", decoder = "raw", asked = {},
    fields = { method = schema.one_of(METHODS), body = schema.either(schema.string, schema.table) },
    encoder = function(args)
       return function(sample, text)

@@ -44,11 +44,37 @@ local function copy(t)
    return out
 end
 
+-- What a script may change of one request (p:issue).
+local CHANGES = {
+   model = schema.text, max_tokens = schema.count, temperature = schema.number, extra = schema.table,
+}
+
+local function asked(more)
+   local all = copy(CHANGES)
+   for name, check in pairs(more) do all[name] = check end
+   return all
+end
+
+local function apply(body, changes)
+   body.model, body.temperature = changes.model or body.model, changes.temperature or body.temperature
+   for name, value in pairs(changes.extra or {}) do body[name] = value end
+end
+
 -- A sample's own answer length goes before the target's.
-local function body_for(common, sample)
+local function body_for(common, sample, changes)
    local body = copy(common)
    if type(sample.max_tokens) == "number" then body.max_tokens = sample.max_tokens end
+   if changes then apply(body, changes) end
    return body
+end
+
+local function message_list(v)
+   local words = "a list of messages ({ role =, content = })"
+   if type(v) ~= "table" or #v == 0 then return false, words end
+   for _, message in ipairs(v) do
+      if type(message) ~= "table" or type(message.role) ~= "string" then return false, words end
+   end
+   return true, v
 end
 
 -- A list of messages that belongs to the caller.
@@ -65,14 +91,15 @@ end
 ---@param options perigee.ChatOptions
 openai.chat = define.target {
    kind = "openai_chat", default_path = "/v1/chat/completions", content_type = "application/json", decoder = "chat",
-   fields = fields { system = schema.text },
+   fields = fields { system = schema.text }, asked = asked { messages = message_list },
    encoder = function(args)
       local common = settings(args)
       local system = args.system and { role = "system", content = args.system }
-      return function(sample, text, index)
-         local body = body_for(common, sample)
+      return function(sample, text, index, changes)
+         local body = body_for(common, sample, changes)
          body.messages = messages(sample, text, index)
-         if system then table.insert(body.messages, 1, system) end
+         -- A conversation of the script's may have a system message of its own.
+         if system and not (changes and body.messages[1].role == "system") then table.insert(body.messages, 1, system) end
          return json.encode(body)
       end
    end,
@@ -83,11 +110,11 @@ openai.chat = define.target {
 openai.completions = define.target {
    kind = "openai_completions", default_path = "/v1/completions", content_type = "application/json",
    decoder = "completions",
-   fields = fields {},
+   fields = fields {}, asked = asked {},
    encoder = function(args)
       local common = settings(args)
-      return function(sample, text, index)
-         local body = body_for(common, sample)
+      return function(sample, text, index, changes)
+         local body = body_for(common, sample, changes)
          body.prompt = text or sample.prompt
          if type(body.prompt) ~= "string" then error(("sample %d has no 'prompt'"):format(index), 0) end
          return json.encode(body)
