@@ -1,6 +1,7 @@
 #include "http/connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -46,11 +47,25 @@ static int bind_source(int fd, const struct socket_address *from)
 	return bind(fd, (const struct sockaddr *)&from->data, from->len);
 }
 
+static int new_socket(int family)
+{
+#ifdef SOCK_NONBLOCK
+	return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+#else
+	int fd = socket(family, SOCK_STREAM, 0);
+	if (fd >= 0 && (fcntl(fd, F_SETFL, O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+#endif
+}
+
 /* Returns the descriptor, or -1 with errno set. */
 static int begin_connect(const struct socket_address *to, const struct socket_address *from)
 {
 	int on = 1;
-	int fd = socket(to->data.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = new_socket(to->data.ss_family);
 	if (fd < 0)
 		return -1;
 	if (to->data.ss_family != AF_UNIX)
@@ -101,14 +116,15 @@ void connection_close(struct connection *c)
 
 /* ---- sending ---- */
 
+/* The loop has the process ignore SIGPIPE. */
 static ssize_t send_two(int fd, const char *head, size_t head_len, const char *body,
                         size_t body_len)
 {
 	if (!body_len)
-		return send(fd, head, head_len, MSG_NOSIGNAL);
+		return send(fd, head, head_len, 0);
 	struct iovec parts[] = { { (void *)head, head_len }, { (void *)body, body_len } };
 	struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
-	return sendmsg(fd, &m, MSG_NOSIGNAL);
+	return sendmsg(fd, &m, 0);
 }
 
 /* Is all of it sent? What is not stays in c->rest and in the body. A broken connection

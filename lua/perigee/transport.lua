@@ -49,7 +49,8 @@ local COUNTS = { concurrency = true, burst = true, users = true }
 -- The connections that a phase may have open at a time; nil when its load does not say.
 local function peak(p)
    local args = p.load.args
-   return args.max_inflight or COUNTS[p.load.kind] and args.n or nil
+   local most = args.max_inflight or COUNTS[p.load.kind] and args.n
+   return most and math.min(most, p.requests or most) or nil
 end
 
 local function check_descriptors(p, needed, have)

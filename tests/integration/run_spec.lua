@@ -226,7 +226,7 @@ describe("the main job", function()
       local file = drive.scenario(dir, [[
          return perigee.scenario {
             target = perigee.target.openai_chat { url = "http://127.0.0.1:9" }, dataset = { "x" },
-            load = perigee.load.concurrency(200), requests = 10,
+            load = perigee.load.concurrency(200), requests = 300,
          }]])
       local r = drive.shell("ulimit -n 100; exec " .. drive.command("run", file, "--out", dir .. "/out", "--progress", "none"))
       assert.equal(2, r.code, r.err)

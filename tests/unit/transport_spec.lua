@@ -61,6 +61,9 @@ describe("what connections need", function()
    end)
 
    it("is there", function()
+      local few = plan(perigee.load.concurrency(1e6))
+      few.phases[1].requests = 900
+      assert.is_nil(refusal(few, 1024, 28232))
       assert.is_nil(refusal(plan(perigee.load.concurrency(960)), 1024, 28232))
       assert.is_nil(refusal(plan(perigee.load.poisson(1e6)), 100, 100))
       assert.is_nil(refusal(plan(perigee.load.burst(30000), { unix_socket = "/s" }), 1e6, 28232))
