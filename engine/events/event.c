@@ -33,6 +33,12 @@ void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns)
 		.open_load = EVENT_NONE,
 		.goal_requests = EVENT_NONE,
 		.goal_duration_ns = EVENT_NONE,
+		.first_event_after_ns = EVENT_NONE,
+		.first_content_after_ns = EVENT_NONE,
+		.first_reasoning_after_ns = EVENT_NONE,
+		.slo_latency_ns = EVENT_NONE,
+		.slo_ttft_ns = EVENT_NONE,
+		.slo_tpot_ns = EVENT_NONE,
 	};
 }
 

@@ -80,6 +80,9 @@ struct event {
 	uint64_t sent_ns;       /* the request was on its way */
 	uint64_t first_byte_ns; /* of the response's body or head */
 	uint64_t first_ns;      /* first non-empty content, reasoning or tool delta */
+	/* From issued_ns: to the first server-sent event with data, whatever it said, and to the
+	 * first delta with content and with reasoning. */
+	int64_t first_event_after_ns, first_content_after_ns, first_reasoning_after_ns;
 	enum failure failure;
 	int32_t http_status; /* 0: no response */
 	uint32_t chunks;     /* content-bearing deltas */
@@ -114,6 +117,8 @@ struct event {
 	int64_t open_load;        /* PHASE_START: 1 when it has a schedule of its own */
 	int64_t goal_requests;    /* PHASE_START: it ends after so many */
 	int64_t goal_duration_ns; /* PHASE_START: or after so long */
+	int64_t slo_latency_ns, slo_ttft_ns,
+		slo_tpot_ns; /* PHASE_START: what a good request keeps */
 
 	/* Set by the publisher alone: records of custom events before this one that the
 	 * mlcommons framing could not carry, so that their seq is no loss. */

@@ -89,9 +89,13 @@ int simulate_answer(void *ctx, const struct exchange *x, uint64_t number, uint64
                     struct sim_answer *out);
 void simulate_tap(void *ctx, const struct event *e);
 
-/* Push the metrics of one phase, or nil; of the whole session. */
+/* Push the metrics of one phase, or nil; of the whole session, with the series over time
+ * when they are to be whole. */
 void report_push_phase(lua_State *L, const struct phase_metrics *m);
-void report_push(lua_State *L, const struct fold *f);
+void report_push(lua_State *L, const struct fold *f, bool whole);
+
+/* Push the sums of a distribution as MLPerf's tools have them; nil without a value. */
+void report_push_rollup(lua_State *L, struct distribution *d);
 
 /* Define the classes. */
 void script_phase_class(lua_State *L);

@@ -80,12 +80,12 @@ int distribution_add(struct distribution *d, uint64_t v)
 	return STATUS_OK;
 }
 
-int distribution_add_each(struct distribution *d, const uint32_t *values, uint32_t n, uint32_t unit)
+int distribution_add_each(struct distribution *d, const uint32_t *values, uint32_t n, double unit)
 {
 	int err = STATUS_OK;
 	uint32_t i = 0;
 	for (; !err && i < n && !d->histogram; i++)
-		err = distribution_add(d, (uint64_t)values[i] * unit);
+		err = distribution_add(d, (uint64_t)((double)values[i] * unit));
 	if (!err && i < n)
 		histogram_add_each(d->histogram, values + i, n - i, unit);
 	return err;
@@ -179,4 +179,20 @@ uint64_t distribution_rank_of(uint64_t n, double q)
 uint64_t distribution_quantile(struct distribution *d, double q)
 {
 	return distribution_rank(d, distribution_rank_of(distribution_count(d), q));
+}
+
+uint64_t distribution_below(struct distribution *d, uint64_t value)
+{
+	if (d->histogram)
+		return histogram_below(d->histogram, value);
+	sort(d);
+	uint32_t low = 0, high = d->kept;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (d->values[middle] < value)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }

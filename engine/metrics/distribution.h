@@ -20,9 +20,9 @@ void distribution_free(struct distribution *d); /* NULL is fine */
 /* Returns 0, or STATUS_ENOMEM when the value could not be kept. */
 int distribution_add(struct distribution *d, uint64_t value);
 
-/* n values, each values[i] * unit. Returns as distribution_add(); the rest is left out then. */
-int distribution_add_each(struct distribution *d, const uint32_t *values, uint32_t n,
-                          uint32_t unit);
+/* n values, each values[i] * unit, cut to whole numbers. Returns as distribution_add(); the rest is
+ * left out then. */
+int distribution_add_each(struct distribution *d, const uint32_t *values, uint32_t n, double unit);
 
 uint64_t distribution_count(const struct distribution *d);
 
@@ -45,5 +45,8 @@ uint64_t distribution_rank_of(uint64_t n, double q);
 
 /* The lowest value such that at least q (0..1) of the values are at or below it. */
 uint64_t distribution_quantile(struct distribution *d, double q);
+
+/* How many values are below this one; in a histogram those whose buckets are. */
+uint64_t distribution_below(struct distribution *d, uint64_t value);
 
 #endif

@@ -7,6 +7,7 @@
 #define PERIGEE_METRICS_FOLD_H
 
 #include "events/event.h"
+#include "metrics/series.h"
 #include "metrics/tags.h"
 
 #include <stdbool.h>
@@ -26,8 +27,10 @@ struct phase_metrics {
 	int64_t goal_requests, goal_duration_ns; /* what ends it; 0: no such rule, or not told */
 	uint64_t dropped; /* arrivals refused by overload = "drop": never issued */
 
+	struct slo slo;
 	struct tally all;
-	struct tags *tags; /* NULL: no request had one */
+	struct series *series; /* NULL until the first event of a request */
+	struct tags *tags;     /* NULL: no request had one */
 };
 
 struct fold;

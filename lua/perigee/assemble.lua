@@ -56,7 +56,7 @@ function assemble.phase(p, seed, target)
    local samples = p.dataset or NO_SAMPLES
    local built = p.load:build { seed = seed, number = p.number, duration = p.duration or p.max_duration }
    local following = order.iterator(p.order, #samples, engine.rng(seed, p.number, stream.order))
-   local keep = wants_text(p)
+   local keep, slo = wants_text(p), p.slo or {}
    return {
       name = p.name, kind = p.kind, client = target.client,
       samples = #samples, sample = function(index) return samples[index] end,
@@ -68,6 +68,7 @@ function assemble.phase(p, seed, target)
       drain = p.drain, deadline = p.deadline, stall = p.stall, tick = p.tick,
       keep_text = keep, keep_body = keep, results = p.load.kind == "strategy",
       record_text = p.record_text, record_body = p.record_body, chunk_events = p.chunk_events,
+      slo_latency = slo.latency, slo_ttft = slo.ttft, slo_tpot = slo.tpot,
       on = p.on,
    }
 end

@@ -34,7 +34,26 @@ phase.INHERITED = {
    deadline = schema.duration, stall = schema.duration, tick = schema.duration,
    -- What the events carry beside the stamps: prompts and answers, whole bodies (for load.replay), each chunk.
    record_text = schema.boolean, record_body = schema.boolean, chunk_events = schema.boolean,
+   slo = schema.table,
+   mlperf = schema.either(schema.boolean, schema.table),
 }
+
+local PERCENTILES = { 50, 75, 80, 90, 95, 97, 99, 99.9 }
+local function percentile(v)
+   for _, p in ipairs(PERCENTILES) do
+      if v == p then return true, v end
+   end
+   return false, "one of " .. table.concat(PERCENTILES, ", ")
+end
+
+-- LoadGen's rules with its defaults, and targets for the percentile.
+local MLPERF = {
+   min_duration = schema.default(schema.duration, 600), min_queries = schema.default(schema.count, 100),
+   percentile = schema.default(percentile, 99), latency = schema.duration, ttft = schema.duration, tpot = schema.duration,
+}
+
+-- What a good request keeps; at least one of them.
+local SLO = { latency = schema.duration, ttft = schema.duration, tpot = schema.duration }
 
 local FIELDS = {
    name = schema.required(name),
@@ -42,9 +61,19 @@ local FIELDS = {
 }
 for field, check in pairs(phase.INHERITED) do FIELDS[field] = check end
 
+local function check_slo(at, written, place)
+   local slo = schema.check(at, SLO, written, place)
+   if next(slo) == nil then where.fail(at .. ": at least one of latency, tpot, ttft expected", place) end
+   return slo
+end
+
 --- What a scenario and a phase check alike: the tables inside.
 ---@param at string
 function phase.check_inner(at, fields, place)
+   if type(fields.slo) == "table" then fields.slo = check_slo(at .. ".slo", fields.slo, place) end
+   if fields.mlperf then
+      fields.mlperf = schema.check(at .. ".mlperf", MLPERF, fields.mlperf == true and {} or fields.mlperf, place)
+   end
    if type(fields.on) == "table" then schema.check(at .. ".on", ON, fields.on, place) end
    checks.compile(fields.checks, at .. ".checks", place)
 end

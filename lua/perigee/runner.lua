@@ -9,7 +9,9 @@ local engine = require "perigee.engine"
 local files = require "perigee.report.files"
 local junit = require "perigee.report.junit"
 local metric = require "perigee.metric"
+local mlperf = require "perigee.report.mlperf"
 local progress = require "perigee.progress"
+local series = require "perigee.report.series"
 local summary = require "perigee.report.summary"
 local report_table = require "perigee.report.table"
 local tick = require "perigee.tick"
@@ -124,9 +126,21 @@ local function metric_values(report)
    return values
 end
 
+-- Which sample each request was of, for MLPerf's accuracy tools.
+local function write_sample_map(result, options, problems)
+   local phases = {}
+   if not options.out or result.summary.mlperf == json.null then return end
+   for _, entry in ipairs(result.summary.mlperf) do phases[entry.phase] = true end
+   local text, message = mlperf.sample_map(options.out .. "/requests.jsonl", phases)
+   local ok = text ~= nil
+   if ok then ok, message = files.write(options.out .. "/sample_idx_map.json", text) end
+   if not ok then problems[#problems + 1] = message end
+end
+
 -- Write the files; what could not be written turns a good exit code into a failure.
 local function publish(result, options)
-   local problems = options.out and files.write_run(options.out, result.summary, result.text) or {}
+   local problems = options.out and files.write_run(options.out, result.summary, result.text, series.text(result.report)) or {}
+   write_sample_map(result, options, problems)
    if options.junit then
       local ok, message = files.write(options.junit, junit.render(result.summary))
       if not ok then problems[#problems + 1] = message end

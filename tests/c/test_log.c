@@ -314,7 +314,7 @@ static void a_record_too_large_for_the_open_block_gets_its_own(void **state)
 	struct loop *loop;
 	struct log_stats stats;
 	struct event e;
-	const size_t size = LOG_BLOCK_MAX - 1000;
+	const size_t size = LOG_BLOCK_MAX - 2000;
 	char *text = malloc(size);
 	assert_non_null(text);
 	memset(text, 'x', size);

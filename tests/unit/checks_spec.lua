@@ -76,7 +76,7 @@ describe("perigee.checks texts", function()
          { "ttft.p99 < 5xs", "unknown unit (ns, us, ms, s, m, h)\n   ttft.p99 < 5xs\n               ^" },
          { "ttft.p99 < 5%", "a duration needs a unit" },
          { "error_rate < 1ms", "a share is a number or a percentage" },
-         { "tag(long).issued < 5", "the tag's name in quotes and a metric expected, e.g. tag('long').ttft.p99\n   tag(long).issued < 5\n   ^" },
+         { "tag(long).issued < 5", "the tag's name in quotes and a metric expected, e.g. tag('long').ttft.p99\n   tag(long)" },
          { "tag('long') < 5ms", "the tag's name in quotes and a metric expected" },
          { "tag('long').tfft.p99 < 5ms", "unknown metric 'tfft', did you mean 'ttft'?\n   tag('long').tfft.p99 < 5ms\n               ^" },
          { "tag('long').dropped < 5", "'dropped' is not counted by tag\n   tag('long').dropped < 5\n               ^" },

@@ -92,6 +92,14 @@ local function spec_data(s)
    return out
 end
 
+local function mlperf_data(rules)
+   if not rules then return nil end
+   return {
+      min_duration_s = rules.min_duration, min_queries = rules.min_queries, percentile = rules.percentile,
+      latency_s = rules.latency, ttft_s = rules.ttft, tpot_s = rules.tpot,
+   }
+end
+
 local function phase_data(p)
    local names = {}
    for i, check in ipairs(p.checks) do names[i] = check.text end
@@ -102,7 +110,7 @@ local function phase_data(p)
       request = p.request, requests = p.requests, duration_s = p.duration, min_requests = p.min_requests,
       min_duration_s = p.min_duration, max_duration_s = p.max_duration, drain_s = p.drain, deadline_s = p.deadline,
       stall_s = p.stall, tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
-      chunk_events = p.chunk_events, checks = json.array(names), on = json.array(handlers),
+      chunk_events = p.chunk_events, slo_s = p.slo, mlperf = mlperf_data(p.mlperf), checks = json.array(names), on = json.array(handlers),
    }
 end
 

@@ -23,13 +23,18 @@ function files.write(path, text)
    return true
 end
 
---- summary.json, summary.txt and config.json in `directory`.
+--- summary.json, summary.txt, series.jsonl and config.json in `directory`.
+---@param directory string
+---@param summary table
+---@param text string    of summary.txt
+---@param series string  of series.jsonl
 ---@return string[] problems
-function files.write_run(directory, summary, text)
+function files.write_run(directory, summary, text, series)
    local problems = {}
    for _, entry in ipairs {
       { "summary.json", engine.json.encode(summary, 2) .. "\n" },
       { "summary.txt", text },
+      { "series.jsonl", series },
       { "config.json", engine.json.encode(summary.config, 2) .. "\n" },
    } do
       local ok, message = files.write(directory .. "/" .. entry[1], entry[2])

@@ -30,7 +30,7 @@ end
 ---@param path string
 ---@return table? summary  as of report.summary
 ---@return string[]|string problems  what is wrong with the log; the message on failure
----@return string? code
+---@return string|table? code_or_report  of the failure; else the engine's report
 function from_log.summary(path)
    local log, message, code = engine.read_log(path)
    if not log then return nil, message, code end
@@ -42,7 +42,7 @@ function from_log.summary(path)
    local built = summary.build {
       facts = facts, report = log.report, checks = outcome.checks, metrics = outcome.metrics, judged = outcome.judged,
    }
-   return built, problems
+   return built, problems, log.report
 end
 
 return from_log

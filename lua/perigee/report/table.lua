@@ -87,6 +87,26 @@ local function rate_line(phase)
    return #parts > 0 and "  " .. table.concat(parts, "  ") or nil
 end
 
+local function goodput_line(phase)
+   local g = present(phase.goodput)
+   if not g then return nil end
+   local bounds = {}
+   for _, name in ipairs(schema.sorted_keys(g.slo)) do
+      bounds[#bounds + 1] = ("%s <= %s"):format((name:gsub("_ms$", "")), units.ns(g.slo[name] * 1e6))
+   end
+   local per_s = present(g.per_s) and ("  %s/s"):format(units.number(g.per_s)) or ""
+   return ("  good (%s): %d of the requests, %s%s"):format(table.concat(bounds, ", "), g.good, units.percent(present(g.share) or 0), per_s)
+end
+
+local function steady_line(phase)
+   local s = present(phase.steady)
+   if not s then return nil end
+   local latency = present(s.latency_ms)
+   return ("  steady from %s: completed %s/s (95%% in %s..%s)%s"):format(units.seconds(s.from_s), units.number(s.qps),
+      units.number(s.qps_ci95[1]), units.number(s.qps_ci95[2]),
+      latency and ("  latency p50 %s p99 %s"):format(units.ns(latency.p50 * 1e6), units.ns(latency.p99 * 1e6)) or "")
+end
+
 local function metric_line(name, m)
    local unit = present(m.unit) and " " .. m.unit or ""
    local d = present(m.distribution)
@@ -151,11 +171,23 @@ end
 local function phase_lines(phase)
    local lines = { heading(phase), count_line(phase) }
    lines[#lines + 1] = rate_line(phase)
+   lines[#lines + 1] = goodput_line(phase)
    if next(phase.finish_reasons) then lines[#lines + 1] = "  finish reasons: " .. counts(phase.finish_reasons) end
    append(lines, distributions(phase))
+   lines[#lines + 1] = steady_line(phase)
    append(lines, tag_lines(phase))
    append(lines, metric_lines(phase))
    append(lines, check_lines(phase))
+   return lines
+end
+
+local function mlperf_lines(section)
+   local lines = {}
+   for _, entry in ipairs(present(section) or {}) do
+      lines[#lines + 1] = ("mlperf: phase '%s' is %s"):format(entry.phase, entry.valid and "valid" or "INVALID")
+      for _, text in ipairs(entry.findings) do lines[#lines + 1] = "  " .. text end
+   end
+   if lines[1] then table.insert(lines, 1, "") end
    return lines
 end
 
@@ -170,6 +202,7 @@ function report_table.render(summary)
       lines[#lines + 1] = ""
       append(lines, phase_lines(phase))
    end
+   append(lines, mlperf_lines(summary.mlperf))
    return table.concat(lines, "\n") .. "\n"
 end
 
