@@ -115,6 +115,14 @@ static int put_failure(struct buffer *b, const struct event *e)
 	return err ? err : put_text(b, "error_message", e->error_message);
 }
 
+/* A stamp that is told as a span from the issue. */
+static int put_after(struct buffer *b, const char *key, const struct event *e, int64_t after_ns,
+                     uint64_t origin_ns)
+{
+	return after_ns < 0 ? STATUS_OK
+	                    : put_stamp(b, key, e->issued_ns + (uint64_t)after_ns, origin_ns);
+}
+
 static int put_stamps(struct buffer *b, const struct event *e, uint64_t origin_ns)
 {
 	int err = put_stamp(b, "scheduled_ns", e->scheduled_ns, origin_ns);
@@ -126,6 +134,12 @@ static int put_stamps(struct buffer *b, const struct event *e, uint64_t origin_n
 		err = put_stamp(b, "first_byte_ns", e->first_byte_ns, origin_ns);
 	if (!err)
 		err = put_stamp(b, "first_ns", e->first_ns, origin_ns);
+	if (!err)
+		err = put_after(b, "first_event_ns", e, e->first_event_after_ns, origin_ns);
+	if (!err)
+		err = put_after(b, "first_content_ns", e, e->first_content_after_ns, origin_ns);
+	if (!err)
+		err = put_after(b, "first_reasoning_ns", e, e->first_reasoning_after_ns, origin_ns);
 	return err ? err : put_stamp(b, "finished_ns", e->timestamp_ns, origin_ns);
 }
 

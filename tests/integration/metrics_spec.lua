@@ -115,6 +115,11 @@ describe("perigee metrics", function()
       local function mean(name) return good[name].mean end
       assert.is_true(mean "first_byte_ms" <= mean "first_event_ms" and mean "first_event_ms" <= mean "first_content_ms")
       assert.equal(mean "first_content_ms", mean "ttft_ms")
+      for _, request in ipairs(drive.jsonl(r.dir .. "/requests.jsonl")) do
+         assert.equal(request.first_ns, request.first_content_ns)
+         assert.is_true(request.first_byte_ns <= request.first_event_ns and request.first_event_ns <= request.first_content_ns)
+         assert.is_nil(request.first_reasoning_ns)
+      end
       assert.same({ 8, 8 }, { good.output_tokens.min, good.output_tokens.max })
       assert.equal(good.itl_ms.count, good.itl_token_ms.count)
       assert.same({ count = 40, failures = 0 },

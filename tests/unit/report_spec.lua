@@ -187,6 +187,37 @@ steady (performance): 10 requests in 2.00 s, ended by requests
   pass  issued == 10  (10)
 ]], text)
    end)
+
+   it("shows the goodput, the steady window, the tags and where the histogram took over", function()
+      local report = support.phase_report {
+         good = 8, slo = { ttft = 500e6, tpot = 50e6 }, lateness = support.distribution(12e3, { exact = true }),
+         latency = support.distribution(5e6, { exact = false }),
+         steady = { from_ns = 3e9, to_ns = 13e9, completed = 50, failed = 0, rate_low = 4.5, rate_high = 5.5, latency_p50 = 4e6,
+            latency_p99 = 9e6, tokens_out = 0, good = 0 },
+         tags = {
+            b = support.phase_report { issued = 4, failed = 1, good = 0 },
+            a = support.phase_report { issued = 6, good = 0, ttft = support.distribution(2e6) },
+         },
+      }
+      local text = report_table.render(build(report))
+      for _, line in ipairs {
+         "  good (tpot <= 50.0 ms, ttft <= 500 ms): 8 requests, 80%  4/s",
+         "  percentiles of latency are from a histogram, at most 0.1% above",
+         "  steady from 3.00 s: completed 5/s (95% in 4.50..5.50)  latency p50 4.00 ms p99 9.00 ms",
+         "  tag  issued  failed  latency p50  latency p99  ttft p50  ttft p99",
+         "  a         6       0            -            -   2.00 ms   2.00 ms",
+         "  b         4       1            -            -         -         -",
+      } do support.contains("\n" .. line .. "\n", text) end
+   end)
+
+   it("shows the busiest tags alone when there are many", function()
+      local tags = {}
+      for i = 1, 25 do tags["t" .. i] = support.phase_report { issued = i } end
+      local text = report_table.render(build(support.phase_report { tags = tags }))
+      support.contains("\n  and 5 more tags in summary.json\n", text)
+      support.contains("\n  t25 ", text)
+      assert.is_nil(text:find("\n  t5 ", 1, true))
+   end)
 end)
 
 describe("perigee.report.files", function()

@@ -56,6 +56,16 @@ local function distributions(phase)
    return #rows > 1 and report_table.align(rows, "  ") or {}
 end
 
+-- Which of the rows have percentiles that are no observed values.
+local function histogram_line(phase)
+   local names = {}
+   for _, row in ipairs(ROWS) do
+      local d = present(phase[row[2]])
+      if d and d.exact == false then names[#names + 1] = row[1] end
+   end
+   return names[1] and ("  percentiles of %s are from a histogram, at most 0.1%% above"):format(table.concat(names, ", ")) or nil
+end
+
 -- "http_429 12, reset 1"
 local function counts(t)
    local parts = {}
@@ -95,7 +105,7 @@ local function goodput_line(phase)
       bounds[#bounds + 1] = ("%s <= %s"):format((name:gsub("_ms$", "")), units.ns(g.slo[name] * 1e6))
    end
    local per_s = present(g.per_s) and ("  %s/s"):format(units.number(g.per_s)) or ""
-   return ("  good (%s): %d of the requests, %s%s"):format(table.concat(bounds, ", "), g.good, units.percent(present(g.share) or 0), per_s)
+   return ("  good (%s): %d requests, %s%s"):format(table.concat(bounds, ", "), g.good, units.percent(present(g.share) or 0), per_s)
 end
 
 local function steady_line(phase)
@@ -174,6 +184,7 @@ local function phase_lines(phase)
    lines[#lines + 1] = goodput_line(phase)
    if next(phase.finish_reasons) then lines[#lines + 1] = "  finish reasons: " .. counts(phase.finish_reasons) end
    append(lines, distributions(phase))
+   lines[#lines + 1] = histogram_line(phase)
    lines[#lines + 1] = steady_line(phase)
    append(lines, tag_lines(phase))
    append(lines, metric_lines(phase))
