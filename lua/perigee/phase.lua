@@ -70,8 +70,8 @@ end
 --- What a scenario and a phase check alike: the tables inside.
 ---@param at string
 function phase.check_inner(at, fields, place)
-   if type(fields.slo) == "table" then fields.slo = check_slo(at .. ".slo", fields.slo, place) end
-   if fields.mlperf then
+   if fields.slo and not opt.is(fields.slo) then fields.slo = check_slo(at .. ".slo", fields.slo, place) end
+   if fields.mlperf and not opt.is(fields.mlperf) then
       fields.mlperf = schema.check(at .. ".mlperf", MLPERF, fields.mlperf == true and {} or fields.mlperf, place)
    end
    if type(fields.on) == "table" then schema.check(at .. ".on", ON, fields.on, place) end

@@ -130,10 +130,8 @@ end
 local function write_sample_map(result, options, problems)
    local phases = {}
    if not options.out or result.summary.mlperf == json.null then return end
-   for _, entry in ipairs(result.summary.mlperf) do phases[entry.phase] = true end
-   local text, message = mlperf.sample_map(options.out .. "/requests.jsonl", phases)
-   local ok = text ~= nil
-   if ok then ok, message = files.write(options.out .. "/sample_idx_map.json", text) end
+   for i, entry in ipairs(result.summary.mlperf) do phases[i] = entry.phase end
+   local ok, message = mlperf.write_sample_map(options.out .. "/requests.jsonl", options.out .. "/sample_idx_map.json", phases)
    if not ok then problems[#problems + 1] = message end
 end
 

@@ -35,12 +35,16 @@ local function entry(rules, changes, verdict)
          mlperf = rules or { min_duration_s = 600, min_queries = 100, percentile = 99 } } } } },
       report = { started_ns = 5, phases = { p } }, judged = { verdict = verdict or "ok" },
    }
-   return section[1]
+   return section ~= null and section[1] or nil
 end
 
 describe("perigee.report.mlperf", function()
    it("has no section when no phase asks for it", function()
       assert.equal(null, mlperf.section { facts = { config = { phases = { { name = "steady" } } } }, report = { phases = { phase() } } })
+   end)
+
+   it("leaves a warmup out", function()
+      assert.is_nil(entry(nil, { kind = "warmup" }))
    end)
 
    it("tells LoadGen's completed window", function()
@@ -107,11 +111,19 @@ describe("perigee.report.mlperf", function()
 
    it("maps the requests of the phases named to their samples", function()
       local path = support.file("requests.jsonl", '{"sample_uuid":"aa","phase":"a","index":3,"ok":true}\n'
-         .. '{"sample_uuid":"bb","phase":"b","index":4,"ok":true}\n{"sample_uuid":"cc","phase":"a","ok":false}\n')
-      assert.same({ a = { aa = 3 }, none = {} }, engine.json.decode(mlperf.sample_map(path, { a = true, none = true })))
-      local text, message = mlperf.sample_map("/no/such/file", {})
-      assert.is_nil(text)
+         .. '{"sample_uuid":"bb","phase":"b","index":4,"ok":true}\n{"sample_uuid":"cc","phase":"a","ok":false}\n'
+         .. '{"sample_uuid":"dd","phase":"a \\"q\\"","index":0,"ok":true}\n{"sample_uuid":"ee","phase":"a","index":12,"ok":false}\n')
+      local target = path .. ".map"
+      table.insert(support.made, 1, target)
+      assert.is_true(mlperf.write_sample_map(path, target, { "a", "none", 'a "q"' }))
+      assert.same({ a = { aa = 3, ee = 12 }, none = {}, ['a "q"'] = { dd = 0 } }, engine.json.decode(support.read(target)))
+      local ok, message = mlperf.write_sample_map("/no/such/file", target, { "a" })
+      assert.is_nil(ok)
       support.contains("/no/such/file", message)
+      assert.is_nil(io.open(target .. ".tmp"))
+      ok, message = mlperf.write_sample_map(path, "/no/such/folder/map", { "a" })
+      assert.is_nil(ok)
+      support.contains("/no/such/folder/map", message)
       support.clean()
    end)
 end)
@@ -150,5 +162,17 @@ describe("the field slo of a phase", function()
          { 5, "scenario: slo: a table expected, got 5" },
       } do support.contains(row[2], support.refusal(make, row[1])) end
       assert.same({ ttft = 0.5 }, make({ ttft = "500ms" }):resolve().phases[1].slo)
+   end)
+end)
+
+describe("the fields mlperf and slo", function()
+   it("may come from an option", function()
+      local s = perigee.scenario {
+         options = { official = { false, "judge it as MLPerf does" }, bound = { "1s", "of the first token", "duration" } },
+         target = perigee.target.http { url = "x" }, requests = 1, mlperf = perigee.opt "official", slo = { ttft = perigee.opt "bound" },
+      }
+      assert.same({ false, { ttft = 1 } }, (function(p) return { p.mlperf, p.slo } end)(s:resolve().phases[1]))
+      local p = s:resolve({ official = true, bound = "2s" }).phases[1]
+      assert.same({ 600, 2 }, { p.mlperf.min_duration, p.slo.ttft })
    end)
 end)

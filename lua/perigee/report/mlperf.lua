@@ -141,7 +141,7 @@ function mlperf.section(run)
    for _, p in ipairs(run.facts.config.phases or {}) do planned[p.name] = p end
    for _, phase in ipairs(run.report.phases) do
       local plan = planned[phase.name]
-      if plan and plan.mlperf and phase.rollups then
+      if plan and plan.mlperf and phase.kind ~= "warmup" and phase.rollups then
          local entry = judge(phase, plan.mlperf)
          entry.phase, entry.rules = phase.name, plan.mlperf
          entry.result_summary = result_summary(phase, plan, run)
@@ -151,23 +151,42 @@ function mlperf.section(run)
    return list[1] and json.array(list) or null
 end
 
---- sample_idx_map.json of the lines of requests.jsonl: { phase = { uuid = index } }, of the phases named.
----@param path string            of requests.jsonl
----@param phases table<string, boolean>
----@return string? json
----@return string? message
-function mlperf.sample_map(path, phases)
-   local file, message = io.open(path, "rb")
-   if not file then return nil, message end
-   local maps = {}
-   for name in pairs(phases) do maps[name] = {} end
-   for line in file:lines() do
-      local request = json.decode(line)
-      local map = request and maps[request.phase]
-      if map and request.index then map[request.sample_uuid] = request.index end
+-- The map of one phase, line by line: there may be millions.
+local function write_map(out, path, phase)
+   local start, first = ('","phase":%s,"index":'):format(json.encode(phase)), true
+   assert(out:write(json.encode(phase), ": {"))
+   for line in io.lines(path) do
+      local uuid, rest = line:match '^{"sample_uuid":"(%x+)(.*)$'
+      local index = uuid and rest:sub(1, #start) == start and rest:match("^%d+", #start + 1)
+      if index then
+         assert(out:write(first and "\n" or ",\n", ('    "%s": %s'):format(uuid, index)))
+         first = false
+      end
    end
-   file:close()
-   return json.encode(maps, 2) .. "\n"
+   assert(out:write(first and "}" or "\n  }"))
+end
+
+--- Write sample_idx_map.json, { phase = { uuid = index } }, of the lines of requests.jsonl.
+---@param path string      of requests.jsonl
+---@param target string    the path to write, whole or not at all
+---@param phases string[]
+---@return boolean? ok
+---@return string? message
+function mlperf.write_sample_map(path, target, phases)
+   local part = target .. ".tmp"
+   local out, message = io.open(part, "wb")
+   if not out then return nil, message end
+   local ok, failure = pcall(function()
+      for i, phase in ipairs(phases) do
+         assert(out:write(i == 1 and "{\n  " or ",\n  "))
+         write_map(out, path, phase)
+      end
+      assert(out:write "\n}\n")
+   end)
+   local closed, close_failure = out:close()
+   if ok and closed then return os.rename(part, target) end
+   os.remove(part)
+   return nil, ("%s: %s"):format(target, tostring(not ok and failure or close_failure))
 end
 
 return mlperf
