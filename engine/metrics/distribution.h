@@ -2,7 +2,8 @@
  *
  * Keeps the values themselves up to DISTRIBUTION_EXACT of them, so that percentiles
  * are observed values; beyond that a histogram of three digits. Bounded memory: 80 KiB,
- * then what a histogram touches. One thread: asking sorts the values in place. */
+ * then what a histogram touches. One thread: asking sorts the values
+ * in place, or turns what is left of them into counts. */
 #ifndef PERIGEE_METRICS_DISTRIBUTION_H
 #define PERIGEE_METRICS_DISTRIBUTION_H
 
@@ -33,8 +34,8 @@ bool distribution_is_exact(const struct distribution *d);
  * histogram taken from the buckets. */
 uint64_t distribution_min(struct distribution *d);
 uint64_t distribution_max(struct distribution *d);
-double distribution_sum(const struct distribution *d);
-double distribution_mean(const struct distribution *d);
+double distribution_sum(struct distribution *d);
+double distribution_mean(struct distribution *d);
 double distribution_std(struct distribution *d);
 
 /* The value of that rank, 1 (lowest) to count; ranks outside give the nearest. 0 when empty. */

@@ -141,6 +141,33 @@ static void many_at_once_are_as_one_by_one(void **state)
 	distribution_free(b);
 }
 
+/* The values become counts a few at a time: in between both are there, and none is lost. */
+static void no_value_is_lost_on_the_way_to_the_histogram(void **state)
+{
+	(void)state;
+	struct distribution *d = of(NULL, 0), *asked = of(NULL, 0);
+	for (uint32_t i = 0; i < DISTRIBUTION_EXACT + 1000; i++) {
+		assert_ok(distribution_add(d, i));
+		assert_ok(distribution_add(asked, i));
+		assert_int_equal(distribution_count(d), i + 1);
+		if (i < DISTRIBUTION_EXACT || i % 100)
+			continue;
+		assert_int_equal(distribution_min(asked), 0);
+		assert_int_equal(distribution_max(asked), i);
+		assert_true(distribution_sum(asked) == (double)i * (i + 1) / 2);
+	}
+	assert_false(distribution_is_exact(d));
+	assert_int_equal(distribution_rank(d, 1000), 999);
+	assert_int_equal(distribution_rank(asked, 1000), 999);
+	assert_true(distribution_std(d) == distribution_std(asked));
+	distribution_free(d);
+	distribution_free(asked);
+	d = of(NULL, 0); /* freed halfway */
+	for (uint32_t i = 0; i < DISTRIBUTION_EXACT + 5; i++)
+		assert_ok(distribution_add(d, i));
+	distribution_free(d);
+}
+
 /* A look in between must not change a digit: the log is folded without one. */
 static void looking_changes_nothing(void **state)
 {
@@ -173,6 +200,7 @@ int main(void)
 		cmocka_unit_test(counts_what_is_below),
 		cmocka_unit_test(beyond_the_bound_it_is_a_histogram),
 		cmocka_unit_test(many_at_once_are_as_one_by_one),
+		cmocka_unit_test(no_value_is_lost_on_the_way_to_the_histogram),
 		cmocka_unit_test(looking_changes_nothing),
 	};
 	return cmocka_run_group_tests_name("distribution", tests, NULL, NULL);
