@@ -69,8 +69,11 @@ end
 local function check_log(r)
    if not r.summary or not read(r.dir .. "/events.plog") then return end
    if r.err:find("scenario.teardown", 1, true) then return end -- its error comes when the log is closed
-   local again = drive.perigee("report", r.dir .. "/events.plog", "--json")
+   local folder = drive.tempdir()
+   local again = drive.perigee("report", r.dir .. "/events.plog", "--json", "--out", folder)
    assert(again.out == read(r.dir .. "/summary.json"), "the log gives another report: " .. again.err)
+   assert(read(folder .. "/series.jsonl") == read(r.dir .. "/series.jsonl"), "the log gives another series")
+   os.execute("rm -rf " .. quote(folder))
 end
 
 --- Run a scenario's text: the result of the run, with its directory and its summary (nil when none).

@@ -103,10 +103,10 @@ void histogram_add(struct histogram *h, uint64_t v)
 	count(h, v, 1);
 }
 
-void histogram_add_each(struct histogram *h, const uint32_t *values, uint32_t n, uint32_t unit_ns)
+void histogram_add_each(struct histogram *h, const uint32_t *values, uint32_t n, double unit_ns)
 {
 	for (uint32_t i = 0; i < n; i++)
-		count(h, (uint64_t)values[i] * unit_ns, 1);
+		count(h, (uint64_t)((double)values[i] * unit_ns), 1);
 }
 
 void histogram_merge(struct histogram *h, const struct histogram *from)
@@ -213,6 +213,15 @@ bool histogram_next(const struct histogram *h, struct histogram_bucket *b)
 		return true;
 	}
 	return false;
+}
+
+uint64_t histogram_below(const struct histogram *h, uint64_t value_ns)
+{
+	uint64_t below = 0;
+	unsigned last = h->count ? last_bucket(h) : 0;
+	for (unsigned i = first_bucket(h); i <= last && bucket_top(i) < value_ns; i++)
+		below += h->counts[i];
+	return below;
 }
 
 uint64_t histogram_quantile(const struct histogram *h, double q)

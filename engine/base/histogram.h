@@ -25,8 +25,8 @@ void histogram_reset(struct histogram *h);
 void histogram_add(struct histogram *h, uint64_t value_ns);
 void histogram_add_n(struct histogram *h, uint64_t value_ns, uint64_t n);
 
-/* Count n values, each values[i] * unit_ns. */
-void histogram_add_each(struct histogram *h, const uint32_t *values, uint32_t n, uint32_t unit_ns);
+/* Count n values, each values[i] * unit_ns, cut to whole ns. */
+void histogram_add_each(struct histogram *h, const uint32_t *values, uint32_t n, double unit_ns);
 
 /* Add all of from's counts to h. */
 void histogram_merge(struct histogram *h, const struct histogram *from);
@@ -59,6 +59,9 @@ bool histogram_next(const struct histogram *h, struct histogram_bucket *b);
 
 /* The value of that rank, 1 (lowest) to count, as histogram_quantile() tells it. 0 when empty. */
 uint64_t histogram_at_rank(const struct histogram *h, uint64_t rank);
+
+/* How many values lie in buckets that are wholly below this one. */
+uint64_t histogram_below(const struct histogram *h, uint64_t value_ns);
 
 /* The lowest value that is counted together with this one. */
 uint64_t histogram_bottom(uint64_t value_ns);

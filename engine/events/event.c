@@ -45,6 +45,12 @@ void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns)
 		.gc_ns = EVENT_NONE,
 		.gc_steps = EVENT_NONE,
 		.gc_max_ns = EVENT_NONE,
+		.first_event_after_ns = EVENT_NONE,
+		.first_content_after_ns = EVENT_NONE,
+		.first_reasoning_after_ns = EVENT_NONE,
+		.slo_latency_ns = EVENT_NONE,
+		.slo_ttft_ns = EVENT_NONE,
+		.slo_tpot_ns = EVENT_NONE,
 	};
 }
 

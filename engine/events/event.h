@@ -80,6 +80,9 @@ struct event {
 	uint64_t sent_ns;       /* the request was on its way */
 	uint64_t first_byte_ns; /* of the response's body or head */
 	uint64_t first_ns;      /* first non-empty content, reasoning or tool delta */
+	/* From issued_ns: to the first server-sent event with data, whatever it said, and to the
+	 * first delta with content and with reasoning. */
+	int64_t first_event_after_ns, first_content_after_ns, first_reasoning_after_ns;
 	enum failure failure;
 	int32_t http_status; /* 0: no response */
 	uint32_t chunks;     /* content-bearing deltas */
@@ -124,6 +127,8 @@ struct event {
 	 */
 	int64_t lua_ns, lua_calls, lua_max_ns; /* inside the script */
 	int64_t gc_ns, gc_steps, gc_max_ns;    /* in its collector, between turns */
+	int64_t slo_latency_ns, slo_ttft_ns,
+		slo_tpot_ns; /* PHASE_START: what a good request keeps */
 
 	/* Set by the publisher alone: records of custom events before this one that the
 	 * mlcommons framing could not carry, so that their seq is no loss. */

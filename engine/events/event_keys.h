@@ -34,6 +34,9 @@
 	X("sent_ns", TIME, sent_ns)                                                                \
 	X("first_byte_ns", TIME, first_byte_ns)                                                    \
 	X("first_ns", TIME, first_ns)                                                              \
+	X("first_event_after_ns", NUMBER, first_event_after_ns)                                    \
+	X("first_content_after_ns", NUMBER, first_content_after_ns)                                \
+	X("first_reasoning_after_ns", NUMBER, first_reasoning_after_ns)                            \
 	X("failure", FAILURE, failure)                                                             \
 	X("http_status", CODE, http_status)                                                        \
 	X("chunks", COUNT, chunks)                                                                 \
@@ -63,6 +66,9 @@
 	X("gc_ns", NUMBER, gc_ns)                                                                  \
 	X("gc_steps", NUMBER, gc_steps)                                                            \
 	X("gc_max_ns", NUMBER, gc_max_ns)                                                          \
+	X("slo_latency_ns", NUMBER, slo_latency_ns)                                                \
+	X("slo_ttft_ns", NUMBER, slo_ttft_ns)                                                      \
+	X("slo_tpot_ns", NUMBER, slo_tpot_ns)                                                      \
 	X("left_out", TIME, left_out)                                                              \
 	X("body", TEXT, body)                                                                      \
 	X("path", TEXT, path)                                                                      \

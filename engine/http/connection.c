@@ -247,13 +247,13 @@ bool connection_was_stale(const struct connection *c)
 static void receive(struct connection *c, bool broken)
 {
 	struct connection_group *g = c->group;
-	uint64_t now = loop_now(g->loop);
 	for (int i = 0; broken || i < READS_PER_EVENT; i++) {
 		ssize_t n = recv(c->fd, g->bytes, READ_BYTES, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;
+		uint64_t now = loop_refresh(g->loop); /* the bytes were there before now */
 		if (n <= 0) {
 			on_end(c, n < 0 ? errno : 0);
 			return;
@@ -296,7 +296,8 @@ static void on_poll(uv_poll_t *h, int status, int events)
 	bool broken = status < 0; /* the socket has an error: libuv has stopped the handle */
 	if (broken)
 		c->armed = 0;
-	loop_refresh(c->group->loop);
+	if (c->state != CONNECTION_BUSY) /* else reading and sending do it */
+		loop_refresh(c->group->loop);
 	if (c->state == CONNECTION_CONNECTING)
 		on_connected(c);
 	else if (c->state == CONNECTION_BUSY)

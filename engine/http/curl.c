@@ -372,7 +372,10 @@ static size_t on_body(char *data, size_t one, size_t len, void *arg)
 	struct slot *s = arg;
 	struct exchange *x = s->x;
 	(void)one;
-	if (x->verdict || response_bytes(&x->response, data, len, loop_now(s->owner->base.loop)))
+	/* The turn's time may be older than these bytes: a client that was held up after it
+	 * would tell that they came before they were sent. */
+	uint64_t now = loop_refresh(s->owner->base.loop);
+	if (x->verdict || response_bytes(&x->response, data, len, now))
 		return (size_t)refuse(s, FAILURE_CLIENT); /* the response says better */
 	return len;
 }

@@ -38,6 +38,7 @@ void response_start(struct response *r, enum decoder decoder,
                     void (*on_delta)(void *ctx, const struct delta *d, bool first), void *ctx)
 {
 	r->sent_ns = r->first_byte_ns = r->first_ns = r->last_ns = r->finished_ns = 0;
+	r->first_event_ns = r->first_content_ns = r->first_reasoning_ns = 0;
 	r->failure = FAILURE_NONE;
 	r->error[0] = r->finish_reason[0] = '\0';
 	r->status = 0;
@@ -165,12 +166,21 @@ static int take_delta(struct response *r, const struct delta *d)
 	return r->keep_text ? keep_delta(r, d) : STATUS_OK;
 }
 
+static void put_firsts(struct response *r, const struct delta *d)
+{
+	if (d->content.len && !r->first_content_ns)
+		r->first_content_ns = r->now_ns;
+	if (d->reasoning.len && !r->first_reasoning_ns)
+		r->first_reasoning_ns = r->now_ns;
+}
+
 static int take_chunk(struct response *r, struct delta *d)
 {
 	uint32_t before = r->chunks;
 	int err = take_delta(r, d);
 	if (r->chunks == before)
 		return err;
+	put_firsts(r, d);
 	bool first = before == 0;
 	if (first)
 		r->first_ns = r->now_ns;
@@ -199,6 +209,8 @@ static int on_event(void *ctx, const struct sse_event *e)
 		r->done = true;
 		return STATUS_OK;
 	}
+	if (!r->first_event_ns)
+		r->first_event_ns = r->now_ns;
 	struct delta d;
 	const char *why;
 	if (openai_decode(&d, e->data, e->len, &why)) {

@@ -30,10 +30,13 @@ struct response {
 	bool keep_body; /* gather the raw body */
 
 	/* ---- results ---- */
-	uint64_t sent_ns;       /* the transport began to send; 0: it never did */
-	uint64_t first_byte_ns; /* first byte of the head */
-	uint64_t first_ns;      /* first content-bearing delta of a stream; RAW: first body byte */
-	uint64_t last_ns;       /* latest content-bearing delta */
+	uint64_t sent_ns;            /* the transport began to send; 0: it never did */
+	uint64_t first_byte_ns;      /* first byte of the head */
+	uint64_t first_event_ns;     /* first event of a stream with data, whatever it says */
+	uint64_t first_content_ns;   /* first delta with content */
+	uint64_t first_reasoning_ns; /* first delta with reasoning */
+	uint64_t first_ns; /* first content-bearing delta of a stream; RAW: first body byte */
+	uint64_t last_ns;  /* latest content-bearing delta */
 	uint64_t finished_ns;
 	enum failure failure;
 	char error[256];   /* detail for people; "" when there is none */

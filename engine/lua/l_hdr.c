@@ -71,7 +71,7 @@ static int push_all(lua_State *L, const struct fold *f, struct histogram *h, str
 	for (int i = 0; !err && i < fold_phase_count(f); i++) {
 		const struct phase_metrics *m = fold_phase(f, i);
 		for (int k = 0; !err && m && k < METRIC_COUNT; k++) {
-			if (!m->all.distributions[k])
+			if (!m->all.distributions[k] || !metric_is_time((enum metric)k))
 				continue;
 			err = push_histogram(L, m, k, h, text);
 			lua_rawseti(L, -2, ++n);

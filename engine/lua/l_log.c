@@ -114,7 +114,7 @@ static int l_read(lua_State *L)
 		lua_pushfstring(L, "%s: %s", path, status_text(rc));
 		return binding_failure(L, rc, lua_tostring(L, -1));
 	}
-	report_push(L, r->fold);
+	report_push(L, r->fold, true);
 	lua_setfield(L, t, "report");
 	report_push_histograms(L, r->fold);
 	lua_setfield(L, t, "histograms");

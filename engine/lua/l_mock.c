@@ -76,6 +76,7 @@ static struct mock_config read_config(lua_State *L, int t)
 		.api_key = binding_opt_string(L, t, "api_key"),
 		.max_connections = (unsigned)opt_count(L, t, "max_connections", 1 << 20),
 		.max_body = (size_t)opt_count(L, t, "max_body", MAX_COUNT),
+		.log = binding_opt_string(L, t, "log"),
 	};
 	opt_faults(L, t, c.fault);
 	return c;
@@ -160,8 +161,11 @@ static int l_mock(lua_State *L)
 	struct mock *m = NULL;
 	struct error e = { 0 };
 	int err = mock_new(&m, loop, &config, &e);
-	if (!err)
+	if (!err) {
 		err = serve(L, loop, m, &e);
+		int lost = mock_close_log(m, err ? NULL : &e);
+		err = err ? err : lost;
+	}
 	if (!err)
 		push_stats(L, m);
 	mock_free(m);

@@ -1,4 +1,7 @@
 /* l_report.c - the fold's numbers as plain Lua tables. Times in ns. */
+#include "metrics/order_ranks.h"
+#include "metrics/steady.h"
+
 #include "lua/script.h"
 
 #include <stdio.h>
@@ -15,15 +18,36 @@ static void set_bool(lua_State *L, const char *key, bool b)
 	lua_setfield(L, -2, key);
 }
 
+#define CONFIDENCE 0.95
+
+static const struct {
+	const char *key;
+	double q;
+} quantiles[] = {
+	{ "p50", 0.5 }, { "p90", 0.9 }, { "p95", 0.95 }, { "p99", 0.99 }, { "p99.9", 0.999 },
+};
+
+#define QUANTILES (sizeof(quantiles) / sizeof(*quantiles))
+
+/* { p50 = { low =, high = }, ... }: the observed values that enclose the percentile; a bound
+ * that so few values do not give is absent. */
+static void push_intervals(lua_State *L, struct distribution *d)
+{
+	uint64_t low, high;
+	lua_newtable(L);
+	for (size_t i = 0; i < QUANTILES; i++) {
+		order_ranks(distribution_count(d), quantiles[i].q, CONFIDENCE, &low, &high);
+		lua_newtable(L);
+		if (low)
+			binding_set_number(L, "low", (double)distribution_rank(d, low));
+		if (high)
+			binding_set_number(L, "high", (double)distribution_rank(d, high));
+		lua_setfield(L, -2, quantiles[i].key);
+	}
+}
+
 static void push_distribution(lua_State *L, struct distribution *d)
 {
-	static const struct {
-		const char *key;
-		double q;
-	} quantiles[] = {
-		{ "p50", 0.5 },  { "p90", 0.9 },     { "p95", 0.95 },
-		{ "p99", 0.99 }, { "p99.9", 0.999 },
-	};
 	lua_newtable(L);
 	binding_set_number(L, "count", (double)distribution_count(d));
 	binding_set_number(L, "mean", distribution_mean(d));
@@ -31,9 +55,27 @@ static void push_distribution(lua_State *L, struct distribution *d)
 	binding_set_number(L, "min", (double)distribution_min(d));
 	binding_set_number(L, "max", (double)distribution_max(d));
 	set_bool(L, "exact", distribution_is_exact(d));
-	for (size_t i = 0; i < sizeof(quantiles) / sizeof(*quantiles); i++)
+	for (size_t i = 0; i < QUANTILES; i++)
 		binding_set_number(L, quantiles[i].key,
 		                   (double)distribution_quantile(d, quantiles[i].q));
+	push_intervals(L, d);
+	lua_setfield(L, -2, "ci95");
+}
+
+/* A metric's percentiles as if each request that failed or was abandoned had taken for ever:
+ * { count, failures, p50 = ... }; absent where that is the percentile. */
+static void push_with_failures(lua_State *L, const struct tally *m, enum metric metric)
+{
+	struct distribution *d = m->distributions[metric];
+	uint64_t finite = d ? distribution_count(d) : 0, failures = m->failed + m->abandoned;
+	lua_newtable(L);
+	binding_set_number(L, "count", (double)(finite + failures));
+	binding_set_number(L, "failures", (double)failures);
+	for (size_t i = 0; i < QUANTILES; i++) {
+		uint64_t rank = distribution_rank_of(finite + failures, quantiles[i].q);
+		if (rank <= finite)
+			binding_set_number(L, quantiles[i].key, (double)distribution_rank(d, rank));
+	}
 }
 
 /* { refused = 3, http_429 = 1 } */
@@ -71,6 +113,7 @@ static void set_counts(lua_State *L, const struct tally *m)
 	binding_set_number(L, "abandoned", (double)m->abandoned);
 	binding_set_number(L, "cancelled", (double)m->cancelled);
 	binding_set_number(L, "inflight", (double)(m->issued - ended));
+	binding_set_number(L, "good", (double)m->good);
 	binding_set_number(L, "tokens_in", (double)m->tokens_in);
 	binding_set_number(L, "tokens_out", (double)m->tokens_out);
 	binding_set_number(L, "token_responses", (double)m->token_responses);
@@ -102,6 +145,7 @@ static void set_stamps(lua_State *L, const struct tally *m)
 	binding_set_number(L, "first_issued_ns", (double)m->first_issued_ns);
 	binding_set_number(L, "last_issued_ns", (double)m->last_issued_ns);
 	binding_set_number(L, "last_finished_ns", (double)m->last_finished_ns);
+	binding_set_number(L, "window_finished_ns", (double)m->window_finished_ns);
 }
 
 /* What a phase and each of its tags have, into the table at the top. */
@@ -115,6 +159,10 @@ static void set_tally(lua_State *L, const struct tally *m)
 		push_distribution(L, m->distributions[i]);
 		lua_setfield(L, -2, metric_name((enum metric)i));
 	}
+	push_with_failures(L, m, METRIC_LATENCY);
+	lua_setfield(L, -2, "latency_with_failures");
+	push_with_failures(L, m, METRIC_TTFT);
+	lua_setfield(L, -2, "ttft_with_failures");
 	push_errors(L, m);
 	lua_setfield(L, -2, "errors");
 	push_finish_reasons(L, m);
@@ -132,6 +180,64 @@ static double duration_ns(const struct phase_metrics *m)
 	return end > m->started_ns ? (double)(end - m->started_ns) : 0;
 }
 
+/* A bin of the series, or several, into the table at the top. */
+static void set_point(lua_State *L, const struct series_point *p)
+{
+	binding_set_number(L, "asked", (double)p->asked);
+	binding_set_number(L, "issued", (double)p->issued);
+	binding_set_number(L, "completed", (double)p->completed);
+	binding_set_number(L, "failed", (double)p->failed);
+	binding_set_number(L, "good", (double)p->good);
+	binding_set_number(L, "tokens_out", (double)p->tokens_out);
+	binding_set_number(L, "inflight", (double)p->inflight);
+	binding_set_number(L, "inflight_max", (double)p->inflight_max);
+	if (p->latency_count) {
+		binding_set_number(L, "latency_p50", (double)p->latency_p50);
+		binding_set_number(L, "latency_p99", (double)p->latency_p99);
+	}
+	if (p->ttft_count) {
+		binding_set_number(L, "ttft_p50", (double)p->ttft_p50);
+		binding_set_number(L, "ttft_p99", (double)p->ttft_p99);
+	}
+}
+
+/* { latency =, ttft =, tpot = } in ns; nil without an SLO. */
+static void push_slo(lua_State *L, const struct slo *slo)
+{
+	if (!slo_is_set(slo)) {
+		lua_pushnil(L);
+		return;
+	}
+	lua_newtable(L);
+	if (slo->latency_ns)
+		binding_set_number(L, "latency", (double)slo->latency_ns);
+	if (slo->ttft_ns)
+		binding_set_number(L, "ttft", (double)slo->ttft_ns);
+	if (slo->tpot_ns)
+		binding_set_number(L, "tpot", (double)slo->tpot_ns);
+}
+
+/* The part after the start, by the series; nil when none looks steady. */
+static void push_steady(lua_State *L, const struct phase_metrics *m)
+{
+	struct steady w;
+	struct series_point p;
+	uint64_t last_ns = m->all.last_issued_ns;
+	if (!m->series || last_ns <= m->started_ns ||
+	    !steady_find(m->series, last_ns - m->started_ns, &w)) {
+		lua_pushnil(L);
+		return;
+	}
+	double width_ns = (double)series_width_ns(m->series);
+	series_read(m->series, w.from, w.to, &p);
+	lua_newtable(L);
+	binding_set_number(L, "from_ns", w.from * width_ns);
+	binding_set_number(L, "to_ns", w.to * width_ns);
+	binding_set_number(L, "rate_low", w.rate_low);
+	binding_set_number(L, "rate_high", w.rate_high);
+	set_point(L, &p);
+}
+
 /* { name = { ... as of a phase }, ... }; rates of a tag are over the phase's duration. */
 static void push_tags(lua_State *L, const struct phase_metrics *m)
 {
@@ -139,6 +245,7 @@ static void push_tags(lua_State *L, const struct phase_metrics *m)
 	for (int i = 0; m->tags && i < m->tags->count; i++) {
 		lua_newtable(L);
 		set_tally(L, &m->tags->list[i]->tally);
+		set_bool(L, "has_slo", slo_is_set(&m->slo));
 		binding_set_number(L, "duration_ns", duration_ns(m));
 		lua_setfield(L, -2, m->tags->list[i]->name);
 	}
@@ -174,6 +281,11 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "started_ns", (double)m->started_ns);
 	binding_set_number(L, "duration_ns", duration_ns(m));
 	set_tally(L, &m->all);
+	set_bool(L, "has_slo", slo_is_set(&m->slo));
+	push_slo(L, &m->slo);
+	lua_setfield(L, -2, "slo");
+	push_steady(L, m);
+	lua_setfield(L, -2, "steady");
 	push_tags(L, m);
 	lua_setfield(L, -2, "tags");
 	set_bool(L, "tags_full", m->tags && m->tags->full);
@@ -182,7 +294,36 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	set_client(L, m);
 }
 
-void report_push(lua_State *L, const struct fold *f)
+/* The bins of a phase's series, one table each. */
+static void push_series(lua_State *L, const struct phase_metrics *m)
+{
+	lua_newtable(L);
+	for (int i = 0; m->series && i < series_count(m->series); i++) {
+		struct series_point p;
+		double width_ns = (double)series_width_ns(m->series);
+		series_read(m->series, i, i + 1, &p);
+		lua_newtable(L);
+		binding_set_number(L, "from_ns", i * width_ns);
+		binding_set_number(L, "width_ns", width_ns);
+		set_point(L, &p);
+		lua_rawseti(L, -2, i + 1);
+	}
+}
+
+/* { latency = ..., ... }: what MLPerf's tools tell of a phase. */
+static void push_rollups(lua_State *L, const struct phase_metrics *m)
+{
+	static const enum metric metrics[] = { METRIC_TTFT_SERVICE, METRIC_TPOT,
+		                               METRIC_SERVICE_TIME, METRIC_INPUT_TOKENS,
+		                               METRIC_OUTPUT_TOKENS };
+	lua_newtable(L);
+	for (size_t i = 0; i < sizeof(metrics) / sizeof(*metrics); i++) {
+		report_push_rollup(L, m->all.distributions[metrics[i]]);
+		lua_setfield(L, -2, metric_name(metrics[i]));
+	}
+}
+
+void report_push(lua_State *L, const struct fold *f, bool whole)
 {
 	lua_newtable(L);
 	set_string(L, "session_id", fold_session_id(f));
@@ -194,6 +335,12 @@ void report_push(lua_State *L, const struct fold *f)
 		if (!m)
 			continue;
 		report_push_phase(L, m);
+		if (whole) {
+			push_series(L, m);
+			lua_setfield(L, -2, "series");
+			push_rollups(L, m);
+			lua_setfield(L, -2, "rollups");
+		}
 		lua_rawseti(L, -2, ++n);
 	}
 	lua_setfield(L, -2, "phases");

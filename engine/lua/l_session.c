@@ -87,6 +87,9 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 		.max_error_rate = binding_opt_number(L, t, "max_error_rate", 0),
 		.error_rate_requests = opt_count(L, t, "error_rate_requests"),
 		.stall_ns = binding_opt_ns(L, t, "stall", 0),
+		.slo_latency_ns = binding_opt_ns(L, t, "slo_latency", 0),
+		.slo_ttft_ns = binding_opt_ns(L, t, "slo_ttft", 0),
+		.slo_tpot_ns = binding_opt_ns(L, t, "slo_tpot", 0),
 		.deadline_ns = binding_opt_ns(L, t, "deadline", 0),
 		.max_inflight = opt_count(L, t, "max_inflight"),
 		.tick_ns = binding_opt_ns(L, t, "tick", NS_PER_S),
@@ -504,7 +507,7 @@ static int l_stop(lua_State *L)
 
 static int l_report(lua_State *L)
 {
-	report_push(L, session_fold(check(L)->session));
+	report_push(L, session_fold(check(L)->session), true);
 	return 1;
 }
 

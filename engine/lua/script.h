@@ -143,12 +143,16 @@ void report_set_cost(lua_State *L, const char *key, int64_t ns, int64_t count, i
 /* t.transport, of the table at t. */
 enum transport script_transport(lua_State *L, int t);
 
-/* Push the metrics of one phase, or nil; of the whole session. */
+/* Push the metrics of one phase, or nil; of the whole session, with the series over time
+ * when they are to be whole. */
 void report_push_phase(lua_State *L, const struct phase_metrics *m);
-void report_push(lua_State *L, const struct fold *f);
+void report_push(lua_State *L, const struct fold *f, bool whole);
+
+/* Push the sums of a distribution as MLPerf's tools have them; nil without a value. */
+void report_push_rollup(lua_State *L, struct distribution *d);
 
 /* Push the list of { phase, metric, max, started_ns, ended_ns (ns), percentiles (text, ms), encoded
- * (text), curve = { ns, share, ... } }, one for each histogram that has values. */
+ * (text), curve = { ns, share, ... } }, one for each time that has values. */
 void report_push_histograms(lua_State *L, const struct fold *f);
 
 /* The Lua function p:window(). */

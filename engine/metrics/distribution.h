@@ -2,7 +2,8 @@
  *
  * Keeps the values themselves up to DISTRIBUTION_EXACT of them, so that percentiles
  * are observed values; beyond that a histogram of three digits. Bounded memory: 80 KiB,
- * then what a histogram touches. One thread: asking sorts the values in place. */
+ * then what a histogram touches. One thread: asking sorts the values
+ * in place, or turns what is left of them into counts. */
 #ifndef PERIGEE_METRICS_DISTRIBUTION_H
 #define PERIGEE_METRICS_DISTRIBUTION_H
 
@@ -21,9 +22,9 @@ void distribution_free(struct distribution *d); /* NULL is fine */
 /* Returns 0, or STATUS_ENOMEM when the value could not be kept. */
 int distribution_add(struct distribution *d, uint64_t value);
 
-/* n values, each values[i] * unit. Returns as distribution_add(); the rest is left out then. */
-int distribution_add_each(struct distribution *d, const uint32_t *values, uint32_t n,
-                          uint32_t unit);
+/* n values, each values[i] * unit, cut to whole numbers. Returns as distribution_add(); the rest is
+ * left out then. */
+int distribution_add_each(struct distribution *d, const uint32_t *values, uint32_t n, double unit);
 
 /* Add all values of from. The same returns. */
 int distribution_merge(struct distribution *d, const struct distribution *from);
@@ -37,8 +38,8 @@ bool distribution_is_exact(const struct distribution *d);
  * histogram taken from the buckets. */
 uint64_t distribution_min(struct distribution *d);
 uint64_t distribution_max(struct distribution *d);
-double distribution_sum(const struct distribution *d);
-double distribution_mean(const struct distribution *d);
+double distribution_sum(struct distribution *d);
+double distribution_mean(struct distribution *d);
 double distribution_std(struct distribution *d);
 
 /* The value of that rank, 1 (lowest) to count; ranks outside give the nearest. 0 when empty. */
@@ -52,5 +53,8 @@ uint64_t distribution_quantile(struct distribution *d, double q);
 
 /* Add the counts of all values to h. */
 void distribution_merge_into(const struct distribution *d, struct histogram *h);
+
+/* How many values are below this one; in a histogram those whose buckets are. */
+uint64_t distribution_below(struct distribution *d, uint64_t value);
 
 #endif

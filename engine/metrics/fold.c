@@ -28,6 +28,7 @@ void phase_metrics_free(struct phase_metrics *m)
 	if (!m)
 		return;
 	tally_free(&m->all);
+	series_free(m->series);
 	if (m->tags)
 		tags_free(m->tags);
 	free(m->tags);
@@ -91,10 +92,21 @@ static int tagged(struct phase_metrics *m, const struct event *e, struct tally *
 	return STATUS_OK;
 }
 
+/* A log that lost the phase's start begins with its first request. */
+static struct series *series_of(struct phase_metrics *m, const struct event *e)
+{
+	if (!m->series)
+		series_new(&m->series, m->started_ns ? m->started_ns : e->scheduled_ns);
+	return m->series;
+}
+
 static int put_issued(struct fold *f, struct phase_metrics *m, const struct event *e)
 {
-	struct tally *own;
+	struct tally *own = NULL;
+	struct series *s = series_of(m, e);
 	int err = tally_issued(&m->all, e);
+	if (!err)
+		err = s ? series_issued(s, e->scheduled_ns, e->timestamp_ns) : STATUS_ENOMEM;
 	if (!err)
 		err = tagged(m, e, &own);
 	if (!err && own)
@@ -107,17 +119,27 @@ static int put_issued(struct fold *f, struct phase_metrics *m, const struct even
 
 static int put_complete(struct fold *f, struct phase_metrics *m, const struct event *e)
 {
-	int64_t values[METRIC_COUNT];
-	struct tally *own;
-	complete_values(e, values);
-	int err = tally_complete(&m->all, e, values);
+	struct measures of;
+	struct tally *own = NULL;
+	struct series *s = series_of(m, e);
+	complete_measures(e, &m->slo, &of);
+	const struct series_end end = {
+		.ok = e->failure == FAILURE_NONE,
+		.good = of.good,
+		.latency_ns = of.values[METRIC_LATENCY],
+		.ttft_ns = of.values[METRIC_TTFT],
+		.tokens_out = e->tokens_out,
+	};
+	int err = tally_complete(&m->all, e, &of);
+	if (!err)
+		err = s ? series_ended(s, e->timestamp_ns, &end) : STATUS_ENOMEM;
 	if (!err)
 		err = tagged(m, e, &own);
 	if (!err && own)
-		err = tally_complete(own, e, values);
+		err = tally_complete(own, e, &of);
 	for (struct fold_window *w = f->windows; !err && w; w = w->next)
 		if (w->phase == e->phase)
-			err = tally_complete(&w->tally, e, values);
+			err = tally_complete(&w->tally, e, &of);
 	return err;
 }
 
@@ -128,6 +150,9 @@ static void put_phase_start(struct phase_metrics *m, const struct event *e)
 	m->open_load = e->open_load == 1;
 	m->goal_requests = e->goal_requests > 0 ? e->goal_requests : 0;
 	m->goal_duration_ns = e->goal_duration_ns > 0 ? e->goal_duration_ns : 0;
+	m->slo.latency_ns = e->slo_latency_ns > 0 ? e->slo_latency_ns : 0;
+	m->slo.ttft_ns = e->slo_ttft_ns > 0 ? e->slo_ttft_ns : 0;
+	m->slo.tpot_ns = e->slo_tpot_ns > 0 ? e->slo_tpot_ns : 0;
 	copy_text(m->name, sizeof(m->name), e->name);
 	copy_text(m->kind, sizeof(m->kind), e->kind);
 }

@@ -7,6 +7,7 @@
 #define PERIGEE_METRICS_FOLD_H
 
 #include "events/event.h"
+#include "metrics/series.h"
 #include "metrics/tags.h"
 
 #include <stdbool.h>
@@ -35,8 +36,10 @@ struct phase_metrics {
 	int64_t late, catch_ups, worst_late_ns;
 	int64_t busy_ns, spin_ns;
 
+	struct slo slo;
 	struct tally all;
-	struct tags *tags; /* NULL: no request had one */
+	struct series *series; /* NULL until the first event of a request */
+	struct tags *tags;     /* NULL: no request had one */
 };
 
 struct fold;

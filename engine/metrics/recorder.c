@@ -96,6 +96,13 @@ static void put_literal(struct line *l, const char *text, size_t n)
 			PUT_COUNT(l, key, (int64_t)((ns) - (origin_ns)));                          \
 	} while (0)
 
+/* A stamp that is told as a span from the issue. */
+#define PUT_AFTER(l, key, e, after_ns, origin_ns)                                                  \
+	do {                                                                                       \
+		if ((e)->after_ns >= 0)                                                            \
+			PUT_STAMP(l, key, (e)->issued_ns + (uint64_t)(e)->after_ns, origin_ns);    \
+	} while (0)
+
 static void put_text(struct line *l, const char *key, struct slice s)
 {
 	struct buffer *b = l->buffer;
@@ -146,6 +153,9 @@ static void put_stamps(struct line *l, const struct event *e, uint64_t origin_ns
 	PUT_STAMP(l, "sent_ns", e->sent_ns, origin_ns);
 	PUT_STAMP(l, "first_byte_ns", e->first_byte_ns, origin_ns);
 	PUT_STAMP(l, "first_ns", e->first_ns, origin_ns);
+	PUT_AFTER(l, "first_event_ns", e, first_event_after_ns, origin_ns);
+	PUT_AFTER(l, "first_content_ns", e, first_content_after_ns, origin_ns);
+	PUT_AFTER(l, "first_reasoning_ns", e, first_reasoning_after_ns, origin_ns);
 	PUT_STAMP(l, "finished_ns", e->timestamp_ns, origin_ns);
 }
 

@@ -1,5 +1,6 @@
 #include "metrics/tally.h"
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "base/utf8.h"
 
@@ -27,12 +28,22 @@ static int observe(struct tally *t, enum metric metric, int64_t value)
 	return d ? distribution_add(d, (uint64_t)value) : STATUS_ENOMEM;
 }
 
-static int observe_gaps(struct tally *t, const struct event *e)
+static int observe_gaps(struct tally *t, enum metric metric, const struct event *e, double unit)
+{
+	struct distribution *d = distribution(t, metric);
+	return d ? distribution_add_each(d, e->chunk_us, e->chunk_us_count, unit) : STATUS_ENOMEM;
+}
+
+/* Between chunks, and as if each of the response's tokens had come in a chunk of its own. */
+static int put_gaps(struct tally *t, const struct event *e)
 {
 	if (!e->chunk_us_count)
 		return STATUS_OK;
-	struct distribution *d = distribution(t, METRIC_ITL);
-	return d ? distribution_add_each(d, e->chunk_us, e->chunk_us_count, 1000) : STATUS_ENOMEM;
+	int err = observe_gaps(t, METRIC_ITL, e, NS_PER_US);
+	if (err || e->tokens_out < 1)
+		return err;
+	double chunks_per_token = (double)e->chunks / (double)e->tokens_out;
+	return observe_gaps(t, METRIC_ITL_TOKEN, e, NS_PER_US * chunks_per_token);
 }
 
 int tally_issued(struct tally *t, const struct event *e)
@@ -92,18 +103,23 @@ static void count_tokens(struct tally *t, const struct event *e)
 	}
 }
 
-static int put_success(struct tally *t, const struct event *e, const int64_t values[METRIC_COUNT])
+static int put_success(struct tally *t, const struct event *e, const struct measures *m)
 {
 	t->completed++;
+	t->good += m->good;
+	if (e->issued_ns >= t->window_issued_ns) {
+		t->window_issued_ns = e->issued_ns;
+		t->window_finished_ns = e->timestamp_ns;
+	}
 	count_tokens(t, e);
 	add_finish_reason(t, e->finish_reason, 1);
 	int err = STATUS_OK;
 	for (int i = 0; !err && i < METRIC_COUNT; i++)
-		err = observe(t, (enum metric)i, values[i]);
-	return err ? err : observe_gaps(t, e);
+		err = observe(t, (enum metric)i, m->values[i]);
+	return err ? err : put_gaps(t, e);
 }
 
-int tally_complete(struct tally *t, const struct event *e, const int64_t values[METRIC_COUNT])
+int tally_complete(struct tally *t, const struct event *e, const struct measures *m)
 {
 	t->chunks += e->chunks;
 	if (e->bytes_in > 0)
@@ -113,7 +129,7 @@ int tally_complete(struct tally *t, const struct event *e, const int64_t values[
 	if (e->timestamp_ns > t->last_finished_ns)
 		t->last_finished_ns = e->timestamp_ns;
 	if (e->failure == FAILURE_NONE)
-		return put_success(t, e, values);
+		return put_success(t, e, m);
 	return count_failure(t, e);
 }
 
@@ -124,6 +140,7 @@ static void add_counts(struct tally *t, const struct tally *from)
 	t->failed += from->failed;
 	t->abandoned += from->abandoned;
 	t->cancelled += from->cancelled;
+	t->good += from->good;
 	t->tokens_in += from->tokens_in;
 	t->tokens_out += from->tokens_out;
 	t->token_responses += from->token_responses;

@@ -22,10 +22,14 @@ struct tally {
 	uint64_t failed;    /* neither success, nor abandoned, nor cancelled */
 	uint64_t abandoned; /* in flight when the drain deadline passed */
 	uint64_t cancelled; /* by the script */
+	uint64_t good;      /* successes that keep every bound of the phase's SLO */
 
 	uint64_t first_scheduled_ns, last_scheduled_ns;
 	uint64_t first_issued_ns, last_issued_ns;
 	uint64_t last_finished_ns;
+	/* The latest issue of those that succeeded, and its end: LoadGen's completed window
+	 * goes from the first issue to there. */
+	uint64_t window_issued_ns, window_finished_ns;
 
 	uint64_t tokens_in, tokens_out; /* sums over the responses that told them */
 	uint64_t token_responses;       /* how many told tokens_out */
@@ -46,9 +50,9 @@ void tally_free(struct tally *t);
 /* SAMPLE_ISSUED. Returns 0 or STATUS_ENOMEM. */
 int tally_issued(struct tally *t, const struct event *e);
 
-/* SAMPLE_COMPLETE, with the values of complete_values(). Returns 0, STATUS_ENOMEM, or
+/* SAMPLE_COMPLETE, with what complete_measures() says of it. Returns 0, STATUS_ENOMEM, or
  * STATUS_ELIMIT for a failure of no known class. */
-int tally_complete(struct tally *t, const struct event *e, const int64_t values[METRIC_COUNT]);
+int tally_complete(struct tally *t, const struct event *e, const struct measures *m);
 
 /* Add the counts, reasons and distributions of from; of its times nothing. Returns 0 or
  * STATUS_ENOMEM. */

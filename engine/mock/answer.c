@@ -51,6 +51,7 @@ static void stop(struct answer *a, enum answer_step last)
 
 void answer_fixed(struct answer *a, enum answer_step last, bool keep_alive)
 {
+	a->completes = false;
 	a->keep_alive = keep_alive;
 	stop(a, last);
 }
@@ -99,6 +100,8 @@ void answer_start(struct answer *a, const struct answer_style *style, const stru
 {
 	a->style = style;
 	a->fault = t->fault;
+	a->completes = true;
+	a->number = t->number;
 	a->phase = PHASE_HEAD;
 	a->slow = 0;
 	bool ok = start_completion(a, t);

@@ -40,6 +40,8 @@ struct answer_terms {
 
 struct answer {
 	struct completion completion; /* its .ask is to be read before answer_start() */
+	bool completes;               /* it is a completion: answer_start() began it */
+	uint64_t number;              /* of its request, when it is one */
 	uint64_t wake_ns;             /* ANSWER_WAIT */
 	bool keep_alive;              /* ANSWER_END: the connection may go on */
 

@@ -38,8 +38,9 @@ struct connection {
 	struct loop_timer timer;
 	struct request request;
 	struct answer answer;
-	struct buffer in;  /* what is not yet consumed; the request begins at 0 */
-	struct buffer out; /* what is to be written next */
+	struct ledger_entry entry; /* of the answer, when there is a ledger */
+	struct buffer in;          /* what is not yet consumed; the request begins at 0 */
+	struct buffer out;         /* what is to be written next */
 };
 
 static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *buf);
@@ -146,6 +147,27 @@ static void finish(struct connection *c)
 		linger(c);
 }
 
+/* Bytes of the answer are about to be written. */
+static void note_bytes(struct connection *c)
+{
+	if (!c->set->service->ledger || !c->answer.completes)
+		return;
+	c->entry.finished_ns = loop_refresh(c->set->loop);
+	if (!c->entry.first_ns && c->answer.completion.ask.stream && c->answer.completion.next)
+		c->entry.first_ns = c->entry.finished_ns;
+}
+
+static void note_end(struct connection *c)
+{
+	struct ledger *ledger = c->set->service->ledger;
+	if (!ledger || !c->answer.completes)
+		return;
+	c->entry.number = c->answer.number;
+	c->entry.prompt_tokens = c->answer.completion.ask.prompt_words;
+	c->entry.completion_tokens = c->answer.completion.tokens;
+	ledger_put(ledger, &c->entry);
+}
+
 /* Write the answer until it is complete, has to wait, or the socket is full. */
 static void pump(struct connection *c, uint64_t now_ns)
 {
@@ -158,12 +180,14 @@ static void pump(struct connection *c, uint64_t now_ns)
 		}
 		switch (answer_step(&c->answer, &c->out, now_ns)) {
 		case ANSWER_MORE:
+			note_bytes(c);
 			break;
 		case ANSWER_WAIT:
 			if (loop_timer_start(c->set->loop, &c->timer, c->answer.wake_ns))
 				leave(c, false);
 			return;
 		case ANSWER_END:
+			note_end(c);
 			finish(c);
 			break;
 		case ANSWER_STUCK:
@@ -203,6 +227,7 @@ static void answer(struct connection *c, const char *data)
 	}
 	uint64_t now = loop_refresh(c->set->loop);
 	c->state = CONN_REPLYING;
+	c->entry = (struct ledger_entry){ .received_ns = now };
 	service_answer(s, &c->request, data, &c->answer, &c->out, now);
 	pump(c, now);
 }

@@ -178,6 +178,8 @@ int mock_new(struct mock **out, struct loop *loop, const struct mock_config *con
 		if (err)
 			error_set(e, err, "out of memory");
 	}
+	if (!err && config->log)
+		err = ledger_open(&m->service.ledger, config->log, e);
 	if (!err)
 		err = config->unix_socket ? listen_unix(m, loop, config->unix_socket, e)
 		                          : listen_tcp(m, loop, config, e);
@@ -192,6 +194,13 @@ int mock_new(struct mock **out, struct loop *loop, const struct mock_config *con
 uint16_t mock_port(const struct mock *m)
 {
 	return m->port;
+}
+
+int mock_close_log(struct mock *m, struct error *e)
+{
+	struct ledger *ledger = m->service.ledger;
+	m->service.ledger = NULL;
+	return ledger_close(ledger, e);
 }
 
 void mock_stats(const struct mock *m, struct mock_stats *out)

@@ -64,6 +64,7 @@ struct mock_config {
 	const char *api_key; /* NULL: none asked; else "Authorization: Bearer" must match or 401 */
 	unsigned max_connections; /* 0: 65536 */
 	size_t max_body;          /* 0: 64 MiB */
+	const char *log;          /* file of ledger.h's lines, not of MOCK_MAX; NULL: none */
 };
 
 struct mock_stats {
@@ -80,6 +81,10 @@ int mock_new(struct mock **out, struct loop *loop, const struct mock_config *con
 
 uint16_t mock_port(const struct mock *m); /* the real one; 0 for a unix socket */
 void mock_stats(const struct mock *m, struct mock_stats *out);
+
+/* Write out and close the log: no line comes afterwards. Returns 0, or a status with e when
+ * lines were lost. */
+int mock_close_log(struct mock *m, struct error *e);
 
 /* Stop listening, close every connection. The memory goes with the close callbacks,
  * in the loop's next turns or in loop_free(). NULL is fine. */

@@ -359,4 +359,6 @@ void service_free(struct service *s)
 		buffer_free(&s->canned[i]);
 	free(s->api_key);
 	s->api_key = NULL;
+	ledger_close(s->ledger, NULL);
+	s->ledger = NULL;
 }

@@ -5,6 +5,7 @@
 #define PERIGEE_MOCK_SERVICE_H
 
 #include "mock/answer.h"
+#include "mock/ledger.h"
 #include "mock/mock.h"
 #include "mock/request.h"
 
@@ -23,9 +24,10 @@ struct service {
 	struct mock_stats stats;
 	size_t open; /* connections now */
 	size_t max_body;
-	uint64_t numbers; /* completion requests so far */
-	char *api_key;    /* NULL: none asked */
-	bool faulty;      /* some probability is above 0 */
+	uint64_t numbers;      /* completion requests so far */
+	struct ledger *ledger; /* NULL: none */
+	char *api_key;         /* NULL: none asked */
+	bool faulty;           /* some probability is above 0 */
 	double fault[MOCK_FAULT_COUNT];
 	int fault_status;
 	struct buffer canned[CANNED_COUNT]; /* MAX */

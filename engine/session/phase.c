@@ -113,6 +113,16 @@ static void set_client(struct event *e, const struct phase *p)
 	e->worst_late_ns = (int64_t)p->worst_late_ns;
 }
 
+static void set_slo(struct event *e, const struct phase_config *c)
+{
+	if (c->slo_latency_ns)
+		e->slo_latency_ns = (int64_t)c->slo_latency_ns;
+	if (c->slo_ttft_ns)
+		e->slo_ttft_ns = (int64_t)c->slo_ttft_ns;
+	if (c->slo_tpot_ns)
+		e->slo_tpot_ns = (int64_t)c->slo_tpot_ns;
+}
+
 void phase_event(const struct phase *p, struct event *e, enum event_type type, uint64_t now_ns)
 {
 	event_init(e, type, now_ns);
@@ -122,6 +132,7 @@ void phase_event(const struct phase *p, struct event *e, enum event_type type, u
 	if (type == EVENT_PHASE_START) {
 		e->open_load = p->pacer != NULL;
 		set_goals(e, &p->config);
+		set_slo(e, &p->config);
 	} else {
 		e->end_reason = slice_of(phase_stop_name(p->stop));
 		e->dropped = (int64_t)p->dropped;

@@ -44,6 +44,7 @@ struct phase_config {
 	uint64_t max_inflight;        /* of an open load */
 	uint64_t tick_ns;             /* between two calls of driver.tick */
 	enum overload overload;
+	uint64_t slo_latency_ns, slo_ttft_ns, slo_tpot_ns; /* what a good request keeps */
 	bool keep_text, keep_body;
 	bool record_text;  /* prompts and outputs go into the events */
 	bool record_body;  /* bodies go into the events, so that a log can be replayed */

@@ -82,6 +82,11 @@ void request_error_event(const struct request *r, struct event *e)
 	e->error_message = request_message(r);
 }
 
+static int64_t after(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns >= from_ns ? (int64_t)(to_ns - from_ns) : EVENT_NONE;
+}
+
 void request_complete_event(const struct request *r, struct event *e)
 {
 	const struct response *res = &r->exchange.response;
@@ -91,6 +96,9 @@ void request_complete_event(const struct request *r, struct event *e)
 	e->sent_ns = res->sent_ns;
 	e->first_byte_ns = res->first_byte_ns;
 	e->first_ns = res->first_ns;
+	e->first_event_after_ns = after(r->issued_ns, res->first_event_ns);
+	e->first_content_after_ns = after(r->issued_ns, res->first_content_ns);
+	e->first_reasoning_after_ns = after(r->issued_ns, res->first_reasoning_ns);
 	e->failure = res->failure;
 	e->http_status = res->status;
 	e->chunks = res->chunks;

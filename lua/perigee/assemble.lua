@@ -69,6 +69,7 @@ function assemble.phase(p, seed, target)
    local built, limits = agenda.load(p, seed), define.sender(p.load).args
    local results = built.results or p.load.kind == "strategy"
    local keep = built.texts or wants_text(p)
+   local slo = p.slo or {}
    return {
       name = p.name, kind = p.kind, client = target.client,
       samples = #samples, sample = function(index) return samples[index] end,
@@ -82,6 +83,7 @@ function assemble.phase(p, seed, target)
       tick = p.tick,
       keep_text = keep, keep_body = keep and wants_body(p, target), results = results,
       record_text = p.record_text, record_body = p.record_body, chunk_events = p.chunk_events,
+      slo_latency = slo.latency, slo_ttft = slo.ttft, slo_tpot = slo.tpot,
       on = p.on,
    }
 end

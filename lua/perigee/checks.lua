@@ -33,12 +33,21 @@ local NUMBERS = {
       local ended = report.completed + bad
       return ended > 0 and bad / ended or nil
    end },
+   -- Without an SLO there is no data.
+   goodput = { unit = "fraction", by_tag = true, get = function(report)
+      local ended = report.completed + report.failed + report.abandoned
+      return report.has_slo and ended > 0 and report.good / ended or nil
+   end },
+   goodput_per_s = { unit = "rate", by_tag = true, get = function(report)
+      return report.has_slo and per_second(report.good, report) or nil
+   end },
    qps = { unit = "rate", by_tag = true, get = function(report) return per_second(report.completed, report) end },
    output_tokens_per_s = { unit = "rate", by_tag = true, get = function(report) return per_second(report.tokens_out or 0, report) end },
 }
 NUMBERS.tokens_per_s = NUMBERS.output_tokens_per_s
 
-local METRICS = { "latency", "service_time", "ttft", "tpot", "itl", "lateness" }
+local METRICS = { "latency", "service_time", "ttft", "ttft_service", "tpot", "itl", "itl_token", "lateness", "first_byte",
+   "first_event", "first_content", "first_reasoning" }
 local IS_METRIC, NAMES = {}, {}
 for _, name in ipairs(METRICS) do
    IS_METRIC[name] = true

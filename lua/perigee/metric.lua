@@ -12,8 +12,9 @@ local QUANTILES = { p50 = 0.5, p90 = 0.9, p95 = 0.95, p99 = 0.99, ["p99.9"] = 0.
 
 -- What a check means by these names is perigee's own.
 local RESERVED = {
-   "latency", "service_time", "ttft", "tpot", "itl", "lateness", "issued", "completed", "failed", "abandoned", "dropped",
-   "error_rate", "qps", "output_tokens_per_s", "tokens_per_s",
+   "latency", "service_time", "ttft", "ttft_service", "tpot", "itl", "itl_token", "lateness", "first_byte", "first_event",
+   "first_content", "first_reasoning", "issued", "completed", "failed", "abandoned", "dropped", "error_rate", "goodput",
+   "goodput_per_s", "qps", "output_tokens_per_s", "tokens_per_s",
 }
 
 metric.OVERALL = "\0overall" -- no phase can be called so

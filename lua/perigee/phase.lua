@@ -79,6 +79,10 @@ end
 ---   more of the requests that ended have failed, of at least so many (100). Cancelled ones do not count
 ---@field stop_when? fun(p: perigee.PhaseObject): boolean?  returns whether the phase ends. Asked once in each turn of the loop in
 ---   which requests ended, and at each tick; not before `min_requests` and `min_duration` are met
+---@field slo? perigee.Slo  what a good request keeps:
+---   `{ ttft = "500ms", tpot = "50ms", latency = "5s" }`, any of them; the report has the goodput
+---@field mlperf? boolean|perigee.Mlperf  `true` or a table of rules: the report tells the phase as MLPerf's tools do, and whether it is
+---   valid; see [MLPerf](#mlperf)
 ---@field tick? perigee.Duration  (1 s) time between two calls of `on.tick`, and between two looks of `stop_when` while nothing ends
 ---@field client_limits? perigee.ClientLimits  when perigee itself was the limit of what was measured, see
 ---   [client limits](#client-limits)
@@ -103,7 +107,38 @@ phase.INHERITED = {
    deadline = schema.duration, stall = schema.duration, tick = schema.duration, client_limits = schema.table,
    -- What the events carry beside the stamps: prompts and answers, whole bodies (for load.replay), each chunk.
    record_text = schema.boolean, record_body = schema.boolean, chunk_events = schema.boolean,
+   slo = schema.table,
+   mlperf = schema.either(schema.boolean, schema.table),
 }
+
+local PERCENTILES = { 50, 75, 80, 90, 95, 97, 99, 99.9 }
+local function percentile(v)
+   for _, p in ipairs(PERCENTILES) do
+      if v == p then return true, v end
+   end
+   return false, "one of " .. table.concat(PERCENTILES, ", ")
+end
+
+--- LoadGen's rules with its defaults, and targets for the percentile.
+---@class perigee.Mlperf
+---@field min_duration? perigee.Duration  (600 s) from the first to the last scheduled time of an open load, to the last issue of a
+---   closed one
+---@field min_queries? integer  (100) that were issued
+---@field percentile? number  (99) of the targets: 50, 75, 80, 90, 95, 97, 99 or 99.9
+---@field latency? perigee.Duration  target, counted from the issue as LoadGen does
+---@field ttft? perigee.Duration  likewise
+---@field tpot? perigee.Duration  likewise
+local MLPERF = {
+   min_duration = schema.default(schema.duration, 600), min_queries = schema.default(schema.count, 100),
+   percentile = schema.default(percentile, 99), latency = schema.duration, ttft = schema.duration, tpot = schema.duration,
+}
+
+--- What a good request keeps; at least one of them.
+---@class perigee.Slo
+---@field latency? perigee.Duration  from the intended time to the end
+---@field ttft? perigee.Duration  from the intended time to the first content-bearing delta
+---@field tpot? perigee.Duration  time per output token after the first
+local SLO = { latency = schema.duration, ttft = schema.duration, tpot = schema.duration }
 
 local FIELDS = {
    name = schema.required(name),
@@ -111,9 +146,19 @@ local FIELDS = {
 }
 for field, check in pairs(phase.INHERITED) do FIELDS[field] = check end
 
+local function check_slo(at, written, place)
+   local slo = schema.check(at, SLO, written, place)
+   if next(slo) == nil then where.fail(at .. ": at least one of latency, tpot, ttft expected", place) end
+   return slo
+end
+
 --- What a scenario and a phase check alike: the tables inside.
 ---@param at string
 function phase.check_inner(at, fields, place)
+   if fields.slo and not opt.is(fields.slo) then fields.slo = check_slo(at .. ".slo", fields.slo, place) end
+   if fields.mlperf and not opt.is(fields.mlperf) then
+      fields.mlperf = schema.check(at .. ".mlperf", MLPERF, fields.mlperf == true and {} or fields.mlperf, place)
+   end
    if type(fields.on) == "table" then schema.check(at .. ".on", ON, fields.on, place) end
    if fields.client_limits then
       fields.client_limits = schema.check(at .. ".client_limits", limits.FIELDS, fields.client_limits, place)

@@ -11,6 +11,7 @@ local export = require "perigee.export"
 local files = require "perigee.report.files"
 local junit = require "perigee.report.junit"
 local metric = require "perigee.metric"
+local mlperf = require "perigee.report.mlperf"
 local progress = require "perigee.progress"
 local summary = require "perigee.report.summary"
 local report_table = require "perigee.report.table"
@@ -173,9 +174,20 @@ local function metric_values(report)
    return values
 end
 
+-- Which sample each request was of, for MLPerf's accuracy tools.
+local function write_sample_map(result, options, problems)
+   local phases = {}
+   if not options.out or result.summary.mlperf == json.null then return end
+   for i, entry in ipairs(result.summary.mlperf) do phases[i] = entry.phase end
+   local ok, message = mlperf.write_sample_map(options.out .. "/requests.jsonl", options.out .. "/sample_idx_map.json", phases)
+   if not ok then problems[#problems + 1] = message end
+end
+
 -- Write the files; what could not be written turns a good exit code into a failure.
 local function publish(result, options)
-   local problems = options.out and files.write_run(options.out, result.summary, result.text, result.histograms) or {}
+   local problems = options.out
+      and files.write_run(options.out, result.summary, result.text, result.report, result.histograms) or {}
+   write_sample_map(result, options, problems)
    if options.junit then
       local ok, message = files.write(options.junit, junit.render(result.summary))
       if not ok then problems[#problems + 1] = message end

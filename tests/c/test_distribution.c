@@ -74,6 +74,28 @@ static void the_rank_of_a_share_is_the_lowest_that_reaches_it(void **state)
 		assert_int_equal(distribution_rank_of(rows[i].n, rows[i].q), rows[i].rank);
 }
 
+static void counts_what_is_below(void **state)
+{
+	(void)state;
+	static const uint64_t values[] = { 5, 1, 3, 3, 9 };
+	static const struct {
+		uint64_t value, below;
+	} rows[] = { { 0, 0 }, { 1, 0 }, { 3, 1 }, { 4, 3 }, { 9, 4 }, { 10, 5 } };
+	struct distribution *d = of(values, COUNT_OF(values));
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		assert_int_equal(distribution_below(d, rows[i].value), rows[i].below);
+	for (int i = 0; i < DISTRIBUTION_EXACT; i++)
+		assert_ok(distribution_add(d, 1000)); /* a bucket of its own in the histogram */
+	assert_false(distribution_is_exact(d));
+	assert_int_equal(distribution_below(d, 1000), 5);
+	assert_int_equal(distribution_below(d, 1001), 5 + DISTRIBUTION_EXACT);
+	assert_int_equal(distribution_below(d, 4), 3);
+	distribution_free(d);
+	d = of(NULL, 0);
+	assert_int_equal(distribution_below(d, 7), 0);
+	distribution_free(d);
+}
+
 static void beyond_the_bound_it_is_a_histogram(void **state)
 {
 	(void)state;
@@ -119,6 +141,33 @@ static void many_at_once_are_as_one_by_one(void **state)
 	distribution_free(b);
 }
 
+/* The values become counts a few at a time: in between both are there, and none is lost. */
+static void no_value_is_lost_on_the_way_to_the_histogram(void **state)
+{
+	(void)state;
+	struct distribution *d = of(NULL, 0), *asked = of(NULL, 0);
+	for (uint32_t i = 0; i < DISTRIBUTION_EXACT + 1000; i++) {
+		assert_ok(distribution_add(d, i));
+		assert_ok(distribution_add(asked, i));
+		assert_int_equal(distribution_count(d), i + 1);
+		if (i < DISTRIBUTION_EXACT || i % 100)
+			continue;
+		assert_int_equal(distribution_min(asked), 0);
+		assert_int_equal(distribution_max(asked), i);
+		assert_true(distribution_sum(asked) == (double)i * (i + 1) / 2);
+	}
+	assert_false(distribution_is_exact(d));
+	assert_int_equal(distribution_rank(d, 1000), 999);
+	assert_int_equal(distribution_rank(asked, 1000), 999);
+	assert_true(distribution_std(d) == distribution_std(asked));
+	distribution_free(d);
+	distribution_free(asked);
+	d = of(NULL, 0); /* freed halfway */
+	for (uint32_t i = 0; i < DISTRIBUTION_EXACT + 5; i++)
+		assert_ok(distribution_add(d, i));
+	distribution_free(d);
+}
+
 /* A look in between must not change a digit: the log is folded without one. */
 static void looking_changes_nothing(void **state)
 {
@@ -148,8 +197,10 @@ int main(void)
 		cmocka_unit_test(percentiles_are_observed_values),
 		cmocka_unit_test(mean_and_deviation_are_of_all),
 		cmocka_unit_test(the_rank_of_a_share_is_the_lowest_that_reaches_it),
+		cmocka_unit_test(counts_what_is_below),
 		cmocka_unit_test(beyond_the_bound_it_is_a_histogram),
 		cmocka_unit_test(many_at_once_are_as_one_by_one),
+		cmocka_unit_test(no_value_is_lost_on_the_way_to_the_histogram),
 		cmocka_unit_test(looking_changes_nothing),
 	};
 	return cmocka_run_group_tests_name("distribution", tests, NULL, NULL);

@@ -51,6 +51,9 @@ static struct event full(enum event_type type)
 		e.gc_ns = 5000000000;
 		e.gc_steps = 70000;
 		e.gc_max_ns = 12000000;
+		e.slo_latency_ns = 2000000000;
+		e.slo_ttft_ns = 500000000;
+		e.slo_tpot_ns = 50000000;
 		return e;
 	case EVENT_CUSTOM:
 		e.custom = text("cache_hit");
@@ -81,6 +84,9 @@ static struct event full(enum event_type type)
 	e.sent_ns = 3;
 	e.first_byte_ns = 4;
 	e.first_ns = 5;
+	e.first_event_after_ns = 0;
+	e.first_content_after_ns = 130;
+	e.first_reasoning_after_ns = 70000;
 	e.failure = FAILURE_TRUNCATED;
 	e.http_status = 200;
 	e.chunks = 7;
@@ -120,6 +126,9 @@ static void assert_event(const struct event *a, const struct event *b)
 	assert_true(a->sent_ns == b->sent_ns);
 	assert_true(a->first_byte_ns == b->first_byte_ns);
 	assert_true(a->first_ns == b->first_ns);
+	assert_true(a->first_event_after_ns == b->first_event_after_ns);
+	assert_true(a->first_content_after_ns == b->first_content_after_ns);
+	assert_true(a->first_reasoning_after_ns == b->first_reasoning_after_ns);
 	assert_int_equal(a->failure, b->failure);
 	assert_int_equal(a->http_status, b->http_status);
 	assert_int_equal(a->chunks, b->chunks);
@@ -148,6 +157,9 @@ static void assert_event(const struct event *a, const struct event *b)
 	assert_true(a->lua_max_ns == b->lua_max_ns && a->gc_ns == b->gc_ns);
 	assert_true(a->gc_steps == b->gc_steps && a->gc_max_ns == b->gc_max_ns);
 	assert_true(a->goal_duration_ns == b->goal_duration_ns);
+	assert_true(a->slo_latency_ns == b->slo_latency_ns);
+	assert_true(a->slo_ttft_ns == b->slo_ttft_ns);
+	assert_true(a->slo_tpot_ns == b->slo_tpot_ns);
 	assert_true(a->left_out == b->left_out);
 }
 
@@ -513,6 +525,8 @@ static void test_json_has_the_keys_of_the_wire(void **state)
 	            "\"finish_reason\":\"stop\",\"worker_id\":0,\"seq\":4000000012,\"phase\":3,"
 	            "\"index\":0,\"tag\":\"long\",\"scheduled_ns\":1,\"issued_ns\":2,"
 	            "\"sent_ns\":3,\"first_byte_ns\":4,\"first_ns\":5,"
+	            "\"first_event_after_ns\":0,\"first_content_after_ns\":130,"
+	            "\"first_reasoning_after_ns\":70000,"
 	            "\"failure\":\"truncated\",\"http_status\":200,\"chunks\":7,"
 	            "\"bytes_in\":1048576,\"bytes_out\":512,\"tokens_in\":0,"
 	            "\"tokens_out\":100000,\"chunk_times\":[0,127,128,65535,65536,4294967295]}");

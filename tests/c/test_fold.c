@@ -12,20 +12,10 @@ static struct slice text(const char *s)
 /* An event with all that does not belong to it absent. */
 static struct event blank(enum event_type type, int phase, uint64_t timestamp_ns)
 {
-	return (struct event){ .type = type,
-		               .phase = phase,
-		               .timestamp_ns = timestamp_ns,
-		               .worker_id = EVENT_NONE,
-		               .index = EVENT_NONE,
-		               .turn = EVENT_NONE,
-		               .bytes_in = EVENT_NONE,
-		               .bytes_out = EVENT_NONE,
-		               .tokens_in = EVENT_NONE,
-		               .tokens_out = EVENT_NONE,
-		               .dropped = EVENT_NONE,
-		               .lua_ns = EVENT_NONE,
-		               .gc_ns = EVENT_NONE,
-		               .open_load = EVENT_NONE };
+	struct event e;
+	event_init(&e, type, timestamp_ns);
+	e.phase = phase;
+	return e;
 }
 
 /* Scheduled at T0, issued 10 ns later, first content at 110, ended at 510. */
@@ -210,6 +200,109 @@ static void a_success_gives_every_metric(void **state)
 	assert_int_equal(m->all.last_finished_ns, T0 + 510);
 	assert_string_equal(m->all.finish_reasons[0].name, "stop");
 	assert_int_equal(m->all.finish_reasons[0].count, 1);
+	fold_free(f);
+}
+
+static void the_first_of_each_kind_has_its_own_time(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	struct event e = success(0); /* issued 10 ns after it was scheduled */
+	e.first_byte_ns = T0 + 40;
+	e.first_event_after_ns = 50;
+	e.first_reasoning_after_ns = 100;
+	e.first_content_after_ns = 300;
+	put(f, e);
+	e = success(0);
+	e.first_event_after_ns = 0; /* at once: told, not absent */
+	put(f, e);
+	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_int_equal(only_value(m, METRIC_FIRST_BYTE), 40);
+	assert_int_equal(only_value(m, METRIC_FIRST_CONTENT), 310);
+	assert_int_equal(only_value(m, METRIC_FIRST_REASONING), 110);
+	struct distribution *events = m->all.distributions[METRIC_FIRST_EVENT];
+	assert_int_equal(distribution_count(events), 2);
+	assert_int_equal(distribution_min(events), 10);
+	assert_int_equal(distribution_max(events), 60);
+	fold_free(f);
+}
+
+/* 12 tokens in 4 chunks: three to each, so a third of each gap. */
+static void gaps_are_shared_by_the_tokens_of_a_chunk(void **state)
+{
+	(void)state;
+	static const uint32_t gaps[] = { 30, 60, 0 };
+	struct fold *f = new_fold();
+	struct event e = success(0);
+	e.chunks = 4;
+	e.chunk_us = gaps;
+	e.chunk_us_count = COUNT_OF(gaps);
+	e.tokens_out = 12;
+	put(f, e);
+	struct distribution *d = fold_phase(f, 0)->all.distributions[METRIC_ITL_TOKEN];
+	assert_int_equal(distribution_count(d), 3);
+	assert_int_equal(distribution_rank(d, 1), 0);
+	assert_int_equal(distribution_rank(d, 2), 10000);
+	assert_int_equal(distribution_rank(d, 3), 20000);
+	e.tokens_out = EVENT_NONE; /* nobody knows how many there are in a chunk */
+	put(f, e);
+	assert_int_equal(distribution_count(d), 3);
+	fold_free(f);
+}
+
+static void a_good_request_keeps_every_bound(void **state)
+{
+	(void)state;
+	/* latency 510, ttft 110, tpot 400 / (tokens - 1) */
+	static const struct {
+		int64_t latency, ttft, tpot, tokens;
+		bool no_first, fails, good;
+		const char *why;
+	} rows[] = {
+		{ 510, 110, 100, 5, false, false, true, "all at their bounds" },
+		{ 509, 110, 100, 5, false, false, false, "latency above" },
+		{ 510, 109, 100, 5, false, false, false, "ttft above" },
+		{ 510, 110, 99, 5, false, false, false, "tpot above" },
+		{ 0, 110, 0, 5, false, false, true, "the only bound is kept" },
+		{ 510, 0, 0, 5, true, false, true, "no first token, and none was asked" },
+		{ 0, 110, 0, 5, true, false, false, "no first token" },
+		{ 0, 0, 100, 1, false, false, true, "one token has no gap" },
+		{ 0, 0, 100, EVENT_NONE, false, false, false, "nobody told the tokens" },
+		{ 600, 0, 0, 5, false, true, false, "a failure" },
+		{ 0, 0, 0, 5, false, false, false, "no bounds at all" },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct fold *f = new_fold();
+		struct event e = blank(EVENT_PHASE_START, 0, T0);
+		e.slo_latency_ns = rows[i].latency ? rows[i].latency : EVENT_NONE;
+		e.slo_ttft_ns = rows[i].ttft ? rows[i].ttft : EVENT_NONE;
+		e.slo_tpot_ns = rows[i].tpot ? rows[i].tpot : EVENT_NONE;
+		put(f, e);
+		e = rows[i].fails ? failed(0, FAILURE_RESET, 0) : success(0);
+		e.tokens_out = rows[i].tokens;
+		if (rows[i].no_first)
+			e.first_ns = 0;
+		put(f, e);
+		if (fold_phase(f, 0)->all.good != rows[i].good)
+			fail_msg("%s", rows[i].why);
+		fold_free(f);
+	}
+}
+
+/* LoadGen: to the end of the latest issue, not to the latest end. */
+static void the_window_ends_with_the_latest_issue(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	struct event e = success(0);
+	e.issued_ns = T0 + 200, e.timestamp_ns = T0 + 300;
+	put(f, e);
+	e.issued_ns = T0 + 100, e.timestamp_ns = T0 + 900; /* issued before it, ends after it */
+	put(f, e);
+	e = failed(0, FAILURE_RESET, 0);
+	e.issued_ns = T0 + 400, e.timestamp_ns = T0 + 950;
+	put(f, e);
+	assert_int_equal(fold_phase(f, 0)->all.window_finished_ns, T0 + 300);
 	fold_free(f);
 }
 
@@ -482,6 +575,10 @@ int main(void)
 		cmocka_unit_test(cuts_names_that_are_too_long),
 		cmocka_unit_test(an_issue_counts_with_its_lateness),
 		cmocka_unit_test(a_success_gives_every_metric),
+		cmocka_unit_test(the_first_of_each_kind_has_its_own_time),
+		cmocka_unit_test(gaps_are_shared_by_the_tokens_of_a_chunk),
+		cmocka_unit_test(a_good_request_keeps_every_bound),
+		cmocka_unit_test(the_window_ends_with_the_latest_issue),
 		cmocka_unit_test(what_was_not_told_is_not_counted),
 		cmocka_unit_test(failures_are_counted_apart_and_never_in_latencies),
 		cmocka_unit_test(statuses_outside_the_table_do_no_harm),

@@ -163,6 +163,7 @@ static void stamps_and_gaps(void **state)
 	        "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
 	        15);
 	assert_int_equal(r.first_ns, 0);
+	feed_at(&r, "data: {\"choices\":[{\"delta\":{\"reasoning\":\"\"}}]}\n\n", 16);
 	feed_at(&r, DATA("a"), 20);
 	feed_at(&r, DATA("b") DATA("c"), 50);
 	feed_at(&r, "data: {\"choices\":[{\"delta\":{\"reasoning\":\"r\"}}]}\n\n", 57);
@@ -171,9 +172,12 @@ static void stamps_and_gaps(void **state)
 	assert_int_equal(r.failure, FAILURE_NONE);
 	assert_int_equal(r.first_byte_ns, 10 * NS_PER_US);
 	assert_int_equal(r.first_ns, 20 * NS_PER_US);
+	assert_int_equal(r.first_event_ns, 15 * NS_PER_US);
+	assert_int_equal(r.first_content_ns, 20 * NS_PER_US);
+	assert_int_equal(r.first_reasoning_ns, 57 * NS_PER_US);
 	assert_int_equal(r.last_ns, 57 * NS_PER_US);
 	assert_int_equal(r.finished_ns, 100 * NS_PER_US);
-	assert_int_equal(r.events, 7);
+	assert_int_equal(r.events, 8);
 	assert_int_equal(r.chunks, 4);
 	assert_int_equal(r.chunk_us_count, 3);
 	assert_int_equal(r.chunk_us[0], 30);

@@ -27,7 +27,9 @@ local function is_golden(name, text)
    assert.equal(assert(drive.read(path), path .. " is not there"), text)
 end
 
-local COMMANDS = { "run", "once", "explain", "check", "report", "mock", "events", "metrics", "top", "control", "init", "selftest", "info" }
+local COMMANDS = {
+   "run", "once", "explain", "explain-metrics", "check", "report", "mock", "events", "metrics", "top", "control", "init", "selftest", "info"
+}
 
 describe("the command line", function()
    it("shows its commands", function()
@@ -35,7 +37,7 @@ describe("the command line", function()
       assert.same({ 0, "" }, { r.code, r.err })
       is_golden("help", r.out)
       local listed = {}
-      for name in r.out:gmatch "\n  (%l+) " do listed[#listed + 1] = name end
+      for name in r.out:gmatch "\n  ([%l-]+) " do listed[#listed + 1] = name end
       assert.same(COMMANDS, listed)
       assert.same({ 2, "", r.out }, { drive.perigee().code, drive.perigee().out, drive.perigee().err })
    end)
@@ -160,6 +162,42 @@ local function source(path, pattern)
    return names
 end
 
+describe("perigee explain-metrics", function()
+   it("prints the page of the documents", function()
+      assert.equal(drive.read "docs/metrics.md", drive.perigee("explain-metrics", "--markdown").out)
+   end)
+
+   it("has every metric of the engine and of the checks", function()
+      local definitions = require "perigee.definitions"
+      local names = source("engine/metrics/measure.h", 'X%([%u_]+, "([%l_]+)", ')
+      for _, name in ipairs { "qps", "output_tokens_per_s", "error_rate", "goodput", "goodput_per_s" } do names[#names + 1] = name end
+      assert.is_true(#names >= 15)
+      for _, name in ipairs(names) do assert.truthy(definitions.find(name), name) end
+   end)
+
+   it("names keys of summary.json, and tools that it compares", function()
+      local definitions = require "perigee.definitions"
+      local phase = require("perigee.report.summary").phase(require("tests.unit.support").phase_report())
+      local known = { name = true, unit = true, formula = true, key = true, note = true }
+      for _, peer in ipairs(definitions.PEERS) do known[peer.key] = true end
+      for _, metric in ipairs(definitions.METRICS) do
+         assert.not_nil(phase[metric.key], metric.name)
+         for field in pairs(metric) do assert.is_true(known[field], field) end
+      end
+   end)
+
+   it("shows some, and refuses what is no metric", function()
+      local r = drive.perigee("explain-metrics", "tpot", "qps")
+      assert.same({ 0, "" }, { r.code, r.err })
+      assert.truthy(r.out:find("tpot [ms] = (finished - first chunk) / (tokens_out - 1)\n", 1, true))
+      assert.truthy(r.out:find("\nqps [1/s] = completed / duration of the phase\n", 1, true))
+      r = drive.perigee("explain-metrics", "tfft")
+      assert.same({ 2, "perigee explain-metrics: unknown metric 'tfft', did you mean 'ttft'?\n" }, { r.code, r.err })
+      r = drive.perigee("explain-metrics", "ttft", "--markdown")
+      assert.same({ 2, "" }, { r.code, r.out })
+   end)
+end)
+
 describe("docs/reference.md", function()
    local perigee = require "perigee"
 
@@ -267,7 +305,7 @@ describe("docs/reference.md", function()
       for _, command in ipairs(COMMANDS) do
          local section
          for title, text in (REFERENCE .. "\n### "):gmatch "(perigee [^\n]*)\n(.-)\n%f[#]##" do
-            if (title .. " "):find("perigee " .. command .. "%f[%A]") then section = text end
+            if (title .. " "):find("perigee " .. command:gsub("%-", "%%-") .. "%f[^%a-]") then section = text end
          end
          assert.truthy(section, command)
          local count = 0

@@ -67,7 +67,8 @@ describe("a run's folder", function()
    it("has the same files when the report is made from the log", function()
       local again = drive.perigee("report", dir .. "/out/events.plog", "--out", dir .. "/again", "--export", "csv,prometheus,vllm")
       assert.equal(0, again.code, again.err)
-      for _, name in ipairs { "histograms.hgrm", "histograms.hlog", "summary.csv", "requests.csv", "metrics.prom", "vllm-second.json" } do
+      for _, name in ipairs { "report.html", "series.jsonl", "histograms.hgrm", "histograms.hlog", "summary.csv", "requests.csv",
+         "metrics.prom", "vllm-second.json" } do
          assert.equal(drive.read(dir .. "/out/" .. name), drive.read(dir .. "/again/" .. name), name)
       end
    end)
@@ -91,5 +92,21 @@ describe("--export", function()
       os.execute("rm -rf " .. drive.quote(dir))
       assert.equal(1, r.code)
       assert.truthy(r.err:find("metrics.prom", 1, true), r.err)
+   end)
+end)
+
+describe("report.html", function()
+   it("opens in a browser, which finds nothing to complain about", function()
+      local browser = drive.shell("command -v chromium || command -v chromium-browser || command -v google-chrome").out:match "%S+"
+      if not browser then return pending "no Chromium is installed" end
+      local dir = drive.tempdir()
+      local r = drive.perigee("run", drive.scenario(dir, SCENARIO), "--out", dir .. "/out", "--quiet")
+      assert.equal(0, r.code, r.err)
+      local shown = drive.shell(("timeout 60 %s --headless --no-sandbox --disable-gpu --user-data-dir=%s/profile --enable-logging=stderr"
+         .. " --dump-dom file://%s/out/report.html"):format(browser, dir, dir))
+      os.execute("rm -rf " .. drive.quote(dir))
+      if shown.code ~= 0 then return pending(browser .. " does not start here: " .. shown.err:sub(-200)) end
+      assert.truthy(shown.out:find("<h2>first one</h2>", 1, true), shown.out:sub(1, 400))
+      assert.is_nil(shown.err:match ":CONSOLE[^\n]*")
    end)
 end)

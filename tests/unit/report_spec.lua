@@ -4,6 +4,7 @@ local engine = require "perigee.engine"
 local files = require "perigee.report.files"
 local perigee = require "perigee"
 local report_table = require "perigee.report.table"
+local series = require "perigee.report.series"
 local summary = require "perigee.report.summary"
 local support = require "tests.unit.support"
 
@@ -48,6 +49,45 @@ describe("perigee.report.summary", function()
       end
    end)
 
+   it("has a view in which failures take for ever", function()
+      local phase = summary.phase(support.phase_report {
+         latency_with_failures = { count = 12, failures = 2, p50 = 5e6, p90 = nil }, ttft_with_failures = { count = 0, failures = 0 },
+      })
+      assert.same({ count = 12, failures = 2, p50 = 5, p90 = null, p95 = null, p99 = null, ["p99.9"] = null },
+         phase.latency_with_failures_ms)
+      assert.equal(null, phase.ttft_with_failures_ms)
+   end)
+
+   it("tells the goodput of an SLO, with its interval", function()
+      local report = support.phase_report { completed = 90, failed = 8, abandoned = 2, cancelled = 5, good = 81, duration_ns = 9e9,
+         slo = { ttft = 500e6, tpot = 50e6 }, tags = { a = support.phase_report { completed = 4, good = 1, duration_ns = 9e9 } } }
+      local phase = summary.phase(report)
+      assert.same({ { ttft_ms = 500, tpot_ms = 50 }, 81, 0.81, 9 },
+         { phase.goodput.slo, phase.goodput.good, phase.goodput.share, phase.goodput.per_s })
+      -- Wilson for 81 of 100, and for 10 of 100
+      assert.same({ "0.7222 0.8749", "0.0552 0.1744" }, {
+         ("%.4f %.4f"):format(unpack(phase.goodput.share_ci95)), ("%.4f %.4f"):format(unpack(phase.error_rate_ci95)) })
+      assert.equal(0.1, phase.error_rate)
+      assert.equal(0.25, phase.tags.a.goodput.share)
+      assert.equal(null, summary.phase(support.phase_report()).goodput)
+   end)
+
+   it("tells intervals, and null for a bound that there is not", function()
+      local d = support.distribution(4e6, { exact = true, ci95 = { p50 = { low = 3e6, high = 5e6 }, p99 = { low = 4e6 } } })
+      local phase = summary.phase(support.phase_report { ttft = d })
+      assert.same({ p50 = { 3, 5 }, p99 = { 4, null } }, phase.ttft_ms.ci95)
+      assert.is_true(phase.ttft_ms.exact)
+   end)
+
+   it("tells the steady window beside the whole", function()
+      local phase = summary.phase(support.phase_report { token_responses = 1, steady = {
+         from_ns = 4e9, to_ns = 14e9, completed = 100, failed = 1, tokens_out = 500, good = 3, rate_low = 9, rate_high = 11,
+         latency_p50 = 2e6, latency_p99 = 3e6 } })
+      assert.same({ from_s = 4, to_s = 14, completed = 100, failed = 1, qps = 10, qps_ci95 = { 9, 11 }, output_tokens_per_s = 50,
+         good_per_s = null, latency_ms = { p50 = 2, p99 = 3 }, ttft_ms = null }, phase.steady)
+      assert.equal(null, summary.phase(support.phase_report()).steady)
+   end)
+
    it("can be written as JSON and holds no NaN", function()
       local text = engine.json.encode(build(support.phase_report { ttft = support.distribution(1e6, { std = 0 / 0 }) }), 2)
       local back = assert(engine.json.decode(text))
@@ -58,6 +98,23 @@ describe("perigee.report.summary", function()
       assert.equal(64, #back.dataset_sha256)
       assert.same({ "w" }, { unpack(back.warnings) })
       assert.matches('"checks": %[%]', text)
+   end)
+end)
+
+describe("perigee.report.series", function()
+   it("has a line for each bin, rates by its width", function()
+      local bin = { from_ns = 2e9, width_ns = 2e9, asked = 6, issued = 4, completed = 3, failed = 1, good = 2, tokens_out = 30,
+         inflight = 5, inflight_max = 7, latency_p50 = 2e6, latency_p99 = 4e6 }
+      local text = series.text {
+         phases = { { name = "a", slo = {}, series = { bin, bin } }, { name = "b", series = { bin } }, { name = "c" } },
+      }
+      local lines = {}
+      for line in text:gmatch "([^\n]*)\n" do lines[#lines + 1] = engine.json.decode(line) end
+      assert.equal(3, #lines)
+      assert.same({ phase = "a", from_s = 2, width_s = 2, asked = 6, issued = 4, completed = 3, failed = 1, rate_asked_per_s = 3,
+         rate_delivered_per_s = 2, qps = 1.5, output_tokens_per_s = 15, good_per_s = 1, in_flight = 5, in_flight_max = 7,
+         latency_p50_ms = 2, latency_p99_ms = 4 }, lines[1])
+      assert.same({ "b", nil }, { lines[3].phase, lines[3].good_per_s })
    end)
 end)
 
@@ -130,6 +187,37 @@ steady (performance): 10 requests in 2.00 s, ended by requests
   pass  issued == 10  (10)
 ]], text)
    end)
+
+   it("shows the goodput, the steady window, the tags and where the histogram took over", function()
+      local report = support.phase_report {
+         good = 8, slo = { ttft = 500e6, tpot = 50e6 }, lateness = support.distribution(12e3, { exact = true }),
+         latency = support.distribution(5e6, { exact = false }),
+         steady = { from_ns = 3e9, to_ns = 13e9, completed = 50, failed = 0, rate_low = 4.5, rate_high = 5.5, latency_p50 = 4e6,
+            latency_p99 = 9e6, tokens_out = 0, good = 0 },
+         tags = {
+            b = support.phase_report { issued = 4, failed = 1, good = 0 },
+            a = support.phase_report { issued = 6, good = 0, ttft = support.distribution(2e6) },
+         },
+      }
+      local text = report_table.render(build(report))
+      for _, line in ipairs {
+         "  good (tpot <= 50.0 ms, ttft <= 500 ms): 8 requests, 80%  4/s",
+         "  percentiles of latency are from a histogram, at most 0.1% above",
+         "  steady from 3.00 s: completed 5/s (95% in 4.50..5.50)  latency p50 4.00 ms p99 9.00 ms",
+         "  tag  issued  failed  latency p50  latency p99  ttft p50  ttft p99",
+         "  a         6       0            -            -   2.00 ms   2.00 ms",
+         "  b         4       1            -            -         -         -",
+      } do support.contains("\n" .. line .. "\n", text) end
+   end)
+
+   it("shows the busiest tags alone when there are many", function()
+      local tags = {}
+      for i = 1, 25 do tags["t" .. i] = support.phase_report { issued = i } end
+      local text = report_table.render(build(support.phase_report { tags = tags }))
+      support.contains("\n  and 5 more tags in summary.json\n", text)
+      support.contains("\n  t25 ", text)
+      assert.is_nil(text:find("\n  t5 ", 1, true))
+   end)
 end)
 
 describe("perigee.report.files", function()
@@ -142,15 +230,17 @@ describe("perigee.report.files", function()
       assert.is_nil(io.open(path .. ".tmp"))
    end)
 
-   it("writes summary.json, summary.txt, config.json and the histograms", function()
+   it("writes summary.json, summary.txt, series.jsonl, config.json and the histograms", function()
       local path, folder = support.file("x", "")
-      for _, name in ipairs { "summary.json", "summary.txt", "config.json", "histograms.hgrm", "histograms.hlog" } do
+      for _, name in ipairs { "summary.json", "summary.txt", "series.jsonl", "config.json", "histograms.hgrm", "histograms.hlog",
+         "report.html" } do
          table.insert(support.made, 1, folder .. "/" .. name)
       end
       local built = build(support.phase_report())
-      assert.same({}, files.write_run(folder, built, "text\n", {}))
+      assert.same({}, files.write_run(folder, built, "text\n", { phases = {} }, {}))
       assert.equal("t", engine.json.decode(support.read(folder .. "/summary.json")).scenario)
       assert.equal("text\n", support.read(folder .. "/summary.txt"))
+      assert.equal("", support.read(folder .. "/series.jsonl"))
       assert.equal("t", engine.json.decode(support.read(folder .. "/config.json")).name)
       assert.equal("", support.read(folder .. "/histograms.hgrm"))
       assert.is_string(path)
@@ -160,6 +250,6 @@ describe("perigee.report.files", function()
       local ok, message = files.write("/no/such/folder/summary.json", "x")
       assert.is_nil(ok)
       support.contains("/no/such/folder/summary.json", message)
-      assert.equal(5, #files.write_run("/no/such/folder", build(support.phase_report()), "x", {}))
+      assert.equal(7, #files.write_run("/no/such/folder", build(support.phase_report()), "x", { phases = {} }, {}))
    end)
 end)

@@ -9,6 +9,7 @@ local COMMANDS = {
    { "run", "play a scenario and report" },
    { "once", "send one request of a scenario and show all of it" },
    { "explain", "show the plan of a scenario, without traffic" },
+   { "explain-metrics", "show what each metric is, and what other tools call it" },
    { "check", "load a scenario and resolve its options, without traffic" },
    { "report", "rebuild the report of a run from its event log" },
    { "mock", "run the built-in inference endpoint" },
@@ -23,7 +24,7 @@ local COMMANDS = {
 
 local function help()
    local lines = { "usage: perigee <command> [arguments]", "" }
-   for _, command in ipairs(COMMANDS) do lines[#lines + 1] = ("  %-9s %s"):format(command[1], command[2]) end
+   for _, command in ipairs(COMMANDS) do lines[#lines + 1] = ("  %-15s %s"):format(command[1], command[2]) end
    lines[#lines + 1] = ""
    lines[#lines + 1] = "`perigee <command> --help` tells more; `perigee run FILE --help` shows the scenario's own options."
    return table.concat(lines, "\n") .. "\n"
@@ -37,7 +38,7 @@ end
 local function find(name)
    local names = {}
    for i, command in ipairs(COMMANDS) do
-      if command[1] == name then return require("perigee.cli." .. (command[3] or name)) end
+      if command[1] == name then return require("perigee.cli." .. (command[3] or name:gsub("-", "_"))) end
       names[i] = command[1]
    end
    local near = nearest(name, names)

@@ -58,6 +58,7 @@ GET /v1/models, /health and /stats. It prints its address, then serves until it 
       { name = "fault-status", value = "N", read = integer(400, 599), default = 500, help = 'what the fault "status" answers with' },
       { name = "api-key", value = "KEY", read = some_text, help = 'ask for "Authorization: Bearer KEY"' },
       { name = "seed", value = "N", read = integer(0, 2 ^ 53), default = 0, help = "of all that is drawn" },
+      { name = "log", value = "FILE", read = some_text, help = "echo and timed: write when each answer went out, as JSON lines" },
       { name = "until-eof", help = "stop at the end of standard input" },
       { name = "help", help = "show this text" },
    },

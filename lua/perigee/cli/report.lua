@@ -11,7 +11,7 @@ local report = {
    usage = "usage: perigee report LOG [--out DIR] [--export FORMS] [--json]",
    fewest = 1, most = 1, missing = "the path of an event log is missing",
    definitions = {
-      { name = "out", value = "DIR", help = "write summary.json, summary.txt, config.json and histograms.hgrm there" },
+      { name = "out", value = "DIR", help = "write report.html, summary.json and the other files there" },
       { name = "export", value = "FORMS", read = export.parse, help = export.HELP },
       { name = "json", help = "print summary.json instead of the table" },
       { name = "help", help = "show this text" },
@@ -19,11 +19,11 @@ local report = {
    notes = "Exit status: 0 the log is whole, 1 its run was killed or a part of it is damaged, 2 bad options or no such file.",
 }
 
-local function write(values, log, summary, histograms)
+local function write(values, path, summary, log)
    local made, message = engine.mkdir(values.out)
    if not made then return { message } end
-   local problems = files.write_run(values.out, summary, report_table.render(summary), histograms)
-   local requests = (log:match "^(.*)/[^/]*$" or ".") .. "/requests.jsonl"
+   local problems = files.write_run(values.out, summary, report_table.render(summary), log.report, log.histograms)
+   local requests = (path:match "^(.*)/[^/]*$" or ".") .. "/requests.jsonl"
    for _, problem in ipairs(export.write(values.export or {}, values.out, summary, requests)) do
       problems[#problems + 1] = problem
    end

@@ -406,6 +406,8 @@ function perigee_Gauge:set(v) end
 ---@field stall? perigee.Duration  no completion for so long while requests are in flight: they are abandoned, the run fails
 ---@field max_error_rate? string|number|table  `"5%"`, `0.05` or `{ "5%", requests = 50 }`: the phase ends and the run fails once more of the requests that ended have failed, of at least so many (100). Cancelled ones do not count
 ---@field stop_when? fun(p: perigee.PhaseObject): boolean?  returns whether the phase ends. Asked once in each turn of the loop in which requests ended, and at each tick; not before `min_requests` and `min_duration` are met
+---@field slo? perigee.Slo  what a good request keeps: `{ ttft = "500ms", tpot = "50ms", latency = "5s" }`, any of them; the report has the goodput
+---@field mlperf? boolean|perigee.Mlperf  `true` or a table of rules: the report tells the phase as MLPerf's tools do, and whether it is valid; see [MLPerf](#mlperf)
 ---@field tick? perigee.Duration  (1 s) time between two calls of `on.tick`, and between two looks of `stop_when` while nothing ends
 ---@field client_limits? perigee.ClientLimits  when perigee itself was the limit of what was measured, see [client limits](#client-limits)
 ---@field record_text? boolean  (false) events and `requests.jsonl` carry prompts and answers
@@ -417,6 +419,21 @@ function perigee_Gauge:set(v) end
 ---@field [1]? string  the name
 ---@field name? string  (required) 1 to 63 bytes; must be the only one of the scenario
 ---@field kind? "performance"|"warmup"|"accuracy"  ("performance") all are reported alike, but only performance phases are framed by the tracking events and must have a success
+
+--- LoadGen's rules with its defaults, and targets for the percentile.
+---@class perigee.Mlperf
+---@field min_duration? perigee.Duration  (600 s) from the first to the last scheduled time of an open load, to the last issue of a closed one
+---@field min_queries? integer  (100) that were issued
+---@field percentile? number  (99) of the targets: 50, 75, 80, 90, 95, 97, 99 or 99.9
+---@field latency? perigee.Duration  target, counted from the issue as LoadGen does
+---@field ttft? perigee.Duration  likewise
+---@field tpot? perigee.Duration  likewise
+
+--- What a good request keeps; at least one of them.
+---@class perigee.Slo
+---@field latency? perigee.Duration  from the intended time to the end
+---@field ttft? perigee.Duration  from the intended time to the first content-bearing delta
+---@field tpot? perigee.Duration  time per output token after the first
 
 --- What a script returns: checked, and played by `perigee run`.
 ---@class perigee.Scenario

@@ -109,6 +109,14 @@ local function check_texts(list)
    return json.array(texts)
 end
 
+local function mlperf_data(rules)
+   if not rules then return nil end
+   return {
+      min_duration_s = rules.min_duration, min_queries = rules.min_queries, percentile = rules.percentile,
+      latency_s = rules.latency, ttft_s = rules.ttft, tpot_s = rules.tpot,
+   }
+end
+
 local function phase_data(p, forced)
    local handlers = schema.sorted_keys(p.on)
    return {
@@ -120,7 +128,7 @@ local function phase_data(p, forced)
       min_duration_s = p.min_duration, max_duration_s = p.max_duration, drain_s = p.drain, deadline_s = p.deadline,
       stall_s = p.stall, stop_when = p.stop_when, max_error_rate = p.max_error_rate,
       tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
-      chunk_events = p.chunk_events, client_limits = limits_data(p.client_limits),
+      chunk_events = p.chunk_events, client_limits = limits_data(p.client_limits), slo_s = p.slo, mlperf = mlperf_data(p.mlperf),
       checks = check_texts(p.checks), on = json.array(handlers),
    }
 end

@@ -1,6 +1,8 @@
 --- The files of a run's folder, each written whole or not at all.
 local engine = require "perigee.engine"
 local hdr = require "perigee.report.hdr"
+local html = require "perigee.report.html"
+local series = require "perigee.report.series"
 
 local files = {}
 
@@ -24,20 +26,23 @@ function files.write(path, text)
    return true
 end
 
---- summary.json, summary.txt, config.json, histograms.hgrm and histograms.hlog in `directory`.
+--- summary.json, summary.txt, series.jsonl, config.json, the histograms and report.html in `directory`.
 ---@param directory string
 ---@param summary table
 ---@param text string         of summary.txt
+---@param report table        the engine's, with the series
 ---@param histograms table[]  as of session:histograms()
 ---@return string[] problems
-function files.write_run(directory, summary, text, histograms)
+function files.write_run(directory, summary, text, report, histograms)
    local problems = {}
    for _, entry in ipairs {
       { "summary.json", engine.json.encode(summary, 2) .. "\n" },
       { "summary.txt", text },
+      { "series.jsonl", series.text(report) },
       { "config.json", engine.json.encode(summary.config, 2) .. "\n" },
       { "histograms.hgrm", hdr.percentiles(histograms) },
       { "histograms.hlog", hdr.log(histograms, summary) },
+      { "report.html", html.render(summary, histograms, report) },
    } do
       local ok, message = files.write(directory .. "/" .. entry[1], entry[2])
       if not ok then problems[#problems + 1] = message end

@@ -30,7 +30,7 @@ end
 ---@param path string
 ---@return table? summary  as of report.summary
 ---@return string[]|string problems  what is wrong with the log; the message on failure
----@return table[]|string|nil histograms  as of session:histograms(); the code on failure
+---@return table|string|nil log  as of engine.read_log; the code on failure
 function from_log.summary(path)
    local log, message, code = engine.read_log(path)
    if not log then return nil, message, code end
@@ -43,7 +43,7 @@ function from_log.summary(path)
       facts = facts, report = log.report, checks = outcome.checks, overall = outcome.overall, metrics = outcome.metrics,
       conclusions = outcome.conclusions, judged = outcome.judged,
    }
-   return built, problems, log.histograms
+   return built, problems, log
 end
 
 return from_log

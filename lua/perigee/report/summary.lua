@@ -1,6 +1,7 @@
 --- The summary of a run (summary.json): a function of the engine's report.
 --- Every key carries its unit; what is absent is null.
 local engine = require "perigee.engine"
+local mlperf = require "perigee.report.mlperf"
 local selftest = require "perigee.selftest"
 
 local json = engine.json
@@ -15,17 +16,35 @@ local DISTRIBUTIONS = {
    { name = "latency", key = "latency_ms", unit = MS }, { name = "service_time", key = "service_time_ms", unit = MS },
    { name = "ttft", key = "ttft_ms", unit = MS }, { name = "ttft_service", key = "ttft_service_ms", unit = MS },
    { name = "tpot", key = "tpot_ms", unit = MS }, { name = "itl", key = "itl_ms", unit = MS },
-   { name = "lateness", key = "lateness_us", unit = US },
+   { name = "itl_token", key = "itl_token_ms", unit = MS }, { name = "lateness", key = "lateness_us", unit = US },
+   { name = "first_byte", key = "first_byte_ms", unit = MS }, { name = "first_event", key = "first_event_ms", unit = MS },
+   { name = "first_content", key = "first_content_ms", unit = MS },
+   { name = "first_reasoning", key = "first_reasoning_ms", unit = MS },
+   { name = "input_tokens", key = "input_tokens", unit = 1 }, { name = "output_tokens", key = "output_tokens", unit = 1 },
 }
+
+-- As if a failed request had taken for ever.
+local WITH_FAILURES = {
+   { name = "latency_with_failures", key = "latency_with_failures_ms" }, { name = "ttft_with_failures", key = "ttft_with_failures_ms" },
+}
+local PERCENTILES = { "p50", "p90", "p95", "p99", "p99.9" }
 
 local function or_null(v)
    if v == nil or v ~= v or v == math.huge or v == -math.huge then return null end
    return v
 end
 
+local function intervals(d, unit)
+   local out = {}
+   for name, bounds in pairs(d.ci95) do
+      out[name] = { or_null(bounds.low and bounds.low / unit), or_null(bounds.high and bounds.high / unit) }
+   end
+   return out
+end
+
 local function distribution(d, unit)
    if not d or d.count == 0 then return null end
-   local out = { count = d.count, exact = d.exact }
+   local out = { count = d.count, exact = d.exact, ci95 = d.ci95 and intervals(d, unit) or nil }
    for _, name in ipairs(STATISTICS) do out[name] = or_null(d[name] and d[name] / unit) end
    return out
 end
@@ -36,6 +55,13 @@ local function cost(c, counted_as, duration_ns)
    return {
       share = duration_ns > 0 and c.ns / duration_ns or null, total_ms = c.ns / MS, max_ms = c.max_ns / MS, [counted_as] = c.count,
    }
+end
+
+local function with_failures(d)
+   if not d or d.count == 0 then return null end
+   local out = { count = d.count, failures = d.failures }
+   for _, name in ipairs(PERCENTILES) do out[name] = or_null(d[name] and d[name] / MS) end
+   return out
 end
 
 -- n things from the first to the last stamp: n - 1 gaps.
@@ -71,8 +97,40 @@ local function per_second(count, report)
    return seconds > 0 and count / seconds or null
 end
 
+-- Wilson's interval of a share: E. B. Wilson, Probable inference, JASA 22 (1927).
+local Z95 = 1.959964
+local function share_interval(count, n)
+   if n == 0 then return null end
+   local p, zz = count / n, Z95 * Z95 / n
+   local middle, half = (p + zz / 2) / (1 + zz), Z95 * math.sqrt(p * (1 - p) / n + zz / (4 * n)) / (1 + zz)
+   return { math.max(0, middle - half), math.min(1, middle + half) }
+end
+
+local function slo_of(slo)
+   local out = {}
+   for name, ns in pairs(slo) do out[name .. "_ms"] = ns / MS end
+   return out
+end
+
+-- Requests that the script cancelled are no one's failure.
+local function goodput(report, slo)
+   if not slo then return null end
+   local ended = report.completed + report.failed + report.abandoned
+   return {
+      slo = slo_of(slo), good = report.good, share = ended > 0 and report.good / ended or null,
+      share_ci95 = share_interval(report.good, ended), per_s = per_second(report.good, report),
+   }
+end
+
+local function add_errors(out, report)
+   local bad = report.failed + report.abandoned
+   local ended = report.completed + bad
+   out.error_rate, out.error_rate_ci95 = ended > 0 and bad / ended or null, share_interval(bad, ended)
+   out.errors, out.finish_reasons = report.errors or {}, report.finish_reasons or {}
+end
+
 -- What a phase and each of its tags have, into `out`.
-local function add_numbers(out, report)
+local function add_numbers(out, report, slo)
    out.issued, out.completed, out.failed = report.issued, report.completed, report.failed
    out.abandoned, out.cancelled = report.abandoned, report.cancelled or 0
    out.rate_delivered_per_s = rate(report.issued, report.first_issued_ns, report.last_issued_ns)
@@ -80,14 +138,34 @@ local function add_numbers(out, report)
    out.output_tokens_per_s = (report.token_responses or 0) > 0 and per_second(report.tokens_out, report) or null
    out.tokens_in, out.tokens_out, out.chunks = or_null(report.tokens_in), or_null(report.tokens_out), or_null(report.chunks)
    for _, d in ipairs(DISTRIBUTIONS) do out[d.key] = distribution(report[d.name], d.unit) end
-   out.errors, out.finish_reasons = report.errors or {}, report.finish_reasons or {}
+   for _, d in ipairs(WITH_FAILURES) do out[d.key] = with_failures(report[d.name]) end
+   out.goodput = goodput(report, slo)
+   add_errors(out, report)
    return out
 end
 
 local function tags(report)
    local out = {}
-   for name, of_tag in pairs(report.tags or {}) do out[name] = add_numbers({}, of_tag) end
+   for name, of_tag in pairs(report.tags or {}) do out[name] = add_numbers({}, of_tag, report.slo) end
    return out
+end
+
+local function two_percentiles(p50, p99)
+   return p50 and { p50 = p50 / MS, p99 = p99 / MS } or null
+end
+
+-- The window without the start of the phase, by the series.
+local function steady(report)
+   local w = report.steady
+   if not w then return null end
+   local seconds = (w.to_ns - w.from_ns) / 1e9
+   return {
+      from_s = w.from_ns / 1e9, to_s = w.to_ns / 1e9, completed = w.completed, failed = w.failed,
+      qps = w.completed / seconds, qps_ci95 = { w.rate_low, w.rate_high },
+      output_tokens_per_s = (report.token_responses or 0) > 0 and w.tokens_out / seconds or null,
+      good_per_s = report.slo and w.good / seconds or null,
+      latency_ms = two_percentiles(w.latency_p50, w.latency_p99), ttft_ms = two_percentiles(w.ttft_p50, w.ttft_p99),
+   }
 end
 
 --- One phase of summary.json.
@@ -101,14 +179,14 @@ function summary.phase(report, checks, metrics, conclusion)
       name = report.name, kind = report.kind, end_reason = or_null(report.end_reason),
       duration_s = report.duration_ns / 1e9, dropped = report.dropped or 0, unsent = report.unsent or 0,
       rate_asked_per_s = report.open and rate(arrivals, report.first_scheduled_ns, report.last_scheduled_ns) or null,
-      tags = tags(report),
+      steady = steady(report), tags = tags(report),
       lua_busy = cost(report.lua_busy, "calls", report.duration_ns),
       gc_pause = cost(report.gc_pause, "steps", report.duration_ns),
       client = client(report),
       metrics = metrics or {},
       conclusion = or_null(conclusion),
       checks = check_list(checks),
-   }, report)
+   }, report, report.slo)
 end
 
 --- "2025-03-01T12:00:00.123Z" of nanoseconds since 1970.
@@ -168,6 +246,7 @@ function summary.build(run)
       dataset_sha256 = facts.dataset_sha256, plan_checksum = facts.plan_checksum, selftest = or_null(facts.selftest),
       phases = json.array(phases),
       checks = check_list(run.overall),
+      mlperf = mlperf.section(run),
    }
 end
 

@@ -56,6 +56,16 @@ local function distributions(phase)
    return #rows > 1 and report_table.align(rows, "  ") or {}
 end
 
+-- Which of the rows have percentiles that are no observed values.
+local function histogram_line(phase)
+   local names = {}
+   for _, row in ipairs(ROWS) do
+      local d = present(phase[row[2]])
+      if d and d.exact == false then names[#names + 1] = row[1] end
+   end
+   return names[1] and ("  percentiles of %s are from a histogram, at most 0.1%% above"):format(table.concat(names, ", ")) or nil
+end
+
 -- "http_429 12, reset 1"
 local function counts(t)
    local parts = {}
@@ -98,6 +108,26 @@ local function cost_line(phase)
    return ("  lua: %s of the thread in %d calls, the longest %s; collector %s, the longest step %s"):format(
       units.percent(present(lua.share) or 0), lua.calls, units.ns(lua.max_ms * 1e6),
       units.percent(present(gc.share) or 0), units.ns(gc.max_ms * 1e6))
+end
+
+local function goodput_line(phase)
+   local g = present(phase.goodput)
+   if not g then return nil end
+   local bounds = {}
+   for _, name in ipairs(schema.sorted_keys(g.slo)) do
+      bounds[#bounds + 1] = ("%s <= %s"):format((name:gsub("_ms$", "")), units.ns(g.slo[name] * 1e6))
+   end
+   local per_s = present(g.per_s) and ("  %s/s"):format(units.number(g.per_s)) or ""
+   return ("  good (%s): %d requests, %s%s"):format(table.concat(bounds, ", "), g.good, units.percent(present(g.share) or 0), per_s)
+end
+
+local function steady_line(phase)
+   local s = present(phase.steady)
+   if not s then return nil end
+   local latency = present(s.latency_ms)
+   return ("  steady from %s: completed %s/s (95%% in %s..%s)%s"):format(units.seconds(s.from_s), units.number(s.qps),
+      units.number(s.qps_ci95[1]), units.number(s.qps_ci95[2]),
+      latency and ("  latency p50 %s p99 %s"):format(units.ns(latency.p50 * 1e6), units.ns(latency.p99 * 1e6)) or "")
 end
 
 local function metric_line(name, m)
@@ -193,14 +223,27 @@ end
 local function phase_lines(phase)
    local lines = { heading(phase), count_line(phase) }
    lines[#lines + 1] = rate_line(phase)
+   lines[#lines + 1] = goodput_line(phase)
    if next(phase.finish_reasons) then lines[#lines + 1] = "  finish reasons: " .. counts(phase.finish_reasons) end
    append(lines, distributions(phase))
+   lines[#lines + 1] = histogram_line(phase)
+   lines[#lines + 1] = steady_line(phase)
    append(lines, tag_lines(phase))
    lines[#lines + 1] = cost_line(phase)
    lines[#lines + 1] = late_line(phase)
    append(lines, metric_lines(phase))
    append(lines, conclusion_lines(phase))
    append(lines, check_lines(phase.checks))
+   return lines
+end
+
+local function mlperf_lines(section)
+   local lines = {}
+   for _, entry in ipairs(present(section) or {}) do
+      lines[#lines + 1] = ("mlperf: phase '%s' is %s"):format(entry.phase, entry.valid and "valid" or "INVALID")
+      for _, text in ipairs(entry.findings) do lines[#lines + 1] = "  " .. text end
+   end
+   if lines[1] then table.insert(lines, 1, "") end
    return lines
 end
 
@@ -219,6 +262,7 @@ function report_table.render(summary)
       append(lines, { "", "overall" })
       append(lines, check_lines(summary.checks))
    end
+   append(lines, mlperf_lines(summary.mlperf))
    return table.concat(lines, "\n") .. "\n"
 end
 
