@@ -3,6 +3,7 @@
 local perigee = require "perigee"
 
 local hedged = perigee.metric.counter "hedged"
+---@type table<integer, integer|false>
 local twin = {} -- id -> id of its twin; false: it has none yet; nil: an answer has begun
 
 local function hedge(r, p)

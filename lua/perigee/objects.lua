@@ -22,7 +22,7 @@
 ---@field attempt integer  1, and one more for each `r:retry()`
 ---@field ok boolean  did it succeed; false until it has ended
 ---@field status? integer  of HTTP
----@field error? string  [class](#failures) (`http_500` for HTTP failures)
+---@field error? string  its [class](#failures) (`http_500` for HTTP failures)
 ---@field message? string  what is known of the failure
 ---@field scheduled number  when it was meant to be issued; of a closed load: when it was asked for
 ---@field issued number  when it was handed to the client

@@ -27,7 +27,7 @@ end
 ---   `count` (whole, >= 0), `duration`, `boolean`; `_` in a name may be written `-`. An option without a default needs a type and
 ---   must be given. One that no `perigee.opt` names is an error, but where `setup` or `teardown` may read it
 ---@field phases? perigee.Phase[]  run one after another; without it the scenario is one performance phase named `performance`
----@field overall? (string|perigee.Check|fun(run: table): boolean?, string?)[]  [checks](#checks) of the whole run
+---@field overall? (string|perigee.Check|fun(run: table): boolean?, string?)[]  of the whole run, see [checks](#checks)
 ---@field seed? number  (0) of everything drawn: orders and schedules are the same for the same seed
 ---@field handler_timeout? perigee.Duration  (5 s) a call of the script during the run that does not return for so long is
 ---   interrupted, see [below](#calls-that-do-not-return)

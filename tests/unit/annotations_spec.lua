@@ -183,6 +183,8 @@ describe("the doc comments", function()
             if field.text == "" and not field.default and not field.positional then
                silent[#silent + 1] = class.name .. "." .. field.name
             end
+            -- Editors would take it for an index of the type.
+            assert.is_nil(field.text:find "^%[", class.name .. "." .. field.name .. ": its text must not begin with a bracket")
          end
       end
       assert.is_true(count > 150, count)

@@ -194,7 +194,7 @@ function perigee_Chat:say(text, options) end
 ---@class perigee.User
 ---@field id integer  from 1
 ---@field iteration integer  how many times its session began, this time included
----@field rng perigee.Rng  [random numbers](#random-numbers) of this user alone: the same for the same seed, phase and id
+---@field rng perigee.Rng  of this user alone, see [random numbers](#random-numbers): the same for the same seed, phase and id
 ---@field phase perigee.PhaseObject  see [the phase object](#the-phase-object)
 local perigee_User = {}
 
@@ -287,7 +287,7 @@ function perigee_Gauge:set(v) end
 ---@field attempt integer  1, and one more for each `r:retry()`
 ---@field ok boolean  did it succeed; false until it has ended
 ---@field status? integer  of HTTP
----@field error? string  [class](#failures) (`http_500` for HTTP failures)
+---@field error? string  its [class](#failures) (`http_500` for HTTP failures)
 ---@field message? string  what is known of the failure
 ---@field scheduled number  when it was meant to be issued; of a closed load: when it was asked for
 ---@field issued number  when it was handed to the client
@@ -451,7 +451,7 @@ function perigee_Scenario:with(changes) end
 ---@field api? string|integer  the least `perigee.api` that it needs, `">= 1"`; an older program refuses it, see [libraries.md](libraries.md)
 ---@field options? table<string, table>  `{ name = { default, "help" [, type] } }` becomes `--name`; types: `string`, `number`, `count` (whole, >= 0), `duration`, `boolean`; `_` in a name may be written `-`. An option without a default needs a type and must be given. One that no `perigee.opt` names is an error, but where `setup` or `teardown` may read it
 ---@field phases? perigee.Phase[]  run one after another; without it the scenario is one performance phase named `performance`
----@field overall? (string|perigee.Check|fun(run: table): boolean?, string?)[]  [checks](#checks) of the whole run
+---@field overall? (string|perigee.Check|fun(run: table): boolean?, string?)[]  of the whole run, see [checks](#checks)
 ---@field seed? number  (0) of everything drawn: orders and schedules are the same for the same seed
 ---@field handler_timeout? perigee.Duration  (5 s) a call of the script during the run that does not return for so long is interrupted, see [below](#calls-that-do-not-return)
 ---@field setup_timeout? perigee.Duration  (5 min) the same for `setup` and `teardown`

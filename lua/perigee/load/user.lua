@@ -97,7 +97,7 @@ end
 ---@class perigee.User
 ---@field id integer  from 1
 ---@field iteration integer  how many times its session began, this time included
----@field rng perigee.Rng  [random numbers](#random-numbers) of this user alone: the same for the same seed, phase and id
+---@field rng perigee.Rng  of this user alone, see [random numbers](#random-numbers): the same for the same seed, phase and id
 ---@field phase perigee.PhaseObject  see [the phase object](#the-phase-object)
 local User = {}
 local User_mt = { __name = "perigee.user" }
