@@ -650,6 +650,21 @@ static int l_issue(lua_State *L)
 	return 1;
 }
 
+/* p:fill(n) -> how many were asked for: as many as are missing to n in flight, of the session. One
+ * call in place of three for each request. */
+static int l_fill(lua_State *L)
+{
+	struct script_phase *sp = check(L);
+	double n = luaL_checknumber(L, 2);
+	luaL_argcheck(L, n >= 0, 2, "a number of requests (>= 0) expected");
+	struct session *s = sp->script->session;
+	uint64_t id, asked = 0;
+	while ((double)session_inflight(s) < n && !session_want(s, sp->phase, -1, 0, &id))
+		asked++;
+	lua_pushnumber(L, (double)asked);
+	return 1;
+}
+
 static void check_in_strategy(lua_State *L, const struct script_phase *sp, const char *name)
 {
 	if (L != sp->co)
@@ -885,11 +900,14 @@ static bool push_counter(lua_State *L, const struct script_phase *sp, const char
 
 static int l_index(lua_State *L)
 {
-	struct script_phase *sp = check(L);
-	const char *key = luaL_checkstring(L, 2);
+	lua_settop(L, 2);
 	lua_pushvalue(L, 2);
 	lua_rawget(L, lua_upvalueindex(1));
-	if (!lua_isnil(L, -1) || push_counter(L, sp, key) || push_knob_value(L, sp, key))
+	if (!lua_isnil(L, -1)) /* a method: it looks at the phase itself */
+		return 1;
+	struct script_phase *sp = check(L);
+	const char *key = luaL_checkstring(L, 2);
+	if (push_counter(L, sp, key) || push_knob_value(L, sp, key))
 		return 1;
 	if (!strcmp(key, "name"))
 		lua_pushstring(L, sp->phase->name);
@@ -919,6 +937,7 @@ void script_phase_class(lua_State *L)
 		{ "issue", l_issue },
 		{ "sleep", l_sleep },
 		{ "wait", l_wait },
+		{ "fill", l_fill },
 		{ "after", l_after },
 		{ "cancel", l_cancel },
 		{ "results", l_results },

@@ -17,6 +17,9 @@ end
 local function play(spec, total, ends, already)
    local p = { issued = 0, inflight = 0, total_inflight = already or 0, most = 0 }
    function p:running() return self.issued < total end
+   function p:fill(n)
+      while self:running() and self.total_inflight < n and self:issue() do end
+   end
    function p:issue()
       assert(self:running(), "issued after the phase ended")
       self.issued, self.inflight, self.total_inflight = self.issued + 1, self.inflight + 1, self.total_inflight + 1

@@ -459,6 +459,21 @@ describe("a strategy", function()
       end
    end)
 
+   it("is filled up to a number in flight, and never above", function()
+      local most, asked = 0, {}
+      local outcome, report = run { requests = 40, strategy = function(p)
+         while p:running() do
+            asked[#asked + 1] = p:fill(7)
+            most = math.max(most, p.total_inflight)
+            assert(p:fill(7) == 0)
+            p:wait()
+         end
+         assert(p:fill(7) == 0) -- it issues no more
+         assert(not pcall(p.fill, p, -1) and not pcall(p.fill, p, "many"))
+      end }
+      assert.same({ "ok", 40, 7, 7 }, { outcome.outcome, report.completed, most, asked[1] }, outcome.error)
+   end)
+
    it("asks for samples by number", function()
       local outcome = run { strategy = function(p)
          for _, index in ipairs { 0, 1.5, -1, 2 ^ 53, 1e300, 0 / 0 } do

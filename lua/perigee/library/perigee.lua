@@ -316,6 +316,7 @@ function perigee_Gauge:set(v) end
 --- A phase while it runs: what handlers and strategies get.
 ---@class perigee.PhaseObject
 ---@field issue fun(self: perigee.PhaseObject, what?: integer|perigee.Content): integer?, string?, string?  ask for one more request: of the order's next sample, of the sample with this index, or with [content of its own](#content-of-its-own); its id (`r.id`), or `nil, message, code` when the phase issues no more
+---@field fill fun(self: perigee.PhaseObject, n: integer): integer  ask for as many as are missing to n in flight, of the whole session; how many these were
 ---@field cancel fun(self: perigee.PhaseObject, id: integer): boolean  end a request of this phase as `cancelled`; one that is not yet sent is taken back and leaves no trace. Was there such a request?
 ---@field after fun(self: perigee.PhaseObject, seconds: number, fn: fun(p: perigee.PhaseObject)): true?, string?, string?  call `fn(p)` then, if the phase still issues
 ---@field sleep fun(self: perigee.PhaseObject, seconds: number): boolean  only in the phase's strategy; returns whether the phase still runs

@@ -18,7 +18,7 @@ closed.concurrency = define.closed("concurrency", { "n" }, { n = schema.required
       -- Of the whole session: requests that an undrained phase left behind count too.
       strategy = function(p)
          while p:running() do
-            while p:running() and p.total_inflight < target.value and p:issue() do end
+            p:fill(target.value)
             p:wait()
          end
       end,
