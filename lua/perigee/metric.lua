@@ -159,6 +159,19 @@ local function constructor(class)
    end
 end
 
+--- Counters that belong together: a phase that counts none of them tells none.
+---@param group string
+---@param names string[]
+---@return perigee.Counter ...
+function metric.group(group, names)
+   local list = {}
+   for i, name in ipairs(names) do
+      list[i] = metric.public.counter(name)
+      list[i].group = group
+   end
+   return unpack(list)
+end
+
 metric.public = schema.namespace("metric", {
    histogram = constructor(Histogram), counter = constructor(Counter), gauge = constructor(Gauge),
 })
@@ -208,12 +221,17 @@ end
 ---@param phase string
 ---@return table<string, table>
 function metric.values(phase)
-   local values = {}
+   local values, used = {}, {}
+   for _, m in pairs(by_name) do
+      if m.group and m.cells[phase] then used[m.group] = true end
+   end
    for name, m in pairs(by_name) do
+      if m.group and not used[m.group] then goto continue end
       local entry, c = m:describe(phase), m.cells[phase]
       entry.kind, entry.unit = m.kind, m.unit or null
       entry.count = m.kind == "histogram" and m:value(phase, "count") or c and c.count or 0
       values[name] = entry
+      ::continue::
    end
    return values
 end

@@ -96,6 +96,18 @@ describe("perigee.metric", function()
       assert.same({ kind = "gauge", unit = null, count = 0, value = null }, two.m_g)
    end)
 
+   it("tells counters that belong together in the phases that count one of them", function()
+      local one, two = metric.group("m_group", { "m_group_one", "m_group_two" })
+      metric.enter "one"
+      one:inc()
+      metric.enter "two"
+      local values = metric.values "one"
+      assert.same({ 1, 0 }, { values.m_group_one.value, values.m_group_two.value })
+      assert.is_nil(metric.values("two").m_group_one)
+      two:inc()
+      assert.equal(0, metric.values("two").m_group_one.value)
+   end)
+
    it("starts anew with each run, and reports nothing of what was counted outside of a phase", function()
       local c = public.counter "m_anew"
       c:inc()

@@ -20,11 +20,9 @@ conversation.FIELDS = {
 --- The metrics that count them. Before the scenario is made, so that its checks know them.
 ---@return { started: table, completed: table, failed: table }
 function conversation.counters()
-   return {
-      started = metric.public.counter "conversations_started",
-      completed = metric.public.counter "conversations_completed",
-      failed = metric.public.counter "conversations_failed",
-   }
+   local started, completed, failed = metric.group("conversations",
+      { "conversations_started", "conversations_completed", "conversations_failed" })
+   return { started = started, completed = completed, failed = failed }
 end
 
 --- Send a turn as often as the rules allow.
