@@ -221,15 +221,23 @@ static void push_anchor(lua_State *L, struct job *job)
 	lua_rawseti(L, anchor, ASKED + 1);
 }
 
+/* A number from 0 as Lua has it; nil when negative. */
+static void push_number_from_1(lua_State *L, int64_t n)
+{
+	if (n < 0)
+		lua_pushnil(L);
+	else
+		lua_pushnumber(L, (double)n + 1);
+}
+
+/* build(number, index, arrival), the latter two nil where there is none */
 static void call_build(lua_State *L, const struct content *c)
 {
 	push_ref(L, c->sp->build);
 	lua_pushnumber(L, (double)c->number + 1);
-	if (c->want->index < 0)
-		lua_pushnil(L);
-	else
-		lua_pushnumber(L, (double)c->want->index + 1);
-	script_call(L, 2, BUILT_COUNT);
+	push_number_from_1(L, c->want->index);
+	push_number_from_1(L, c->want->arrival);
+	script_call(L, 3, BUILT_COUNT);
 }
 
 /* Push the list of results, of which one more is to be put at ++sp->result_count. */

@@ -92,6 +92,7 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 		.tick_ns = binding_opt_ns(L, t, "tick", NS_PER_S),
 		.overload = (enum overload)binding_opt_choice(L, t, "overload", overloads,
 		                                              OVERLOAD_QUEUE),
+		.paired = binding_opt_bool(L, t, "paired", false),
 		.keep_text = binding_opt_bool(L, t, "keep_text", false),
 		.keep_body = binding_opt_bool(L, t, "keep_body", false),
 		.record_text = binding_opt_bool(L, t, "record_text", false),

@@ -48,7 +48,7 @@ static const struct driver open_load = { .schedule = schedule, .build = build, .
 
 static int ask(struct phase *p, uint64_t id, int64_t index, intptr_t content, uint64_t now_ns)
 {
-	struct want want = { id, now_ns, index, content };
+	struct want want = { id, now_ns, index, -1, content };
 	return phase_want(p, &want);
 }
 
