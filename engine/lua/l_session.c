@@ -163,8 +163,8 @@ static int client_for(lua_State *L, struct script_session *ss, int t, struct cli
 static int call_tick(lua_State *L)
 {
 	struct script_session *ss = lua_touserdata(L, 1);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, ss->tick);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, ss->self);
+	script_push(L, ss->tick);
+	script_push(L, ss->self);
 	script_call(L, 1, 0);
 	return 0;
 }
@@ -212,7 +212,7 @@ static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *u
 	session_free(ss->session, deadline_ns, undelivered);
 	loop_free(ss->own_loop);
 	for (int i = 0; i < ss->phase_count; i++) {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, ss->phases[i]->self);
+		script_push(L, ss->phases[i]->self);
 		void **box = lua_touserdata(L, -1);
 		if (box)
 			*box = NULL;
