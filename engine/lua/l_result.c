@@ -113,7 +113,7 @@ static void push_sample(lua_State *L, const struct request *r)
 		lua_pushnil(L);
 		return;
 	}
-	lua_rawgeti(L, LUA_REGISTRYINDEX, sp->sample);
+	script_push(L, sp->sample);
 	lua_pushnumber(L, (double)r->job.index + 1);
 	lua_call(L, 1, 1);
 }

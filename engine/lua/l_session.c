@@ -95,6 +95,7 @@ static void read_phase(lua_State *L, int t, struct phase_config *c)
 		.tick_ns = binding_opt_ns(L, t, "tick", NS_PER_S),
 		.overload = (enum overload)binding_opt_choice(L, t, "overload", overloads,
 		                                              OVERLOAD_QUEUE),
+		.paired = binding_opt_bool(L, t, "paired", false),
 		.keep_text = binding_opt_bool(L, t, "keep_text", false),
 		.keep_body = binding_opt_bool(L, t, "keep_body", false),
 		.record_text = binding_opt_bool(L, t, "record_text", false),
@@ -165,8 +166,8 @@ static int client_for(lua_State *L, struct script_session *ss, int t, struct cli
 static int call_tick(lua_State *L)
 {
 	struct script_session *ss = lua_touserdata(L, 1);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, ss->tick);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, ss->self);
+	script_push(L, ss->tick);
+	script_push(L, ss->self);
 	script_call(L, 1, 0);
 	return 0;
 }
@@ -214,7 +215,7 @@ static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *u
 	session_free(ss->session, deadline_ns, undelivered);
 	loop_free(ss->own_loop);
 	for (int i = 0; i < ss->phase_count; i++) {
-		lua_rawgeti(L, LUA_REGISTRYINDEX, ss->phases[i]->self);
+		script_push(L, ss->phases[i]->self);
 		void **box = lua_touserdata(L, -1);
 		if (box)
 			*box = NULL;

@@ -107,7 +107,7 @@ static void read_answer(lua_State *L, int t, struct buffer *keep, struct sim_ans
 static int call_answer(lua_State *L)
 {
 	const struct asking *a = lua_touserdata(L, 1);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, a->ss->answer);
+	script_push(L, a->ss->answer);
 	push_request(L, a);
 	script_call(L, 1, 1);
 	if (!lua_istable(L, -1))
@@ -145,7 +145,7 @@ static int call_tap(lua_State *L)
 	const struct telling *tell = lua_touserdata(L, 1);
 	const struct script_session *ss = tell->ss;
 	const struct event *e = tell->e;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, ss->tap);
+	script_push(L, ss->tap);
 	lua_createtable(L, 0, 4);
 	push_type(L, e);
 	lua_setfield(L, -2, "type");

@@ -17,6 +17,7 @@
 #define RESULT_CLASS  "perigee.result"
 
 #define SCRIPT_MAX_RESULTS 1000000
+#define SCRIPT_MAX_INDEX   0x1p53 /* whole numbers are exact up to there */
 
 enum script_hook {
 	HOOK_ISSUE,
@@ -105,7 +106,10 @@ void script_end(struct script_session *ss, uint64_t begun);
 /* In such a function: call as lua_call(), with a traceback in what it raises. */
 void script_call(lua_State *L, int nargs, int nresults);
 
-/* Fill sp->driver from the config table at index t; references are taken.
+/* Push what a registry reference stands for. */
+void script_push(lua_State *L, int ref);
+
+/* driver.c: fill sp->driver from the config table at index t; references are taken.
  * Raises an error for a wrong type. */
 void script_phase_read(lua_State *L, struct script_phase *sp, int t);
 void script_phase_free(struct script_phase *sp);

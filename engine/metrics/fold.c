@@ -52,14 +52,20 @@ static void copy_text(char *to, size_t size, struct slice from)
 	to[n] = '\0';
 }
 
-static struct phase_metrics *new_phase_metrics(void)
+/* Nothing is told of it yet. */
+static void begin_metrics(struct phase_metrics *m)
 {
-	struct phase_metrics *m = calloc(1, sizeof(*m));
-	if (!m)
-		return NULL;
+	memset(m, 0, sizeof(*m));
 	m->lua_ns = m->gc_ns = EVENT_NONE;
 	m->late = m->catch_ups = m->worst_late_ns = EVENT_NONE;
 	m->busy_ns = m->spin_ns = EVENT_NONE;
+}
+
+static struct phase_metrics *new_phase_metrics(void)
+{
+	struct phase_metrics *m = malloc(sizeof(*m));
+	if (m)
+		begin_metrics(m);
 	return m;
 }
 
@@ -259,7 +265,10 @@ void fold_window_open(struct fold *f, struct fold_window *w, int phase, uint64_t
 void fold_window_read(const struct fold_window *w, struct phase_metrics *out)
 {
 	const struct phase_metrics *m = w->fold ? fold_phase(w->fold, w->phase) : NULL;
-	*out = m ? *m : (struct phase_metrics){ .lua_ns = EVENT_NONE, .gc_ns = EVENT_NONE };
+	if (m)
+		*out = *m;
+	else
+		begin_metrics(out);
 	out->all = w->tally;
 	out->tags = NULL;
 	out->started_ns = w->begun_ns;

@@ -306,7 +306,7 @@ uint64_t phase_next_wake(struct phase *p, uint64_t now_ns)
 	if (!p->pacer || full || pacer_peek(p->pacer, &due) != 1)
 		return wake;
 	/* Once it may be made it is made: looking again before it is due would change nothing. */
-	if (!p->ready && due > now_ns + p->lead_ns)
+	if (due != PACER_NEVER && !p->ready && due > now_ns + p->lead_ns)
 		due -= p->lead_ns;
 	return due < wake ? due : wake;
 }

@@ -45,6 +45,7 @@ struct phase_config {
 	uint64_t tick_ns;             /* between two calls of driver.tick */
 	enum overload overload;
 	uint64_t slo_latency_ns, slo_ttft_ns, slo_tpot_ns; /* what a good request keeps */
+	bool paired; /* each arrival has content of its own, which is dropped with it */
 	bool keep_text, keep_body;
 	bool record_text;  /* prompts and outputs go into the events */
 	bool record_body;  /* bodies go into the events, so that a log can be replayed */
@@ -91,6 +92,7 @@ struct want {
 	uint64_t id;
 	uint64_t scheduled_ns; /* when it was asked for; of an arrival: when it is due */
 	int64_t index;         /* of the sample; -1: the order decides */
+	int64_t arrival;       /* number of the arrival, from 0; -1: it was asked for */
 	intptr_t content;      /* the driver's own: what is to be sent; 0: the sample's */
 };
 
@@ -127,6 +129,7 @@ struct phase {
 	uint64_t skipped_in_row;
 
 	struct pacer *pacer;   /* open load; else NULL */
+	int64_t arrivals;      /* taken from it: issued, skipped or dropped */
 	struct request *ready; /* made for the next arrival, ahead of its time; by the session */
 	uint64_t lead_ns;      /* how long ahead: what making one takes */
 	uint64_t full_ns;      /* arrivals due until then were held back by max_inflight */

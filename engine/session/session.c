@@ -468,7 +468,13 @@ static void issue(struct session *s, struct phase *p, const struct want *want)
 
 int session_want(struct session *s, struct phase *p, int64_t index, intptr_t content, uint64_t *id)
 {
-	struct want want = { s->next_id, loop_now(s->loop), index, content };
+	struct want want = {
+		.id = s->next_id,
+		.scheduled_ns = loop_now(s->loop),
+		.index = index,
+		.arrival = -1,
+		.content = content,
+	};
 	int err = phase_want(p, &want);
 	if (err)
 		return err;
@@ -500,6 +506,13 @@ static int issue_wants(struct session *s, struct phase *p, int budget)
 	return budget;
 }
 
+static void drop_ready(struct session *s, struct phase *p)
+{
+	if (p->ready)
+		drop_request(s, p->ready);
+	p->ready = NULL;
+}
+
 /* An arrival is due and max_inflight is reached. True: it was dealt with. */
 static bool overloaded(struct session *s, struct phase *p, uint64_t due_ns)
 {
@@ -507,6 +520,8 @@ static bool overloaded(struct session *s, struct phase *p, uint64_t due_ns)
 	case OVERLOAD_DROP:
 		p->dropped++;
 		p->last_dropped_ns = due_ns;
+		if (p->config.paired)
+			drop_ready(s, p);
 		return true;
 	case OVERLOAD_ABORT: {
 		struct error e;
@@ -521,11 +536,19 @@ static bool overloaded(struct session *s, struct phase *p, uint64_t due_ns)
 	}
 }
 
-/* Build the request of an arrival, and learn how long that takes. */
-static struct request *build_arrival(struct session *s, struct phase *p)
+/* The number of the arrival, which is not to come again. */
+static int64_t take_arrival(struct phase *p)
 {
+	pacer_pop(p->pacer);
+	return p->arrivals++;
+}
+
+/* Build the request of an arrival, and learn how long that takes. */
+static struct request *build_arrival(struct session *s, struct phase *p, int64_t arrival)
+{
+	struct want want = { .index = -1, .arrival = arrival }; /* its id comes later */
 	uint64_t from_ns = loop_refresh(s->loop);
-	struct request *r = build(s, p, &(struct want){ .index = -1 }); /* its number comes later */
+	struct request *r = build(s, p, &want);
 	phase_count_build(p, loop_refresh(s->loop) - from_ns);
 	return r;
 }
@@ -537,22 +560,15 @@ static bool prepare(struct session *s, struct phase *p, uint64_t due_ns)
 	bool room = pool_used(s->requests) + 1 < s->config.max_inflight;
 	if (!room || !phase_may_prepare(p, due_ns, loop_now(s->loop)))
 		return false;
-	p->ready = build_arrival(s, p);
+	p->ready = build_arrival(s, p, p->arrivals);
 	if (!p->ready)
-		pacer_pop(p->pacer); /* there is nothing to send for it */
+		take_arrival(p); /* there is nothing to send for it */
 	return true;
 }
 
-static void drop_ready(struct session *s, struct phase *p)
+static void issue_arrival(struct session *s, struct phase *p, int64_t arrival, uint64_t due_ns)
 {
-	if (p->ready)
-		drop_request(s, p->ready);
-	p->ready = NULL;
-}
-
-static void issue_arrival(struct session *s, struct phase *p, uint64_t due_ns)
-{
-	struct request *r = p->ready ? p->ready : build_arrival(s, p);
+	struct request *r = p->ready ? p->ready : build_arrival(s, p, arrival);
 	p->ready = NULL;
 	if (!r)
 		return;
@@ -591,9 +607,9 @@ static int issue_schedule(struct session *s, struct phase *p, int budget)
 			p->full_ns = loop_now(s->loop);
 			break;
 		}
-		pacer_pop(p->pacer);
+		int64_t arrival = take_arrival(p);
 		if (!full)
-			issue_arrival(s, p, due);
+			issue_arrival(s, p, arrival, due);
 	}
 	return budget;
 }

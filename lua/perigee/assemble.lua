@@ -32,18 +32,24 @@ local function recorded(sample_of, make, record_text)
    end
 end
 
--- The samples of a load in their order, whatever scripts ask for between them.
+-- The samples of a load in their order: each arrival has its own, whatever becomes of those before it. What scripts
+-- ask for of the load takes the next one and moves the rest.
 local function counted(build)
-   local n = 0
-   return function()
-      n = n + 1
-      return build(n)
+   local asked, latest = 0, 0
+   return function(_, _, arrival)
+      if arrival then latest = arrival else asked = asked + 1 end
+      return build(latest + asked)
    end
+end
+
+-- Does the load bring what is sent?
+local function brings_content(p, built)
+   return built.content ~= nil or built.sample ~= nil and not p.dataset
 end
 
 local function content(p, built, samples, seed, target)
    if built.content then return counted(built.content) end
-   if built.sample and not p.dataset then
+   if brings_content(p, built) then
       return counted(recorded(built.sample, target.build(p.request, true), p.record_text))
    end
    return builder(samples, agenda.order(p, seed), target.build(p.request), p.record_text)
@@ -75,7 +81,7 @@ function assemble.phase(p, seed, target)
       samples = #samples, sample = function(index) return samples[index] end,
       schedule = built.schedule, strategy = built.strategy, knobs = built.knobs,
       build = content(p, built, samples, seed, target), ask = target.ask,
-      max_inflight = limits.max_inflight, overload = limits.overload,
+      max_inflight = limits.max_inflight, overload = limits.overload, paired = brings_content(p, built),
       requests = p.requests, duration = p.duration,
       min_requests = p.min_requests, min_duration = p.min_duration, max_duration = p.max_duration,
       drain = p.drain, deadline = p.deadline, stall = p.stall, stop_when = p.stop_when,

@@ -158,7 +158,7 @@ end
 local function evaluate_overall(session, plan, run)
    local names, phases = {}, {}
    for i, report in ipairs(run.report.phases) do
-      local phase = summary.phase(report, run.checks[report.name], run.metrics[report.name])
+      local phase = summary.phase(report, run.checks[report.name], run.metrics[report.name], run.conclusions[report.name])
       phases[i], phases[report.name] = phase, phase
       if report.kind == "performance" then names[#names + 1] = report.name end
    end

@@ -48,7 +48,7 @@ static const struct driver open_load = { .schedule = schedule, .build = build, .
 
 static int ask(struct phase *p, uint64_t id, int64_t index, intptr_t content, uint64_t now_ns)
 {
-	struct want want = { id, now_ns, index, content };
+	struct want want = { id, now_ns, index, -1, content };
 	return phase_want(p, &want);
 }
 
@@ -428,6 +428,28 @@ static void wakes_to_build_and_to_send(void **state)
 	phase_free(p);
 }
 
+/* Nothing comes until the load is turned. */
+static int pause_schedule(void *ctx, struct phase *p, uint64_t *due, int n)
+{
+	(void)ctx, (void)p, (void)n;
+	due[0] = PACER_NEVER;
+	return 1;
+}
+
+static void a_pause_wakes_nobody(void **state)
+{
+	(void)state;
+	static const struct driver paused = { .schedule = pause_schedule,
+		                              .build = build,
+		                              .release = release };
+	struct phase *p = make((struct phase_config){ 0 }, &paused, NULL);
+	phase_enter(p, PHASE_RUNNING, T0);
+	phase_count_build(p, 30);
+	assert_int_equal(phase_next_wake(p, T0), UINT64_MAX);
+	assert_false(phase_may_prepare(p, PACER_NEVER, T0));
+	phase_free(p);
+}
+
 static void builds_nothing_that_its_end_forestalls(void **state)
 {
 	(void)state;
@@ -791,6 +813,7 @@ int main(void)
 		cmocka_unit_test(wakes_for_arrivals_until_the_schedule_ends),
 		cmocka_unit_test(learns_what_building_takes),
 		cmocka_unit_test(wakes_to_build_and_to_send),
+		cmocka_unit_test(a_pause_wakes_nobody),
 		cmocka_unit_test(builds_nothing_that_its_end_forestalls),
 		cmocka_unit_test(counts_what_the_client_made_late),
 		cmocka_unit_test(draining_stalls_as_well),

@@ -85,7 +85,11 @@ static void may_begin_before_anything_is_known(void **state)
 	struct fold_window w = { 0 };
 	assert_ok(fold_new(&f));
 	fold_window_open(f, &w, 0, T0);
-	assert_int_equal(read_window(&w).all.completed, 0);
+	struct phase_metrics m = read_window(&w);
+	assert_int_equal(m.all.completed, 0);
+	assert_int_equal(m.lua_ns, EVENT_NONE);
+	assert_int_equal(m.late, EVENT_NONE);
+	assert_int_equal(m.busy_ns, EVENT_NONE);
 	put(f, EVENT_PHASE_START, 0, FAILURE_NONE);
 	request(f, 500, FAILURE_NONE);
 	assert_int_equal(read_window(&w).all.completed, 1);

@@ -227,13 +227,32 @@ describe("p:issue with a table", function()
    end)
 end)
 
+-- A trace of n arrivals, 0.1 s apart, the i-th with a prompt of i words.
+local function trace_of(n, options)
+   local lines = {}
+   for i = 1, n do lines[i] = ('{"timestamp": %d, "input_length": %d, "output_length": 1, "hash_ids": [%d]}'):format(i * 100, i, i) end
+   return load.trace(support.file("trace.jsonl", table.concat(lines, "\n")), options or {})
+end
+
+local function words_of(request)
+   return select(2, engine.json.decode(request.body).messages[1].content:gsub("%S+", ""))
+end
+
 describe("the samples of a trace", function()
+   local plain = perigee.target.openai_chat { url = "x", model = "m" }
+
+   it("belong to their arrivals, also when others are dropped", function()
+      local definition = { target = plain, load = trace_of(7, { max_inflight = 1, overload = "drop" }) }
+      local result = passes(definition, function() return { ttft = 0.25, tokens = 1 } end)
+      local words = {}
+      for i, r in ipairs(result.requests) do words[i] = { words_of(result.seen[r.id + 1]), r.index } end
+      assert.equal(4, result.phases.performance.dropped)
+      assert.same({ { 1, 1 }, { 4, 4 }, { 7, 7 } }, words)
+      support.clean()
+   end)
+
    it("come in their order, whatever is asked for between them", function()
-      local lines = {}
-      for i = 1, 5 do lines[i] = ('{"timestamp": %d, "input_length": %d, "output_length": 1, "hash_ids": [%d]}'):format(i * 100, i, i) end
-      local path = support.file("trace.jsonl", table.concat(lines, "\n"))
-      local target = perigee.target.openai_chat { url = "x", model = "m" }
-      local result = passes({ target = target, load = load.trace(path), on = { first = function(r, p)
+      local result = passes({ target = plain, load = trace_of(5), on = { first = function(r, p)
          if r.tag then return end
          p:issue { prompt = "between", tag = "between" }
          r:cancel()
@@ -242,8 +261,7 @@ describe("the samples of a trace", function()
       local words = {}
       for _, r in ipairs(result.requests) do
          if not r.tag and r.attempt == 1 then
-            local text = engine.json.decode(result.seen[r.id + 1].body).messages[1].content
-            words[#words + 1] = select(2, text:gsub("%S+", ""))
+            words[#words + 1] = words_of(result.seen[r.id + 1])
          end
       end
       assert.same({ 1, 2, 3, 4, 5 }, words)

@@ -66,6 +66,15 @@ describe("a check of the whole run", function()
       assert.equal(6, seen.phases.high.errors.http_500)
    end)
 
+   it("tells its function what the strategies found", function()
+      local seen
+      run({ function(whole)
+         seen = whole.phases.only.conclusion
+         return true
+      end }, { phases = { { "only", load = load.strategy(function(p) p:conclude { found = 7 } p:issue() end) } } })
+      assert.same({ found = 7 }, seen)
+   end)
+
    it("tells what its function raises", function()
       local result = run { function(whole) return whole.phases.hgih.latency_ms end }
       assert.equal(2, result.exit_code)
