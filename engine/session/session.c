@@ -966,7 +966,11 @@ void session_run(struct session *s, struct session_result *result)
 		s->running = true;
 		emit_description(s);
 		int err = run_loop(s);
-		if (err && !s->error.status)
+		if (err == STATUS_ETIMEDOUT && !s->error.status)
+			error_set(&s->error, err,
+			          "simulated time stands still: nothing is due, and no rule ends "
+			          "the phase");
+		else if (err && !s->error.status)
 			error_set(&s->error, err, "event loop: %s", status_text(err));
 		loop_refresh(s->loop);
 		count_subscribers(s);

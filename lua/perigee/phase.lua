@@ -36,7 +36,7 @@ local ON = {
 
 local function name(v)
    if type(v) == "string" and v ~= "" and #v <= MAX_NAME and not v:find("%c") then return true, v end
-   return false, ("a name of 1 to %d characters"):format(MAX_NAME)
+   return false, ("a name of 1 to %d bytes without control characters"):format(MAX_NAME)
 end
 
 -- "5%", 0.05 or { "5%", requests = 50 }, as { share =, requests = }.

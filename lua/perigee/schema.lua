@@ -127,6 +127,7 @@ end
 function schema.show(v)
    if type(v) == "string" then return "'" .. (#v > 40 and v:sub(1, 37) .. "..." or v) .. "'" end
    if type(v) == "number" or type(v) == "boolean" or v == nil then return tostring(v) end
+   if type(v) == "table" and not getmetatable(v) and next(v) == nil then return "an empty table" end
    return "a " .. type(v)
 end
 

@@ -48,6 +48,11 @@ local MISTAKES = {
    { "stop_when = 'completed > 5'", "scenario: stop_when: a function expected, got 'completed > 5'" },
    { "request = 'hello'", "scenario: request: a function expected, got 'hello'" },
    { "setup = 'x'", "scenario: setup: a function expected, got 'x'" },
+   { "target = target.http { url = 'ftp://x' }", "target.http: url: a url such as http://host:8000" },
+   { "target = target.http { url = 'http://h:99999' }", "target.http: url: a url such as http://host:8000" },
+   { "dataset = {}", "scenario: dataset: a dataset (perigee.dataset.*) or a list of samples expected, got an empty table" },
+   { "order = {}", "a list of indices or a function expected, got an empty table" },
+   { "load = load.steps { { 5, '1s' }, { 0, '1s' } }", "steps: a list of { rate, duration }, each above 0, as [2] is not, expected" },
    { "target = 'http://x'", "scenario: target: a target (perigee.target.*) expected, got 'http://x'" },
    -- misspelt and misplaced
    { "reqests = 5", "scenario: unknown field 'reqests', did you mean 'requests'?" },

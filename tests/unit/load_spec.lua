@@ -168,7 +168,7 @@ describe("perigee.load arguments", function()
          { load.poisson, { "5" }, "got '5'" },
          { load.burst, { 0 }, "load.burst: n: a whole number >= 1" },
          { load.gaps, { 5 }, "load.gaps: fn: a function expected, got 5" },
-         { load.strategy, { {} }, "load.strategy: fn: a function expected, got a table" },
+         { load.strategy, { {} }, "load.strategy: fn: a function expected, got an empty table" },
          { load.poisson, { 5, { max_inflght = 1 } }, "did you mean 'max_inflight'?" },
          { load.poisson, { 5, { max_inflight = 0 } }, "max_inflight: a whole number >= 1" },
          { load.poisson, { 5, { max_inflight = 1, overload = "dorp" } }, "did you mean 'drop'?" },

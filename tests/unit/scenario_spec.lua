@@ -131,7 +131,7 @@ describe("perigee.scenario", function()
          { { phases = { a = {} } }, "scenario.phases: a list of phases expected, found the field 'a'" },
          { { phases = { 5 } }, "scenario.phases[1]: a table expected, got 5" },
          { { phases = { {} } }, "scenario.phases[1]: 'name' is missing" },
-         { { phases = { { ("x"):rep(64) } } }, "a name of 1 to 63 characters" },
+         { { phases = { { ("x"):rep(64) } } }, "a name of 1 to 63 bytes without control characters" },
          { { phases = { { "a", name = "b" } } }, "scenario.phases[1]: the name is given twice" },
          { { phases = { ok, { "a" } } }, "scenario.phases[2]: a phase named 'a' exists already" },
          { { phases = { ok, { "steady", laod = 1 } } }, "scenario.phases[2] 'steady': unknown field 'laod', did you mean 'load'?" },

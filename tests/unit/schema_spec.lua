@@ -40,7 +40,7 @@ describe("perigee.schema.check", function()
          { { rate = 1, wait = 0 }, "here: wait: a duration above 0" },
          { { rate = 1, mode = "qeue" }, "one of 'queue', 'drop' (did you mean 'queue'?) expected, got 'qeue'" },
          { { rate = 1, flag = "yes" }, "here: flag: true or false expected, got 'yes'" },
-         { { rate = 1, urls = {} }, "a string that is not empty or a list of texts expected, got a table" },
+         { { rate = 1, urls = {} }, "a string that is not empty or a list of texts expected, got an empty table" },
          { { rate = 1, urls = { "a", 5 } }, "a list of texts" },
          { "text", "here: a table expected, got 'text'" },
          { setmetatable({}, {}), "here: a table expected" },

@@ -150,11 +150,20 @@ describe("a request function", function()
 end)
 
 describe("perigee.target arguments", function()
+   it("take urls of every good shape", function()
+      for _, url in ipairs {
+         "h", "h:8000", "127.0.0.1:1/v1", "HTTP://h:65535/", "https://user:secret@h:8443/a/b", "http://[::1]:8000", "[::1]", "http://h:",
+         "http://größe.example", "mock:", "mock:mode=timed,ttft=uniform:1ms,2ms",
+      } do
+         assert.has_no.errors(function() target.openai_chat { url = url } end)
+      end
+   end)
+
    it("are refused with the reason", function()
       local invalid = {
          { {}, "target.openai_chat: 'url' is missing" },
-         { { url = "" }, "a url without spaces or a list of urls expected, got ''" },
-         { { url = "a b" }, "a url without spaces" },
+         { { url = "" }, "a url such as http://host:8000 (http or https, no spaces, no query) or a list of urls expected, got ''" },
+         { { url = "a b" }, "a url such as" },
          { { url = {} }, "a list of urls" },
          { { url = "x", modle = "m" }, "unknown field 'modle', did you mean 'model'?" },
          { { url = "x", path = "v1" }, "path: a path that begins with '/', without spaces or '#' expected, got 'v1'" },
@@ -167,6 +176,12 @@ describe("perigee.target arguments", function()
          { { url = "x", api_key = "a", api_key_env = "B" }, "api_key and api_key_env exclude each other" },
       }
       for _, row in ipairs(invalid) do support.contains(row[2], support.refusal(target.openai_chat, row[1])) end
+      for _, url in ipairs {
+         "ftp://h", "http://", "http:///v1", "h:0", "h:99999", "http://h:port", "http://[::1", "http://h/?q", "http://h/#f", "::1",
+      } do
+         support.contains("url: a url such as", support.refusal(target.openai_chat, { url = url }))
+         support.contains("url: a url such as", support.refusal(target.openai_chat, { url = { "http://h", url } }))
+      end
       support.contains("method: one of 'GET'", support.refusal(target.http, { url = "x", method = "FETCH" }))
       support.contains("did you mean 'openai_chat'?", support.refusal(function() return target.openai_chta end))
    end)

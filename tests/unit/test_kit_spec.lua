@@ -145,6 +145,13 @@ describe("perigee.test", function()
       end)
    end)
 
+   it("says that nothing will ever happen again", function()
+      local result = run { requests = 20, on = { complete = function(_, p) p:set_rate(0) end } }
+      assert.same({ 1, "failed" }, { result.exit_code, result.outcome })
+      support.contains("simulated time stands still: nothing is due, and no rule ends the phase",
+         table.concat(result.summary.failures, "\n"))
+   end)
+
    describe("what is in flight at the end", function()
       local SLOW = { ttft = "10s", tokens = 1 }
 

@@ -82,10 +82,11 @@ local function steps(v)
    if type(v) ~= "table" or getmetatable(v) or #v == 0 then return false, words end
    local list = {}
    for i, step in ipairs(v) do
-      if type(step) ~= "table" then return false, words end
+      local here = ("%s, as [%d] is not,"):format(words, i)
+      if type(step) ~= "table" then return false, here end
       local good_rate, rate = schema.positive(step.rate or step[1])
       local good_time, duration = schema.duration(step.duration or step[2])
-      if not (good_rate and good_time) then return false, words end
+      if not (good_rate and good_time) then return false, here end
       list[i] = { rate = rate, duration = duration }
    end
    return true, list

@@ -17,6 +17,12 @@ local function present(v)
    return v
 end
 
+-- Characters of UTF-8, a column each.
+local function width(text)
+   local _, continued = text:gsub("[\128-\191]", "")
+   return #text - continued
+end
+
 --- Rows of strings as aligned text: the first column to the left, others to the right.
 ---@param rows string[][]
 ---@param indent string
@@ -24,12 +30,12 @@ end
 function report_table.align(rows, indent)
    local widths, lines = {}, {}
    for _, row in ipairs(rows) do
-      for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, #cell) end
+      for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, width(cell)) end
    end
    for _, row in ipairs(rows) do
       local cells = {}
       for i, cell in ipairs(row) do
-         local fill = (" "):rep(widths[i] - #cell)
+         local fill = (" "):rep(widths[i] - width(cell))
          cells[i] = i == 1 and cell .. fill or fill .. cell
       end
       lines[#lines + 1] = indent .. table.concat(cells, "  ")

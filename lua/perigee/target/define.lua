@@ -30,9 +30,25 @@ local function headers(v)
    return true, v
 end
 
+-- host, host:port or [address]:port, with or without a user before it.
+local function authority(text)
+   local place = text:gsub("^.*@", "")
+   local host, port = place:match "^(%[[^%[%]]+%])(.*)$"
+   if not host then host, port = place:match "^([^:%[%]]+)(.*)$" end
+   if not host then return false end
+   local number = tonumber(port:match "^:(%d+)$")
+   return port == "" or port == ":" or number ~= nil and number >= 1 and number <= 65535
+end
+
+-- A mistake in it is told before anything starts; what a client thinks of it comes later.
 local function url(v)
-   if type(v) == "string" and v ~= "" and not v:find("[%s%c]") then return true, v end
-   return false, "a url without spaces"
+   local words = "a url such as http://host:8000 (http or https, no spaces, no query)"
+   if type(v) ~= "string" or v:find "[%s%c]" then return false, words end
+   if v:sub(1, 5) == "mock:" then return true, v end
+   local scheme, rest = v:match "^(%a[%w+.-]*)://(.*)$"
+   local known = not scheme or scheme:lower() == "http" or scheme:lower() == "https"
+   if known and not v:find "[?#]" and authority((rest or v):match "^[^/]*") then return true, v end
+   return false, words
 end
 
 local function path(v)
