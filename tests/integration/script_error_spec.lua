@@ -159,7 +159,7 @@ describe("a function that returns something else than it should", function()
       { "load = load.gaps(function() return -1 end)", "scenario.lua:6: load.gaps: the delay function returned -1 for arrival 1" },
       { "load = load.gaps(function() return 0/0 end)", "for arrival 1; seconds >= 0 or nil expected" },
       { "load = load.gaps(function() return 1/0 end)", "scenario.lua:6: load.gaps: the delay function returned inf for arrival 1" },
-      { "load = load.gaps(function() return {} end)", "scenario.lua:6: load.gaps: the delay function returned a table for arrival 1" },
+      { "load = load.gaps(function() return {} end)", "scenario.lua:6: load.gaps: the delay function returned an empty table for arrival 1" },
       { "requests = 3, order = function() return 7 end",
          "scenario.lua:6: order.custom: request 1 asks for sample 7; a whole number in 1..2 expected" },
       { "requests = 3, order = function() return 0 end", "asks for sample 0" },
