@@ -62,11 +62,12 @@ function units.percent(fraction)
    return ("%.3g%%"):format(fraction * 100)
 end
 
---- A number for people: integers whole, others with three significant digits.
+--- A number for people: integers whole, others with three significant digits; beyond 1e15 as 1.23e+15.
 ---@param x number
 ---@return string
 function units.number(x)
    if x == math.floor(x) and math.abs(x) < 1e15 then return ("%.0f"):format(x) end
+   if math.abs(x) >= 1e15 then return ("%.3g"):format(x) end
    return x < 0 and "-" .. digits(-x) or digits(x)
 end
 
