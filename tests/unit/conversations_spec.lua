@@ -42,12 +42,6 @@ local function play(what, options, changes, endpoint)
    return result
 end
 
-local function counts(result)
-   local list = {}
-   for i, name in ipairs { "started", "completed", "failed" } do list[i] = result.phase.metrics["conversations_" .. name].value end
-   return list
-end
-
 local function sent(result)
    local list = {}
    for i, r in ipairs(result.requests) do list[i] = ("%s/%d@%g"):format(r.conversation, r.turn, r.issued) end
@@ -71,14 +65,14 @@ describe("load.conversations", function()
       }, body.messages)
       assert.equal(50, body.max_tokens)
       assert.equal(5, engine.json.decode(result.seen[1].body).max_tokens)
-      assert.same({ 1, 1, 0 }, counts(result))
+      assert.same({ 1, 1, 0 }, support.conversations(result.phase))
       assert.equal("schedule", result.phase.end_reason)
    end)
 
    it("plays so many conversations at a time, in their order", function()
       local result = play(several(3), { concurrency = 2 })
       assert.same({ "c1/1@0", "c2/1@0", "c1/3@1", "c2/3@1", "c1/5@2", "c2/5@2", "c3/1@3", "c3/3@4", "c3/5@5" }, sent(result))
-      assert.same({ 3, 3, 0 }, counts(result))
+      assert.same({ 3, 3, 0 }, support.conversations(result.phase))
    end)
 
    it("follows the order of the phase, and repeats", function()
@@ -121,34 +115,34 @@ describe("load.conversations", function()
       it("ends that conversation and begins the next one", function()
          local result = play(several(2), nil, nil, failing)
          assert.same({ "c1/1@0", "c1/3@1", "c2/1@2", "c2/3@3", "c2/5@4" }, sent(result))
-         assert.same({ 2, 1, 1 }, counts(result))
+         assert.same({ 2, 1, 1 }, support.conversations(result.phase))
       end)
 
       it("goes on when told so", function()
          local result = play(several(1), { on_failure = "continue" }, nil, failing)
          assert.same({ "c1/1@0", "c1/3@1", "c1/5@2" }, sent(result))
-         assert.same({ 1, 1, 0 }, counts(result))
+         assert.same({ 1, 1, 0 }, support.conversations(result.phase))
       end)
 
       it("tries again when told so, then ends it", function()
          local result = play(several(1), { on_failure = "retry", retries = 1, retry_after = "500ms" }, nil, failing)
          assert.same({ "c1/1@0", "c1/3@1", "c1/3@2.5" }, sent(result))
          assert.equal(2, result.requests[3].attempt)
-         assert.same({ 1, 0, 1 }, counts(result))
+         assert.same({ 1, 0, 1 }, support.conversations(result.phase))
       end)
 
       it("may fail by the deadline of the phase", function()
          local result = play(several(2), nil, { deadline = "500ms" },
             function(q) return { ttft = q.conversation == "c1" and 1 or 0.1, tokens = 1 } end)
          assert.equal(1, result.phase.errors.timeout)
-         assert.same({ 2, 1, 1 }, counts(result))
+         assert.same({ 2, 1, 1 }, support.conversations(result.phase))
       end)
    end)
 
    it("ends with the phase, in the middle of conversations", function()
       local result = play(several(4), { concurrency = 2, tool_delay = 10 }, { duration = "1500ms" })
       assert.same({ "c1/1@0", "c2/1@0" }, sent(result))
-      assert.same({ 2, 0, 0 }, counts(result))
+      assert.same({ 2, 0, 0 }, support.conversations(result.phase))
       assert.equal("duration", result.phase.end_reason)
    end)
 
@@ -162,7 +156,7 @@ describe("load.conversations", function()
          if r.turn == 1 then begins[#begins + 1] = r.issued end
       end
       assert.same({ 0, 1.5, 1.5, 3, 6, 9 }, begins)
-      assert.same({ 6, 6, 0 }, counts(result))
+      assert.same({ 6, 6, 0 }, support.conversations(result.phase))
    end)
 
    it("reads a file beside the script when it loads, and tells what it is", function()
@@ -242,7 +236,7 @@ describe("load.conversations", function()
       if not path then return pending "no shared data here" end
       local result = play(path, { concurrency = 8, tool_delay = "recorded" })
       assert.equal(0, result.exit_code, result.error)
-      assert.same({ 20, 20, 0 }, counts(result))
+      assert.same({ 20, 20, 0 }, support.conversations(result.phase))
       assert.equal(1007, result.phase.completed)
       local last, active, most = {}, 0, 0
       for _, r in ipairs(result.requests) do

@@ -73,4 +73,13 @@ function support.distribution(value, changes)
    return d
 end
 
+--- How many conversations of a phase of the summary were started, completed and failed.
+---@param phase table
+---@return integer[]
+function support.conversations(phase)
+   local list = {}
+   for i, name in ipairs { "started", "completed", "failed" } do list[i] = phase.metrics["conversations_" .. name].value end
+   return list
+end
+
 return support

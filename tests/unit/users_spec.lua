@@ -25,13 +25,6 @@ local function passes(...)
    return result
 end
 
--- started, completed, failed
-local function counts(result)
-   local list = {}
-   for i, name in ipairs { "started", "completed", "failed" } do list[i] = result.phase.metrics["conversations_" .. name].value end
-   return list
-end
-
 local function messages(q)
    local list = {}
    for i, m in ipairs(engine.json.decode(q.body).messages) do list[i] = m.role .. ": " .. m.content end
@@ -58,7 +51,7 @@ describe("a chat", function()
       for i, r in ipairs(result.requests) do
          assert.same({ "performance/1/1", i, "chat" }, { r.conversation, r.turn, r.tag })
       end
-      assert.same({ 1, 1, 0 }, counts(result))
+      assert.same({ 1, 1, 0 }, support.conversations(result.phase))
    end)
 
    it("has an id of its own, or the one that is given", function()
@@ -90,7 +83,7 @@ describe("a chat", function()
          local log = {}
          local result = passes(three_turns(log), load.users(1, { iterations = 2 }), nil, failing(2))
          assert.same({ { 1, 1, true, 2 }, { 2, 1, true, 2 }, { 2, 2, true, 4 }, { 2, 3, true, 6 } }, log)
-         assert.same({ 2, 1, 1 }, counts(result))
+         assert.same({ 2, 1, 1 }, support.conversations(result.phase))
       end)
 
       it("goes on without it when told so", function()
@@ -98,7 +91,7 @@ describe("a chat", function()
          local result = passes(three_turns(log), load.users(1, { iterations = 1, on_failure = "continue" }), nil, failing(2))
          assert.same({ { 1, 1, true, 2 }, { 1, 2, false, 2 }, { 1, 3, true, 4 } }, log)
          assert.same({ "user: turn 1", "assistant: fine", "user: turn 3" }, messages(result.seen[3]))
-         assert.same({ 1, 1, 0 }, counts(result))
+         assert.same({ 1, 1, 0 }, support.conversations(result.phase))
       end)
 
       it("is tried again when told so", function()
@@ -108,14 +101,14 @@ describe("a chat", function()
          assert.same({ true, 4 }, { log[2][3], log[2][4] })
          local r = result.requests[3]
          assert.same({ 2, 2, 1.2 }, { r.turn, r.attempt, r.issued })
-         assert.same({ 1, 1, 0 }, counts(result))
+         assert.same({ 1, 1, 0 }, support.conversations(result.phase))
       end)
 
       it("ends its session when no try succeeds", function()
          local result = play(three_turns {}, load.users(1, { iterations = 1, on_failure = "retry", retries = 2, retry_after = 1 }),
             nil, function() return { status = 503 } end)
          assert.equal(3, #result.requests)
-         assert.same({ 1, 0, 1 }, counts(result))
+         assert.same({ 1, 0, 1 }, support.conversations(result.phase))
       end)
 
       it("may have its own rule", function()
@@ -135,7 +128,7 @@ describe("a chat", function()
             error "not reached"
          end, load.users(1, { iterations = 1 }))
          assert.same({ "timeout", 0.15 }, { result.requests[2].error, result.requests[2].finished })
-         assert.same({ 1, 0, 1 }, counts(result))
+         assert.same({ 1, 0, 1 }, support.conversations(result.phase))
       end)
    end)
 end)
@@ -193,7 +186,7 @@ describe("a user", function()
          u:request { prompt = "x" }
          if u.iteration == 1 then u:fail "wrong answer" end
       end, load.users(1, { iterations = 2 }))
-      assert.same({ 2, 1, 1 }, counts(result))
+      assert.same({ 2, 1, 1 }, support.conversations(result.phase))
       local told
       for _, e in ipairs(result.events) do
          if e.type == "custom.session_failed" then told = engine.json.decode(e.text) end
@@ -220,7 +213,7 @@ describe("a phase of users", function()
       end, load.users(3), { duration = "50ms" })
       assert.equal(0, after)
       assert.same({ 2, 2, "duration" }, { result.phase.issued, result.phase.completed, result.phase.end_reason })
-      assert.same({ 3, 0, 0 }, counts(result))
+      assert.same({ 3, 0, 0 }, support.conversations(result.phase))
       assert.equal(0.1, result.phase.duration_s)
    end)
 
@@ -294,7 +287,7 @@ describe("a phase of users", function()
          u:request { prompt = "x" }
          if u.id < 4 then u.phase:set_concurrency(u.id + 1) end
       end, load.users(1, { iterations = 1 }))
-      assert.same({ 4, 4, 0 }, counts(result))
+      assert.same({ 4, 4, 0 }, support.conversations(result.phase))
    end)
 
    it("counts those who have finished as users it had", function()
@@ -304,7 +297,7 @@ describe("a phase of users", function()
       end, load.users(4, { iterations = 2 }), { on = { phase_start = function(p)
          p:after(3, function() p:set_concurrency(3) end) -- three are left: nobody has to leave
       end } })
-      assert.same({ 8, 8, 0 }, counts(result))
+      assert.same({ 8, 8, 0 }, support.conversations(result.phase))
    end)
 
    it("has checks of its conversations", function()
