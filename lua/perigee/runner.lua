@@ -156,6 +156,7 @@ end
 
 -- Of the whole run: strings are about all performance phases together, a function gets the phases by number and name.
 local function evaluate_overall(session, plan, run)
+   if not (plan.overall and plan.overall[1]) then return {} end
    local names, phases = {}, {}
    for i, report in ipairs(run.report.phases) do
       local phase = summary.phase(report, run.checks[report.name], run.metrics[report.name], run.conclusions[report.name])
@@ -282,7 +283,8 @@ local function play(session, plan, options, assembled, view)
    local run = { outcome = session:run(), aborted = watch.details }
    view:clear()
    if socket then socket:close() end
-   run.report, run.histograms, run.conclusions = session:report(), session:histograms(), conclusions(phases)
+   run.report, run.conclusions = session:report(), conclusions(phases)
+   run.histograms = options.out and session:histograms()
    leave(session, options, run)
    return run
 end
