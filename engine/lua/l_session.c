@@ -1,5 +1,6 @@
 /* l_session.c - perigee_engine.session: phases, run, report. */
 #include "base/clock.h"
+#include "http/workers.h"
 
 #include "lua/script.h"
 
@@ -229,6 +230,7 @@ static void read_session(lua_State *L, struct session_config *c, struct publishe
 		.tick_ns = binding_opt_ns(L, 1, "tick", 0),
 		.handle_signals = binding_opt_bool(L, 1, "handle_signals", true),
 		.max_inflight = opt_count(L, 1, "max_inflight"),
+		.workers = (unsigned)binding_opt_count(L, 1, "workers", WORKERS_MAX),
 	};
 	if (c->description)
 		c->description_len = strlen(c->description);

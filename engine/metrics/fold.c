@@ -112,7 +112,7 @@ int64_t complete_tpot(const struct event *e)
 	return decode < 0 ? EVENT_NONE : decode / (e->tokens_out - 1);
 }
 
-static int put_issued(struct phase_metrics *m, const struct event *e)
+static void put_issued(struct phase_metrics *m, const struct event *e)
 {
 	if (m->issued++ == 0) {
 		m->first_scheduled_ns = e->scheduled_ns;
@@ -121,7 +121,6 @@ static int put_issued(struct phase_metrics *m, const struct event *e)
 	if (e->scheduled_ns > m->last_scheduled_ns)
 		m->last_scheduled_ns = e->scheduled_ns;
 	m->last_issued_ns = e->timestamp_ns;
-	return observe(m, METRIC_LATENESS, span(e->scheduled_ns, e->timestamp_ns));
 }
 
 static int count_failure(struct phase_metrics *m, const struct event *e)
@@ -201,9 +200,11 @@ static int put_complete(struct phase_metrics *m, const struct event *e)
 		m->bytes_out += (uint64_t)e->bytes_out;
 	if (e->timestamp_ns > m->last_finished_ns)
 		m->last_finished_ns = e->timestamp_ns;
-	if (e->failure == FAILURE_NONE)
-		return put_success(m, e);
-	return count_failure(m, e);
+	/* Only now is it known when a worker took it; each request that is issued ends. */
+	int err = observe(m, METRIC_LATENESS, span(e->scheduled_ns, e->issued_ns));
+	if (err)
+		return err;
+	return e->failure == FAILURE_NONE ? put_success(m, e) : count_failure(m, e);
 }
 
 static void put_phase_start(struct phase_metrics *m, const struct event *e)
@@ -235,7 +236,8 @@ static int put_in_phase(struct phase_metrics *m, const struct event *e)
 		put_phase_end(m, e);
 		return STATUS_OK;
 	case EVENT_SAMPLE_ISSUED:
-		return put_issued(m, e);
+		put_issued(m, e);
+		return STATUS_OK;
 	case EVENT_SAMPLE_COMPLETE:
 		return put_complete(m, e);
 	default:

@@ -102,6 +102,8 @@ static int put_identity(struct buffer *b, const struct event *e, const char *pha
 	if (!err)
 		err = put_text(b, "tag", e->tag);
 	if (!err)
+		err = put_count(b, "worker_id", e->worker_id);
+	if (!err)
 		err = put_key(b, "ok");
 	return err ? err : buffer_append_str(b, e->failure == FAILURE_NONE ? "true" : "false");
 }

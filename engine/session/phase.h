@@ -68,6 +68,7 @@ enum phase_state {
 	X(SCRIPT, "script") /* p:stop() or session:stop() */                                       \
 	X(CHECK, "check")   /* one that may end the run does not hold */                           \
 	X(SCRIPT_ERROR, "script_error")                                                            \
+	X(CLIENT, "client")           /* it cannot go on: an HTTP worker died */                   \
 	X(INTERRUPTED, "interrupted") /* by a signal */
 
 enum phase_stop {

@@ -36,6 +36,7 @@ static void begin(const struct request *r, struct event *e, enum event_type type
 	e->uuid[0] = r->uuid[0];
 	e->uuid[1] = r->uuid[1];
 	e->index = r->job.index;
+	e->worker_id = r->exchange.worker;
 	e->tag = (struct slice){ r->job.tag, r->job.tag ? r->job.tag_len : 0 };
 }
 

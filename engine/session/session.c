@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/pool.h"
 #include "base/rng.h"
+#include "http/workers.h"
 #include "session/journal.h"
 
 #include <signal.h>
@@ -26,6 +27,7 @@ struct session {
 	char *name;
 	uint64_t id[2];
 
+	struct workers *workers; /* NULL: HTTP is on this thread */
 	struct client *clients[MAX_CLIENTS];
 	int client_count;
 	struct phase *phases[FOLD_MAX_PHASES];
@@ -255,15 +257,24 @@ static void finish(struct session *s, struct request *r)
 	emit(s, &e);
 	if (p->driver->complete)
 		p->driver->complete(p->driver_ctx, r);
-	p->driver->release(p->driver_ctx, &r->job);
+	if (!r->exchange.lost)
+		p->driver->release(p->driver_ctx, &r->job);
 	request_enter(r, REQUEST_FREE);
 	pool_put(s->requests, r);
+}
+
+/* Handed to a worker, it is issued when that takes it: what lies between is lateness. */
+static void take_start(struct request *r)
+{
+	if (r->exchange.started_ns)
+		r->issued_ns = r->exchange.started_ns;
 }
 
 static void on_done(void *ctx, struct exchange *x)
 {
 	struct session *s = ctx;
 	struct request *r = (struct request *)x;
+	take_start(r);
 	unlink_request(s, r);
 	finish(s, r);
 }
@@ -274,6 +285,7 @@ static void on_first(void *ctx, struct exchange *x)
 	struct request *r = (struct request *)x;
 	const struct phase *p = r->phase;
 	struct event e;
+	take_start(r);
 	request_enter(r, REQUEST_STREAMING);
 	request_first_event(r, &e);
 	emit(s, &e);
@@ -298,7 +310,20 @@ static void on_chunk(void *ctx, struct exchange *x, const struct delta *d)
 		p->driver->chunk(p->driver_ctx, r, d);
 }
 
-static const struct client_sink sink = { .first = on_first, .chunk = on_chunk, .done = on_done };
+/* What was measured so far is told; the rest would measure something else. */
+static void on_broken(void *ctx, const struct error *why)
+{
+	struct session *s = ctx;
+	fail(s, why, PHASE_STOP_CLIENT);
+	abandon(s, NULL);
+}
+
+static const struct client_sink sink = {
+	.first = on_first,
+	.chunk = on_chunk,
+	.done = on_done,
+	.broken = on_broken,
+};
 
 static void fill_exchange(struct request *r)
 {
@@ -313,6 +338,8 @@ static void fill_exchange(struct request *r)
 	x->endpoint = (unsigned)p->issued; /* not the id: skipped requests have one, too */
 	x->response.keep_text = p->config.keep_text || p->config.record_text;
 	x->response.keep_body = p->config.keep_body;
+	x->worker = -1;
+	x->skip_chunks = !p->config.chunk_events && !p->driver->chunk;
 	x->deadline_ns = p->config.deadline_ns ? r->issued_ns + p->config.deadline_ns : 0;
 	x->first_byte_deadline_ns =
 		p->config.first_byte_ns ? r->issued_ns + p->config.first_byte_ns : 0;
@@ -327,9 +354,9 @@ static void send_request(struct session *s, struct request *r)
 	r->issued_ns = loop_refresh(s->loop);
 	fill_exchange(r);
 	phase_count_issue(p, r->issued_ns);
+	int err = client_submit(p->client, &r->exchange);
 	request_issued_event(r, &e);
 	emit(s, &e);
-	int err = client_submit(p->client, &r->exchange);
 	if (err) { /* the handler must not see the answer to another one */
 		response_init(&r->exchange.response, RESPONSE_LIMIT);
 		response_start(&r->exchange.response, DECODE_RAW, NULL, NULL);
@@ -768,6 +795,12 @@ static int run_loop(struct session *s)
 void session_run(struct session *s, struct session_result *result)
 {
 	*result = (struct session_result){ 0 };
+	struct error e;
+	if (s->workers && workers_start(s->workers, &e)) {
+		s->error = e;
+		tell_result(s, result);
+		return;
+	}
 	s->holds_signals = s->config.handle_signals;
 	if (s->holds_signals)
 		loop_on_signal(s->loop, on_signal, s);
@@ -820,6 +853,8 @@ static int check_config(const struct loop *loop, const struct session_config *c,
 		return error_set(e, STATUS_EINVAL,
 		                 "simulated time goes with a model, without a publisher and "
 		                 "without signals");
+	if (c->workers && c->model)
+		return error_set(e, STATUS_EINVAL, "a model goes without workers");
 	return STATUS_OK;
 }
 
@@ -853,6 +888,9 @@ int session_new(struct session **out, struct loop *loop, const struct session_co
 		err = open_journal(s, config, e);
 	else
 		error_set(e, err, "session: out of memory");
+	if (!err && config->workers)
+		err = workers_new(&s->workers, loop,
+		                  &(struct workers_config){ .count = config->workers }, e);
 	if (err) {
 		session_free(s, 0, NULL);
 		return err;
@@ -866,8 +904,13 @@ int session_add_client(struct session *s, const struct client_config *config, st
 {
 	if (s->client_count == MAX_CLIENTS)
 		return error_set(e, STATUS_ELIMIT, "more than %d different targets", MAX_CLIENTS);
-	int err = s->config.model ? sim_client_new(out, s->loop, config, &s->model, &sink, s, e)
-	                          : curl_client_new(out, s->loop, config, &sink, s, e);
+	int err;
+	if (s->config.model)
+		err = sim_client_new(out, s->loop, config, &s->model, &sink, s, e);
+	else if (s->workers)
+		err = worker_client_new(out, s->workers, curl_client_new, config, &sink, s, e);
+	else
+		err = curl_client_new(out, s->loop, config, &sink, s, e);
 	if (!err)
 		s->clients[s->client_count++] = *out;
 	return err;
@@ -947,6 +990,8 @@ void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered
 	uint64_t left = 0;
 	for (int i = 0; s && i < s->client_count; i++)
 		client_free(s->clients[i]); /* what that ends is told as well */
+	if (s)
+		workers_free(s->workers);
 	if (s && s->journal)
 		left = journal_close_events(s->journal, deadline_ns);
 	if (undelivered)

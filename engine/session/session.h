@@ -39,6 +39,7 @@ struct session_config {
 	void *ctx;
 	bool handle_signals;   /* SIGINT and SIGTERM stop the session, until it is freed */
 	uint64_t max_inflight; /* of all phases together; 0: 1 Mi */
+	unsigned workers;      /* threads for HTTP; 0: on the loop's own */
 	/* Answers in place of every endpoint; NULL: real ones. Copied. */
 	const struct sim_model *model;
 	/* Each event as it is told; borrowed for the call. NULL: not wanted. */

@@ -4,6 +4,7 @@ local opt = require "perigee.opt"
 local phase = require "perigee.phase"
 local schema = require "perigee.schema"
 local where = require "perigee.where"
+local workers = require "perigee.workers"
 
 local scenario = {}
 local Scenario = {}
@@ -15,7 +16,7 @@ end
 
 local FIELDS = {
    name = schema.text, options = schema.table, phases = schema.table, seed = schema.number,
-   setup = schema.func, teardown = schema.func,
+   workers = workers.checker, setup = schema.func, teardown = schema.func,
 }
 for field, check in pairs(phase.INHERITED) do FIELDS[field] = check end
 
@@ -118,7 +119,7 @@ end
 
 --- The plan of a run: options and defaults filled in, datasets loaded.
 ---@param given? table<string, any>  option values or texts by name
----@return table? plan  { name, seed, options, phases, setup, teardown }
+---@return table? plan  { name, seed, workers, options, phases, setup, teardown }
 ---@return string? message  what is wrong with an option
 function Scenario:resolve(given)
    local values, message = opt.values(self.declarations, given or {})
@@ -131,7 +132,7 @@ function Scenario:resolve(given)
    local fields = check(definition, self.place)
    for i, own in ipairs(fields.phases) do phase.complete(own, i, self.place) end
    return {
-      name = self.name, seed = fields.seed or 0, options = values, phases = fields.phases,
+      name = self.name, seed = fields.seed or 0, workers = fields.workers, options = values, phases = fields.phases,
       setup = fields.setup, teardown = fields.teardown,
    }
 end

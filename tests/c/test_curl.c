@@ -1,7 +1,8 @@
-/* The client over libcurl against real sockets. */
+/* The client over libcurl against real sockets: on the loop's thread, then on workers. */
 #include "base/clock.h"
 #include "base/process.h"
 #include "http/client.h"
+#include "http/workers.h"
 
 #include "http_server.h"
 
@@ -227,9 +228,8 @@ static bool do_close_silently(int fd, const struct server_request *q)
 
 static bool do_big(int fd, const struct server_request *q)
 {
-	static char block[65536];
+	static const char block[65536] = { 'b' }; /* several threads send it */
 	(void)q;
-	memset(block, 'b', sizeof(block));
 	server_say(fd, OK_HEAD "Content-Length: 4194304\r\n\r\n");
 	for (int i = 0; i < 64; i++)
 		server_send(fd, block, sizeof(block));
@@ -285,8 +285,11 @@ struct job {
 	bool in_call; /* inside client_submit() or client_cancel() */
 };
 
+static unsigned worker_count; /* of each fixture; 0: the client is on the loop's thread */
+
 struct fixture {
 	struct loop *loop;
+	struct workers *workers;
 	struct client *client;
 	struct server *server;
 	struct loop_timer guard;
@@ -332,7 +335,9 @@ static void sink_done(void *ctx, struct exchange *x)
 		loop_stop(f->loop);
 }
 
-static const struct client_sink sink = { sink_first, sink_chunk, sink_done };
+static const struct client_sink sink = { .first = sink_first,
+	                                 .chunk = sink_chunk,
+	                                 .done = sink_done };
 
 static void on_guard(struct loop_timer *t, uint64_t now_ns)
 {
@@ -351,8 +356,25 @@ static void make_client(struct fixture *f, const struct client_config *config)
 		c.urls = &url;
 		c.url_count = 1;
 	}
-	if (curl_client_new(&f->client, f->loop, &c, &sink, f, &e))
+	if (!worker_count) {
+		if (curl_client_new(&f->client, f->loop, &c, &sink, f, &e))
+			fail_msg("%s", e.text);
+		return;
+	}
+	/* Tiny rings: all that finds no room in them has to get on as well. */
+	struct workers_config w = { .count = worker_count, .ring_items = 2, .chunk_bytes = 1 };
+	if (workers_new(&f->workers, f->loop, &w, &e) ||
+	    worker_client_new(&f->client, f->workers, curl_client_new, &c, &sink, f, &e) ||
+	    workers_start(f->workers, &e))
 		fail_msg("%s", e.text);
+}
+
+static void drop_client(struct fixture *f)
+{
+	client_free(f->client);
+	workers_free(f->workers);
+	f->client = NULL;
+	f->workers = NULL;
 }
 
 static int setup(void **state)
@@ -371,7 +393,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	if (f->client && client_inflight(f->client))
 		return -1; /* the test failed, and its exchanges lay on its stack */
-	client_free(f->client);
+	drop_client(f);
 	loop_timer_stop(f->loop, &f->guard);
 	loop_free(f->loop);
 	server_stop(f->server);
@@ -916,8 +938,7 @@ static void endpoints_take_turns(void **state)
 		                 FAILURE_NONE);
 	}
 	assert_true(f->server->requests == 5 && second->requests == 4);
-	client_free(f->client);
-	f->client = NULL;
+	drop_client(f);
 	server_stop(second);
 	response_free(&j.x.response);
 }
@@ -937,8 +958,7 @@ static void a_unix_socket(void **state)
 	buffer_is(&j.x.response.text, "abc");
 	assert_int_equal(s->accepted, 1);
 	assert_int_equal(f->server->accepted, 0);
-	client_free(f->client);
-	f->client = NULL;
+	drop_client(f);
 	server_stop(s);
 	unlink(path);
 	rmdir(dir);
@@ -1111,8 +1131,7 @@ static void free_with_exchanges_in_flight(void **state)
 	}
 	f->on_done = refused_while_closing;
 	f->done = 0;
-	client_free(f->client);
-	f->client = NULL;
+	drop_client(f);
 	assert_int_equal(f->done, 16);
 	for (int i = 0; i < 16; i++) {
 		assert_int_equal(jobs[i].dones, 1);
@@ -1131,8 +1150,7 @@ static void free_while_resolving(void **state)
 			       .url_count = 1 });
 	submit(f, &j);
 	assert_int_equal(loop_turn(f->loop, 0), 0);
-	client_free(f->client);
-	f->client = NULL;
+	drop_client(f);
 	assert_int_equal(j.dones, 1);
 	response_free(&j.x.response);
 }
@@ -1292,8 +1310,7 @@ static void certificates_are_verified(void **state)
 		if (rows[i].failure == FAILURE_NONE)
 			assert_int_equal(client_connections(f->client), 1);
 		response_free(&j.x.response);
-		client_free(f->client);
-		f->client = NULL;
+		drop_client(f);
 	}
 	nginx_close(&n);
 }
@@ -1337,5 +1354,8 @@ int main(void)
 		TEST(nginx_serves_a_file),
 		TEST(certificates_are_verified),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = 0;
+	for (worker_count = 0; worker_count <= 2; worker_count++)
+		failed += cmocka_run_group_tests(tests, NULL, NULL);
+	return failed;
 }

@@ -55,8 +55,9 @@ static void names_are_those_of_the_reports(void **state)
 {
 	(void)state;
 	static const char *const stops[] = {
-		"",      "requests", "duration", "max_duration", "schedule",     "content",
-		"stall", "overload", "script",   "check",        "script_error", "interrupted"
+		"",           "requests", "duration", "max_duration", "schedule",     "content",
+		"stall",      "overload", "script",   "check",        "script_error", "client",
+		"interrupted"
 	};
 	assert_int_equal(COUNT_OF(stops), PHASE_STOP_COUNT);
 	for (size_t i = 0; i < COUNT_OF(stops); i++)

@@ -99,7 +99,7 @@ describe("the command line", function()
    it("shows the machine", function()
       local r = drive.perigee "info"
       assert.same({ 0, "" }, { r.code, r.err })
-      assert.equal("perigee  VALUE\nluajit  VALUE\nlibrary  VALUE\nhost  VALUE\n", mask(r.out, { 6, 7 }))
+      assert.equal("perigee  VALUE\nluajit  VALUE\nlibrary  VALUE\nhost  VALUE\nworkers  VALUE\n", mask(r.out, { 6, 7 }))
    end)
 end)
 

@@ -3,12 +3,14 @@ local command = require "perigee.cli.command"
 local config = require "perigee.report.config"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
+local workers = require "perigee.workers"
 
 local explain = {
    name = "explain",
    usage = "usage: perigee explain FILE [--option value ...]",
    definitions = {
       { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
+      { name = "workers", value = "N", read = workers.read, help = "threads for HTTP instead of the scenario's" },
       { name = "help", help = "show this text and the scenario's options" },
    },
 }
@@ -81,10 +83,12 @@ end
 --- The text of a plan.
 ---@param plan table
 ---@param file string
+---@param asked? integer  threads for HTTP
 ---@return string
-function explain.render(plan, file)
+function explain.render(plan, file, asked)
    local data = config.describe(plan)
    local lines = { ("scenario '%s' (%s)"):format(plan.name, file), ("seed %s"):format(units.number(plan.seed)) }
+   lines[#lines + 1] = "workers: " .. workers.describe(workers.choose(plan, asked))
    for _, name in ipairs(schema.sorted_keys(data.options)) do
       lines[#lines + 1] = ("option --%s = %s"):format((name:gsub("_", "-")), tostring(data.options[name]))
    end
@@ -97,7 +101,7 @@ end
 function explain.run(args)
    local loaded, code = command.scenario(explain, args)
    if not loaded then return code end
-   local ok, text = pcall(explain.render, loaded.plan, loaded.file)
+   local ok, text = pcall(explain.render, loaded.plan, loaded.file, loaded.values.workers)
    if not ok then return command.refuse(explain, text) end
    io.stdout:write(text)
    return 0

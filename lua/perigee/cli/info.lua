@@ -16,6 +16,7 @@ function info.run(args)
    io.stdout:write(("perigee  %s\nluajit   %s\nlibrary  %s\n"):format(engine.version, jit.version, where.home))
    io.stdout:write(("host     %s, %s %s, %s, %s processors\n"):format(
       tostring(host.name), tostring(host.system), tostring(host.release), tostring(host.machine), tostring(host.cpus)))
+   io.stdout:write(("workers  %s\n"):format(require("perigee.workers").rule()))
    return 0
 end
 

@@ -4,6 +4,7 @@ local place = require "perigee.cli.place"
 local progress = require "perigee.progress"
 local runner = require "perigee.runner"
 local service = require "perigee.service"
+local workers = require "perigee.workers"
 
 local run = {
    name = "run",
@@ -11,6 +12,8 @@ local run = {
    definitions = {
       { name = "out", value = "DIR", help = "folder of the results (default results/NAME-TIME)" },
       { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
+      { name = "workers", value = "N", read = workers.read,
+         help = "threads for HTTP (default the scenario's, else by processors and load); 0 is none" },
       { name = "events", value = "ADDR",
          help = "address of the event publisher (default a socket in a private folder); off publishes none" },
       { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },
@@ -96,7 +99,7 @@ end
 local function play_on(loaded, out, address, services, control)
    local values = loaded.values
    local result = runner.run(loaded.plan, {
-      out = out,
+      workers = values.workers, out = out,
       log = values.log ~= "off" and (values.log or out .. "/events.plog") or nil,
       junit = values.junit,
       events = address and {
