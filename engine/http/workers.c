@@ -43,7 +43,12 @@ struct workers {
 	struct loop_timer watch;
 	bool started, stopped;
 	bool broken; /* a worker died or hangs */
+	struct workers *next_lost;
 };
+
+/* Broken ones, with all that a thread of theirs was in the middle of, or still is: kept
+ * to the end of the process. */
+static struct workers *_Atomic lost;
 
 struct seat {
 	struct station *station;
@@ -477,14 +482,13 @@ static void forget(struct workers *ws, const struct worker_client *c)
 		*at = c->next;
 }
 
-/* Of a broken one nothing is freed that a thread was in the middle of, or may be. */
 static void outer_free(struct client *base)
 {
 	struct worker_client *c = (struct worker_client *)base;
-	forget(c->ws, c);
-	client_fini(base);
 	if (c->ws->broken)
 		return;
+	forget(c->ws, c);
+	client_fini(base);
 	for (unsigned i = 0; c->seats && i < c->ws->config.count; i++)
 		client_free(c->seats[i].inner);
 	if (c->flights)
@@ -611,8 +615,10 @@ void workers_free(struct workers *ws)
 		return;
 	if (ws->stations)
 		stop(ws);
-	if (ws->broken)
+	if (ws->broken) {
+		ws->next_lost = atomic_exchange(&lost, ws);
 		return;
+	}
 	for (unsigned i = 0; ws->stations && i < ws->config.count; i++)
 		worker_free(ws->stations[i].worker);
 	free(ws->stations);

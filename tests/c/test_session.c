@@ -11,14 +11,6 @@
 
 #define REQUESTS 12
 
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:session_new\nleak:session_add_client\nleak:client_submit\nleak:pthread_"
-	       "create\n"
-	       "leak:curl_\nleak:worker_start\n";
-}
-
 static bool server_answer(struct server *s, int fd, const struct server_request *q)
 {
 	(void)s;

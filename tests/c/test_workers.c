@@ -15,14 +15,6 @@
 #define DATA(t)  "data: {\"choices\":[{\"delta\":{\"content\":\"" t "\"}}]}\n\n"
 #define DONE     "data: [DONE]\n\n"
 
-/* What a broken client holds on to, on purpose. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:worker_client_new\nleak:workers_new\nleak:pool_get\nleak:client_submit\n"
-	       "leak:pthread_create\n";
-}
-
 /* ---- the inner transport ---- */
 
 struct stub {
