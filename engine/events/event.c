@@ -129,12 +129,25 @@ void event_data(const struct event *e, struct event_data *out)
 	}
 }
 
+/* The eight digits of v at once: a nibble to each byte, then to its character. */
+static void put_hex(uint32_t v, char out[8])
+{
+	uint64_t x = v;
+	x = (x & 0xffff0000) << 16 | (x & 0xffff);
+	x = (x & 0x0000ff000000ff00) << 8 | (x & 0x000000ff000000ff);
+	x = (x & 0x00f000f000f000f0) << 4 | (x & 0x000f000f000f000f);
+	uint64_t letters = (x + 0x0606060606060606) >> 4 & 0x0101010101010101;
+	x += 0x3030303030303030 + letters * ('a' - '0' - 10);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	x = __builtin_bswap64(x);
+#endif
+	memcpy(out, &x, sizeof(x));
+}
+
 void event_uuid_hex(const uint64_t uuid[2], char out[32])
 {
-	static const char digits[] = "0123456789abcdef";
 	for (int half = 0; half < 2; half++) {
-		uint64_t v = uuid[half];
-		for (int i = 15; i >= 0; i--, v >>= 4)
-			out[half * 16 + i] = digits[v & 15];
+		put_hex((uint32_t)(uuid[half] >> 32), out + half * 16);
+		put_hex((uint32_t)uuid[half], out + half * 16 + 8);
 	}
 }

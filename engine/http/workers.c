@@ -32,6 +32,7 @@ struct station {
 	unsigned inflight;
 
 	_Atomic size_t delta_bytes; /* sent and not yet taken */
+	_Atomic uint64_t waits;     /* for the caller to take some */
 };
 
 struct workers {
@@ -181,9 +182,11 @@ static struct delta_note *delta_note_new(struct flight *f, const struct delta *d
 static void bound_deltas(struct station *s)
 {
 	size_t limit = s->ws->config.chunk_bytes;
-	while (atomic_load(&s->delta_bytes) > limit)
+	while (atomic_load(&s->delta_bytes) > limit) {
+		atomic_fetch_add_explicit(&s->waits, 1, memory_order_relaxed);
 		if (!worker_await_taken(s->worker))
 			return;
+	}
 }
 
 static void inner_chunk(void *ctx, struct exchange *x, const struct delta *d)
@@ -607,6 +610,14 @@ int workers_start(struct workers *ws, struct error *e)
 		                 ws->config.count);
 	ws->started = true;
 	return STATUS_OK;
+}
+
+uint64_t workers_waits(const struct workers *ws)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < ws->config.count; i++)
+		sum += atomic_load_explicit(&ws->stations[i].waits, memory_order_relaxed);
+	return sum;
 }
 
 void workers_free(struct workers *ws)

@@ -13,7 +13,7 @@
  *  3. Rings are bounded; what finds no room waits in its sender's list, which holds no
  *     more than what is in flight, and config.chunk_bytes of deltas. A worker that has
  *     sent more of those waits for the caller to take them: nothing is lost, its sockets
- *     are read later.
+ *     are read later, and workers_waits() counts it.
  *  4. A worker that dies or hangs breaks all clients: exchanges that it had end as
  *     CLIENT, sink->broken is told, nothing new is started. */
 #ifndef PERIGEE_HTTP_WORKERS_H
@@ -45,6 +45,9 @@ int worker_client_new(struct client **out, struct workers *ws, client_factory *m
 
 /* Start the threads: before the first submit. Returns 0 or a status with e filled. */
 int workers_start(struct workers *ws, struct error *e);
+
+/* How often a worker had to wait for the caller: its stamps are late by that. */
+uint64_t workers_waits(const struct workers *ws);
 
 /* After client_free() of each client; the first of these ends the threads. What a stuck
  * worker may still touch is not freed. NULL is fine. */

@@ -393,7 +393,7 @@ static void push_problems(lua_State *L, const struct session *s, const struct se
 		             (double)r->records_lost);
 }
 
-/* session:run() -> { outcome, signal, error, code, problems } */
+/* session:run() -> { outcome, signal, error, code, worker_waits, problems } */
 static int l_run(lua_State *L)
 {
 	static const char *const names[] = { "ok", "failed", "interrupted", "script_error" };
@@ -416,6 +416,8 @@ static int l_run(lua_State *L)
 		lua_pushstring(L, status_name(r.error.status));
 		lua_setfield(L, -2, "code");
 	}
+	if (r.worker_waits)
+		binding_set_number(L, "worker_waits", (double)r.worker_waits);
 	push_problems(L, ss->session, &r);
 	lua_setfield(L, -2, "problems");
 	return 1;

@@ -725,6 +725,7 @@ static void tell_result(struct session *s, struct session_result *r)
 	r->abandoned = abandoned(s);
 	r->events_dropped = journal_dropped(s->journal);
 	r->subscribers_lost = s->subscribers_lost;
+	r->worker_waits = s->workers ? workers_waits(s->workers) : 0;
 	if (s->error.status == STATUS_ESCRIPT)
 		r->outcome = SESSION_SCRIPT_ERROR;
 	else if (s->signal)

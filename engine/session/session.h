@@ -61,6 +61,7 @@ struct session_result {
 	uint64_t events_dropped;
 	uint64_t records_lost;     /* of requests.jsonl */
 	unsigned subscribers_lost; /* of those awaited, gone before the end */
+	uint64_t worker_waits;     /* times that a worker was held up by this thread */
 };
 
 /* Opens publisher and recorder. The loop is borrowed; one on simulated time takes a model,

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 /* after the standard headers, which it needs */
@@ -508,6 +509,20 @@ static void test_json_has_the_keys_of_the_wire(void **state)
 	            "\"tokens_out\":100000,\"chunk_times\":[0,127,128,65535,65536,4294967295]}");
 }
 
+static void test_uuids_are_32_hex_digits(void **state)
+{
+	(void)state;
+	char hex[33] = { 0 }, expected[33];
+	for (unsigned i = 0; i < 64; i++) { /* each nibble with each value, and its neighbours */
+		uint64_t uuid[2] = { 0x0123456789abcdef << i | 0xfedcba9876543210 >> (63 - i),
+			             UINT64_MAX << i };
+		event_uuid_hex(uuid, hex);
+		snprintf(expected, sizeof(expected), "%016llx%016llx", (unsigned long long)uuid[0],
+		         (unsigned long long)uuid[1]);
+		assert_string_equal(hex, expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,6 +538,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_keys_and_parts_are_passed_over),
 		cmocka_unit_test(test_gaps_beyond_the_room_are_passed_over),
 		cmocka_unit_test(test_json_has_the_keys_of_the_wire),
+		cmocka_unit_test(test_uuids_are_32_hex_digits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

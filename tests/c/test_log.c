@@ -2,7 +2,7 @@
 #include "support.h"
 
 #include "base/clock.h"
-#include "base/crc32c.h"
+#include "base/crc32c_test.h"
 #include "events/log_format.h"
 #include "events/log_reader.h"
 #include "events/log_writer.h"
@@ -104,6 +104,20 @@ static off_t size_of_log(void)
 	struct stat st;
 	assert_int_equal(stat(path, &st), 0);
 	return st.st_size;
+}
+
+static void both_ways_to_a_crc_agree(void **state)
+{
+	unsigned char bytes[300];
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(i * 167 + i / 3);
+	for (size_t from = 0; from < 9; from++)
+		for (size_t len = 0; len + from <= sizeof(bytes); len++)
+			assert_int_equal(crc32c((uint32_t)len * 2654435761u, bytes + from, len),
+			                 crc32c_test_by_table((uint32_t)len * 2654435761u,
+			                                      bytes + from, len));
+	assert_int_equal(crc32c_test_by_table(0, "123456789", 9), 0xe3069283);
 }
 
 static void crc_has_its_known_values(void **state)
@@ -395,6 +409,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(crc_has_its_known_values),
+		TEST(both_ways_to_a_crc_agree),
 		TEST(what_is_written_comes_back),
 		TEST(an_empty_log_is_a_log),
 		TEST(a_block_waits_no_longer_than_its_age),
