@@ -425,6 +425,11 @@ int json_put_number(struct buffer *out, double v)
 	return buffer_append_str(out, tmp);
 }
 
+/* "00" to "99" */
+static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
+			    "34353637383940414243444546474849505152535455565758596061626364656667"
+			    "6869707172737475767778798081828384858687888990919293949596979899";
+
 int json_put_decimal(struct buffer *out, int64_t value, unsigned decimals)
 {
 	char tmp[48], *end = tmp + sizeof(tmp), *p = end;
@@ -433,13 +438,21 @@ int json_put_decimal(struct buffer *out, int64_t value, unsigned decimals)
 		v /= 10;
 		decimals--;
 	}
-	unsigned digits = 0;
-	do {
-		if (decimals && digits == decimals)
-			*--p = '.';
-		*--p = (char)('0' + v % 10);
-		v /= 10;
-	} while (++digits <= decimals || v);
+	if (decimals) {
+		for (unsigned i = 0; i < decimals; i++, v /= 10)
+			*--p = (char)('0' + v % 10);
+		*--p = '.';
+	}
+	for (; v >= 100; v /= 100) {
+		p -= 2;
+		memcpy(p, pairs + v % 100 * 2, 2);
+	}
+	if (v >= 10) {
+		p -= 2;
+		memcpy(p, pairs + v * 2, 2);
+	} else {
+		*--p = (char)('0' + v);
+	}
 	if (value < 0)
 		*--p = '-';
 	return buffer_append(out, p, (size_t)(end - p));

@@ -54,10 +54,20 @@ int recorder_open(struct recorder **out, const char *path, struct error *e)
 
 static int put_key(struct buffer *b, const char *key)
 {
-	int err = buffer_append_str(b, b->len > 1 ? ",\"" : "\"");
-	if (!err)
-		err = buffer_append_str(b, key);
-	return err ? err : buffer_append(b, "\":", 2);
+	size_t len = strlen(key);
+	int err = buffer_reserve(b, len + 4);
+	if (err)
+		return err;
+	char *p = b->data + b->len;
+	if (b->len > 1)
+		*p++ = ',';
+	*p++ = '"';
+	memcpy(p, key, len);
+	p += len;
+	*p++ = '"';
+	*p++ = ':';
+	b->len = (size_t)(p - b->data);
+	return STATUS_OK;
 }
 
 static int put_text(struct buffer *b, const char *key, struct slice s)

@@ -4,6 +4,7 @@
 
 #include "support.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static char letter(enum json_type type)
@@ -635,6 +636,43 @@ static void writes_numbers_short(void **state)
 	buffer_free(&out);
 }
 
+/* value / 10^decimals by the library's way, without zeros at its end. */
+static void write_decimal(char *out, size_t size, int64_t value, unsigned decimals)
+{
+	char digits[32];
+	uint64_t v = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	int len = snprintf(digits, sizeof(digits), "%0*llu", (int)decimals + 1,
+	                   (unsigned long long)v);
+	int whole = len - (int)decimals;
+	while (len > whole && digits[len - 1] == '0')
+		len--;
+	snprintf(out, size, "%s%.*s%s%.*s", value < 0 ? "-" : "", whole, digits,
+	         len > whole ? "." : "", len - whole, digits + whole);
+}
+
+static void writes_decimals(void **state)
+{
+	(void)state;
+	struct buffer out;
+	char expected[64];
+	buffer_init(&out, 64);
+	int64_t values[400] = { 0,   1,    9,  10,  99,   100,       101,
+		                999, 1000, -1, -10, -105, INT64_MAX, INT64_MIN };
+	for (size_t i = 14; i < COUNT_OF(values); i++) /* of each length, often with zeros */
+		values[i] =
+			(int64_t)(rng_mix(7, i) >> i % 64) / (i % 3 ? 1 : 100) * (i % 3 ? 1 : 100);
+	for (size_t i = 0; i < COUNT_OF(values); i++) {
+		for (unsigned decimals = 0; decimals <= 9; decimals++) {
+			buffer_clear(&out);
+			assert_ok(json_put_decimal(&out, values[i], decimals));
+			assert_ok(buffer_append(&out, "", 1));
+			write_decimal(expected, sizeof(expected), values[i], decimals);
+			assert_string_equal(out.data, expected);
+		}
+	}
+	buffer_free(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -658,6 +696,7 @@ int main(void)
 		cmocka_unit_test(every_character_survives),
 		cmocka_unit_test(numbers_read_back_the_same),
 		cmocka_unit_test(writes_numbers_short),
+		cmocka_unit_test(writes_decimals),
 	};
 	return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

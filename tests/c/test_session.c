@@ -42,6 +42,20 @@ static void die(int signum)
 	pthread_exit(NULL);
 }
 
+/* pthread_exit() loads a library when it is first called, which a handler must not. */
+static void *leave(void *unused)
+{
+	pthread_exit(unused);
+}
+
+static void load_exit(void)
+{
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, leave, NULL))
+		abort();
+	pthread_join(thread, NULL);
+}
+
 static void hang(int signum)
 {
 	(void)signum;
@@ -230,5 +244,6 @@ static void a_worker_hangs(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_worker_dies), TEST(a_worker_hangs) };
+	load_exit();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
