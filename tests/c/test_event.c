@@ -514,7 +514,7 @@ static void test_uuids_are_32_hex_digits(void **state)
 	(void)state;
 	char hex[33] = { 0 }, expected[33];
 	for (unsigned i = 0; i < 64; i++) { /* each nibble with each value, and its neighbours */
-		uint64_t uuid[2] = { 0x0123456789abcdef << i | 0xfedcba9876543210 >> (63 - i),
+		uint64_t uuid[2] = { 0x0123456789abcdefu << i | 0xfedcba9876543210u >> (63 - i),
 			             UINT64_MAX << i };
 		event_uuid_hex(uuid, hex);
 		snprintf(expected, sizeof(expected), "%016llx%016llx", (unsigned long long)uuid[0],

@@ -30,6 +30,7 @@ struct fixture {
 	struct worker *worker;
 	sem_t go;
 	atomic_uint waits; /* how often it was told to go on */
+	atomic_bool hangs;
 };
 
 /* On the worker's thread. */
@@ -39,6 +40,7 @@ static void on_parcel(void *ctx, struct parcel *p)
 	struct letter *l = (struct letter *)p;
 	switch (l->deed) {
 	case HANG:
+		atomic_store(&f->hangs, true);
 		sem_wait(&f->go);
 		break;
 	case LEAVE:
@@ -146,8 +148,12 @@ static void a_worker_that_hangs_is_noticed(void **state)
 	begin(f, 0);
 	send(f, &l, HANG);
 	worker_flush(f->worker);
-	/* The first calls may see a turn that came before. */
 	uint64_t deadline = clock_now() + GUARD_NS;
+	while (!atomic_load(&f->hangs)) {
+		assert_true(clock_now() < deadline);
+		loop_turn(f->loop, NS_PER_MS);
+	}
+	/* The first call may see a turn that came before. */
 	unsigned calls = 0;
 	while (!worker_is_stuck(f->worker)) {
 		assert_true(clock_now() < deadline);

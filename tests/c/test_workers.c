@@ -557,7 +557,7 @@ static void a_worker_that_hangs(void **state)
 {
 	struct fixture *f = *state;
 	struct job victim = { 0 }, other = { 0 };
-	begin(f, &(struct workers_config){ .count = 2, .watch_ns = 20 * NS_PER_MS });
+	begin(f, &(struct workers_config){ .count = 2, .watch_ns = 200 * NS_PER_MS });
 	submit(f, &victim, "/hang");
 	submit(f, &other, "/held");
 	check_broken(f, &victim, &other, "HTTP worker 0 hangs");
