@@ -94,14 +94,13 @@ static int tagged(struct phase_metrics *m, const struct event *e, struct tally *
 static int put_issued(struct fold *f, struct phase_metrics *m, const struct event *e)
 {
 	struct tally *own;
-	int err = tally_issued(&m->all, e);
-	if (!err)
-		err = tagged(m, e, &own);
+	int err = tagged(m, e, &own);
+	tally_issued(&m->all, e);
 	if (!err && own)
-		err = tally_issued(own, e);
-	for (struct fold_window *w = f->windows; !err && w; w = w->next)
+		tally_issued(own, e);
+	for (struct fold_window *w = f->windows; w; w = w->next)
 		if (w->phase == e->phase)
-			err = tally_issued(&w->tally, e);
+			tally_issued(&w->tally, e);
 	return err;
 }
 

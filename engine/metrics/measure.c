@@ -46,6 +46,7 @@ void complete_values(const struct event *e, int64_t values[METRIC_COUNT])
 		values[i] = EVENT_NONE;
 	values[METRIC_LATENCY] = complete_latency(e);
 	values[METRIC_SERVICE_TIME] = complete_service_time(e);
+	values[METRIC_LATENESS] = complete_span(e->scheduled_ns, e->issued_ns);
 	values[METRIC_TTFT] = complete_ttft(e);
 	values[METRIC_TTFT_SERVICE] = complete_span(e->issued_ns, e->first_ns);
 	values[METRIC_TPOT] = complete_tpot(e);

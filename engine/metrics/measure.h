@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*  enum, name, is it a time (ns), definition. Of successful requests (LATENESS: of all issued). */
+/*  enum, name, is it a time (ns), definition. Of successes (LATENESS: of all that ended). */
 #define METRIC_MAP(X)                                                                              \
 	X(LATENCY, "latency", true, "finished - scheduled")                                        \
 	X(SERVICE_TIME, "service_time", true, "finished - issued")                                 \
@@ -38,8 +38,7 @@ int64_t complete_service_time(const struct event *e);
 int64_t complete_ttft(const struct event *e);
 int64_t complete_tpot(const struct event *e);
 
-/* All that one SAMPLE_COMPLETE has one value of; EVENT_NONE elsewhere (LATENESS is told
- * by the issue, and gaps are many). */
+/* All that one SAMPLE_COMPLETE has one value of; EVENT_NONE elsewhere (gaps are many). */
 void complete_values(const struct event *e, int64_t values[METRIC_COUNT]);
 
 #endif
