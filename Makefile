@@ -101,11 +101,13 @@ test:
 
 check: lint test
 
-# The same tests with AddressSanitizer and UndefinedBehaviorSanitizer.
+# The same tests with AddressSanitizer and UndefinedBehaviorSanitizer; the C tests with
+# ThreadSanitizer: make sanitize SAN=thread
+SANITIZERS := $(or $(SAN),address$(comma)undefined)
 sanitize:
 	@scripts/install-deps test
-	@$(MAKE) --no-print-directory SAN=address,undefined all c-tests
-	@$(MAKE) --no-print-directory SAN=address,undefined run-tests
+	@$(MAKE) --no-print-directory SAN=$(SANITIZERS) $(if $(filter thread,$(SANITIZERS)),,all) c-tests
+	@$(MAKE) --no-print-directory SAN=$(SANITIZERS) run-tests $(if $(filter thread,$(SANITIZERS)),T=c)
 
 run-tests:
 	@tests/run $(T)

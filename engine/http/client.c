@@ -258,19 +258,33 @@ static void cut(struct client *c, struct exchange *x, enum failure why)
 
 void client_cancel(struct client *c, struct exchange *x, enum failure why)
 {
-	if (x->flying && x->verdict == FAILURE_NONE)
-		cut(c, x, why == FAILURE_NONE ? FAILURE_CANCELLED : why);
+	if (!x->flying || x->verdict != FAILURE_NONE)
+		return;
+	if (why == FAILURE_NONE)
+		why = FAILURE_CANCELLED;
+	if (!c->ops->cancel) {
+		cut(c, x, why);
+		return;
+	}
+	x->verdict = why;
+	c->ops->cancel(c, x, why);
 }
 
 void client_ended(struct client *c, struct exchange *x, enum failure why, const char *text,
                   uint64_t now_ns)
 {
-	list_remove(x->verdict ? &c->cut : &c->flying, x);
-	loop_timer_stop(c->loop, &x->timer);
 	if (x->verdict)
 		response_end(&x->response, x->verdict, NULL, now_ns);
 	else
 		response_end(&x->response, why, text, now_ns);
+	client_settled(c, x);
+}
+
+void client_settled(struct client *c, struct exchange *x)
+{
+	bool is_cut = x->verdict && !c->ops->cancel;
+	list_remove(is_cut ? &c->cut : &c->flying, x);
+	loop_timer_stop(c->loop, &x->timer);
 	x->flying = false;
 	c->inflight--;
 	c->sink->done(c->ctx, x);
@@ -331,7 +345,7 @@ static void on_delta(void *ctx, const struct delta *d, bool first)
 	struct client *c = x->timer.data;
 	if (first && c->sink->first && !x->verdict)
 		c->sink->first(c->ctx, x);
-	if (c->sink->chunk && !x->verdict)
+	if (c->sink->chunk && !x->skip_chunks && !x->verdict)
 		c->sink->chunk(c->ctx, x, d);
 }
 
@@ -353,13 +367,16 @@ int client_submit(struct client *c, struct exchange *x)
 		return STATUS_ECLOSED;
 	if (x->flying || !may_send(x))
 		return STATUS_EINVAL;
-	bool deltas = c->sink->first || c->sink->chunk;
+	bool deltas = c->sink->first || (c->sink->chunk && !x->skip_chunks);
 	response_init(&x->response, c->max_response_bytes);
 	response_start(&x->response, c->decoder, deltas ? on_delta : NULL, x);
 	x->verdict = FAILURE_NONE;
 	x->transport = NULL;
+	x->worker = -1;
+	x->started_ns = 0;
+	x->lost = false;
 	x->timer = (struct loop_timer){ .fn = on_deadline, .data = c };
-	uint64_t due = nearer_deadline(x);
+	uint64_t due = c->ops->cancel ? 0 : nearer_deadline(x);
 	int err = due ? loop_timer_start(c->loop, &x->timer, due) : STATUS_OK;
 	if (!err)
 		err = c->ops->start(c, x);
@@ -388,6 +405,8 @@ void client_free(struct client *c)
 	if (!c)
 		return;
 	c->closing = true;
+	if (c->ops->close)
+		c->ops->close(c);
 	while (c->flying.first)
 		cut(c, c->flying.first, FAILURE_ABANDONED);
 	while (c->cut.first)

@@ -11,6 +11,8 @@
  *     afterwards it does not touch them.
  *  4. first and chunk come before done; none of them after client_cancel(). A sink
  *     may call any client function but client_free().
+ *  5. exchange.lost, set in done, is the exception to rule 3: what method, path, body and
+ *     headers point to must stay as it is for the rest of the process.
  * All calls and callbacks are on the thread of the loop. */
 #ifndef PERIGEE_HTTP_CLIENT_H
 #define PERIGEE_HTTP_CLIENT_H
@@ -33,9 +35,13 @@ struct exchange {
 	uint64_t deadline_ns;            /* absolute, for the whole exchange; 0: none */
 	uint64_t first_byte_deadline_ns; /* absolute; 0: none */
 	unsigned endpoint;               /* taken modulo the number of endpoints */
+	bool skip_chunks;                /* sink->chunk is not wanted for this one */
 
 	/* ---- filled by the client ---- */
 	struct response response;
+	int worker;          /* which worker thread has it, from 0; -1: the loop's own */
+	uint64_t started_ns; /* when a worker took it over; 0: not told, or none did */
+	bool lost;           /* a stuck worker may still read what this points to: rule 5 */
 
 	/* ---- private to the client ---- */
 	struct loop_timer timer;      /* the nearer of the two deadlines */
@@ -52,6 +58,9 @@ struct client_sink {
 	void (*chunk)(void *ctx, struct exchange *x, const struct delta *d);
 	/* The exchange ended; response is complete and owned by the exchange. */
 	void (*done)(void *ctx, struct exchange *x);
+	/* The client cannot go on: a thread of it died. Told once; from then on submits are
+	 * refused, and what is in flight ends as CLIENT. May be NULL. */
+	void (*broken)(void *ctx, const struct error *why);
 };
 
 enum transport {
@@ -87,9 +96,14 @@ struct client;
 int curl_client_new(struct client **out, struct loop *loop, const struct client_config *config,
                     const struct client_sink *sink, void *ctx, struct error *e);
 
+/* What makes a client of one kind; as curl_client_new(). */
+typedef int client_factory(struct client **out, struct loop *loop,
+                           const struct client_config *config, const struct client_sink *sink,
+                           void *ctx, struct error *e);
+
 /* Start the exchange. Returns 0; else nothing was started and done is not called:
  * STATUS_EINVAL (method, path or a header is malformed, or x is in flight already),
- * STATUS_ECLOSED (from inside client_free()), STATUS_ENOMEM. */
+ * STATUS_ECLOSED (from inside client_free(), or the client is broken), STATUS_ENOMEM. */
 int client_submit(struct client *c, struct exchange *x);
 
 /* End it early: done comes in this or the next turn with the given failure

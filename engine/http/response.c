@@ -304,6 +304,24 @@ int response_bytes(struct response *r, const char *data, size_t len, uint64_t no
 	return err || !is_decoded_stream(r) ? err : decode_bytes(r, data, len);
 }
 
+/* ---- from elsewhere ---- */
+
+int response_delta(struct response *r, const struct delta *d)
+{
+	struct delta own = *d;
+	r->now_ns = d->now_ns;
+	return take_chunk(r, &own);
+}
+
+void response_hand_over(struct response *to, struct response *from)
+{
+	struct response old = *to;
+	*to = *from;
+	to->on_delta = old.on_delta;
+	to->on_delta_ctx = old.on_delta_ctx;
+	*from = old;
+}
+
 /* ---- the end ---- */
 
 /* Many servers omit the blank line after the last event, so [DONE] counts

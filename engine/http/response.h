@@ -85,6 +85,14 @@ void response_head(struct response *r, int status, const char *content_type, uin
  * is of no use (the failure is set): the transport may close. */
 int response_bytes(struct response *r, const char *data, size_t len, uint64_t now_ns);
 
+/* In place of bytes: a delta that was decoded elsewhere and arrived at d->now_ns. It is
+ * counted, kept and told. Returns as response_bytes(). */
+int response_delta(struct response *r, const struct delta *d);
+
+/* to := what from has gathered, with its memory; from gets that of to. For a response
+ * that was decoded elsewhere, after its end. */
+void response_hand_over(struct response *to, struct response *from);
+
 /* The transport is through. why: FAILURE_NONE, or what cut it short, with an
  * optional text. Decides the final failure; the first one found stays. */
 void response_end(struct response *r, enum failure why, const char *text, uint64_t now_ns);

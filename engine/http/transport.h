@@ -23,6 +23,12 @@ struct client_ops {
 	/* Returns 0, or a status and then nothing was started. */
 	int (*start)(struct client *c, struct exchange *x);
 	void (*abort)(struct client *c, struct exchange *x);
+	/* For a transport that cannot let go of x at once, in place of abort(): x has a
+	 * verdict and its end is wanted soon. May run inside any sink callback. Such a
+	 * transport keeps the deadlines itself. NULL: there is abort(). */
+	void (*cancel)(struct client *c, struct exchange *x, enum failure why);
+	/* Goes with cancel(): client_free() wants the end of all that is in flight now. */
+	void (*close)(struct client *c);
 	void (*sweep)(struct client *c);
 	void (*send)(struct client *c);
 	uint64_t (*connections)(const struct client *c);
@@ -80,6 +86,9 @@ void client_open(struct client *c);
  * what cut it short and a text (NULL is fine). Calls done: x may be gone afterwards. */
 void client_ended(struct client *c, struct exchange *x, enum failure why, const char *text,
                   uint64_t now_ns);
+
+/* The same of an x whose response has ended already, in a client of another thread. */
+void client_settled(struct client *c, struct exchange *x);
 
 /* The method of x. */
 const char *client_method(const struct client *c, const struct exchange *x);

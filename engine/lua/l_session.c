@@ -1,6 +1,7 @@
 /* l_session.c - perigee_engine.session: phases, run, report. */
 #include "base/clock.h"
 #include "base/process.h"
+#include "http/workers.h"
 
 #include "lua/script.h"
 #include "lua/watch.h"
@@ -273,6 +274,7 @@ static void read_session(lua_State *L, struct session_config *c, struct publishe
 		.tick_ns = binding_opt_ns(L, 1, "tick", 0),
 		.handle_signals = binding_opt_bool(L, 1, "handle_signals", true),
 		.max_inflight = opt_count(L, 1, "max_inflight"),
+		.workers = (unsigned)binding_opt_count(L, 1, "workers", WORKERS_MAX),
 	};
 	if (c->description)
 		c->description_len = strlen(c->description);
@@ -469,7 +471,7 @@ static void run_session(lua_State *L, struct script_session *ss, struct session_
 	collector_end(&ss->collector);
 }
 
-/* session:run() -> { outcome, signal, error, code, problems } */
+/* session:run() -> { outcome, signal, error, code, worker_waits, problems } */
 static int l_run(lua_State *L)
 {
 	static const char *const names[] = { "ok", "failed", "interrupted", "script_error" };
@@ -492,6 +494,8 @@ static int l_run(lua_State *L)
 		lua_pushstring(L, status_name(r.error.status));
 		lua_setfield(L, -2, "code");
 	}
+	if (r.worker_waits)
+		binding_set_number(L, "worker_waits", (double)r.worker_waits);
 	push_problems(L, ss->session, &r);
 	lua_setfield(L, -2, "problems");
 	return 1;

@@ -7,6 +7,7 @@
 #include "lua/watch.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,7 +94,18 @@ static int l_isatty(lua_State *L)
 	return 3;
 }
 
-/* host() -> { name, system, release, machine, cpus } */
+/* Processors that this process may run on. */
+static int usable_cpus(void)
+{
+#ifdef __linux__
+	cpu_set_t set;
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		return CPU_COUNT(&set);
+#endif
+	return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+/* host() -> { name, system, release, machine, cpus, usable_cpus } */
 static int l_host(lua_State *L)
 {
 	struct utsname u;
@@ -110,6 +122,8 @@ static int l_host(lua_State *L)
 	lua_setfield(L, -2, "machine");
 	lua_pushinteger(L, sysconf(_SC_NPROCESSORS_ONLN));
 	lua_setfield(L, -2, "cpus");
+	lua_pushinteger(L, usable_cpus());
+	lua_setfield(L, -2, "usable_cpus");
 	return 1;
 }
 

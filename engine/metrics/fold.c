@@ -110,16 +110,15 @@ static int put_issued(struct fold *f, struct phase_metrics *m, const struct even
 {
 	struct tally *own = NULL;
 	struct series *s = series_of(m, e);
-	int err = tally_issued(&m->all, e);
-	if (!err)
-		err = s ? series_issued(s, e->scheduled_ns, e->timestamp_ns) : STATUS_ENOMEM;
+	tally_issued(&m->all, e);
+	int err = s ? series_issued(s, e->scheduled_ns, e->timestamp_ns) : STATUS_ENOMEM;
 	if (!err)
 		err = tagged(m, e, &own);
 	if (!err && own)
-		err = tally_issued(own, e);
-	for (struct fold_window *w = f->windows; !err && w; w = w->next)
+		tally_issued(own, e);
+	for (struct fold_window *w = f->windows; w; w = w->next)
 		if (w->phase == e->phase)
-			err = tally_issued(&w->tally, e);
+			tally_issued(&w->tally, e);
 	return err;
 }
 

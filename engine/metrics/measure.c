@@ -79,6 +79,7 @@ void complete_measures(const struct event *e, const struct slo *slo, struct meas
 		v[i] = EVENT_NONE;
 	v[METRIC_LATENCY] = complete_latency(e);
 	v[METRIC_SERVICE_TIME] = complete_service_time(e);
+	v[METRIC_LATENESS] = complete_span(e->scheduled_ns, e->issued_ns);
 	v[METRIC_TTFT] = complete_ttft(e);
 	v[METRIC_TTFT_SERVICE] = complete_span(e->issued_ns, e->first_ns);
 	v[METRIC_TPOT] = complete_tpot(e);

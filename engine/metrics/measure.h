@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 /*  enum, name, definition. Times in nanoseconds. Of successful requests (LATENESS: of all
- *  issued). */
+ *  that ended). */
 #define METRIC_MAP(X)                                                                              \
 	X(LATENCY, "latency", "finished - scheduled")                                              \
 	X(SERVICE_TIME, "service_time", "finished - issued")                                       \
@@ -55,7 +55,7 @@ struct slo {
 bool slo_is_set(const struct slo *slo);
 
 struct measures {
-	int64_t values[METRIC_COUNT]; /* EVENT_NONE: undefined, told by the issue, or many (gaps) */
+	int64_t values[METRIC_COUNT]; /* EVENT_NONE: undefined, or many (gaps) */
 	bool good;                    /* a success that keeps all bounds; false without any */
 };
 

@@ -137,6 +137,7 @@ static void put_identity(struct line *l, const struct event *e, const char *phas
 	PUT_TEXT(l, "conversation_id", e->conversation_id);
 	PUT_COUNT(l, "turn", e->turn);
 	PUT_TEXT(l, "tag", e->tag);
+	PUT_COUNT(l, "worker_id", e->worker_id);
 	if (e->failure == FAILURE_NONE) {
 		PUT(l, ",\"ok\":true");
 		return;

@@ -46,7 +46,7 @@ static int put_gaps(struct tally *t, const struct event *e)
 	return observe_gaps(t, METRIC_ITL_TOKEN, e, NS_PER_US * chunks_per_token);
 }
 
-int tally_issued(struct tally *t, const struct event *e)
+void tally_issued(struct tally *t, const struct event *e)
 {
 	if (t->issued++ == 0) {
 		t->first_scheduled_ns = e->scheduled_ns;
@@ -55,7 +55,6 @@ int tally_issued(struct tally *t, const struct event *e)
 	if (e->scheduled_ns > t->last_scheduled_ns)
 		t->last_scheduled_ns = e->scheduled_ns;
 	t->last_issued_ns = e->timestamp_ns;
-	return observe(t, METRIC_LATENESS, complete_span(e->scheduled_ns, e->timestamp_ns));
 }
 
 static int count_failure(struct tally *t, const struct event *e)
@@ -115,7 +114,8 @@ static int put_success(struct tally *t, const struct event *e, const struct meas
 	add_finish_reason(t, e->finish_reason, 1);
 	int err = STATUS_OK;
 	for (int i = 0; !err && i < METRIC_COUNT; i++)
-		err = observe(t, (enum metric)i, m->values[i]);
+		if (i != METRIC_LATENESS) /* which failures have, too */
+			err = observe(t, (enum metric)i, m->values[i]);
 	return err ? err : put_gaps(t, e);
 }
 
@@ -128,9 +128,11 @@ int tally_complete(struct tally *t, const struct event *e, const struct measures
 		t->bytes_out += (uint64_t)e->bytes_out;
 	if (e->timestamp_ns > t->last_finished_ns)
 		t->last_finished_ns = e->timestamp_ns;
-	if (e->failure == FAILURE_NONE)
-		return put_success(t, e, m);
-	return count_failure(t, e);
+	/* Only now is it known when a worker took it; each request that is issued ends. */
+	int err = observe(t, METRIC_LATENESS, m->values[METRIC_LATENESS]);
+	if (err)
+		return err;
+	return e->failure == FAILURE_NONE ? put_success(t, e, m) : count_failure(t, e);
 }
 
 static void add_counts(struct tally *t, const struct tally *from)

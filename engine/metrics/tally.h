@@ -47,8 +47,8 @@ struct tally {
 /* Free what it holds, not itself. */
 void tally_free(struct tally *t);
 
-/* SAMPLE_ISSUED. Returns 0 or STATUS_ENOMEM. */
-int tally_issued(struct tally *t, const struct event *e);
+/* SAMPLE_ISSUED. */
+void tally_issued(struct tally *t, const struct event *e);
 
 /* SAMPLE_COMPLETE, with what complete_measures() says of it. Returns 0, STATUS_ENOMEM, or
  * STATUS_ELIMIT for a failure of no known class. */

@@ -191,16 +191,35 @@ bool phase_may_prepare(const struct phase *p, uint64_t due_ns, uint64_t now_ns)
 	       !(c->max_duration_ns && at >= c->max_duration_ns);
 }
 
+static bool is_late(const struct phase *p, uint64_t due_ns, uint64_t at_ns)
+{
+	return due_ns > p->full_ns && at_ns > due_ns + PHASE_LATE_NS;
+}
+
+static void note_worst(struct phase *p, uint64_t late_ns)
+{
+	if (late_ns > p->worst_late_ns)
+		p->worst_late_ns = late_ns;
+}
+
 void phase_count_lateness(struct phase *p, uint64_t due_ns, uint64_t now_ns)
 {
-	bool late = due_ns > p->full_ns && now_ns - due_ns > PHASE_LATE_NS;
+	bool late = is_late(p, due_ns, now_ns);
 	if (late) {
 		p->late++;
 		p->catch_ups += !p->catching_up;
-		if (now_ns - due_ns > p->worst_late_ns)
-			p->worst_late_ns = now_ns - due_ns;
+		note_worst(p, now_ns - due_ns);
 	}
 	p->catching_up = late;
+}
+
+/* Told out of order, so the rows stay those of the session's own. */
+void phase_count_handover(struct phase *p, uint64_t due_ns, uint64_t issued_ns, uint64_t started_ns)
+{
+	if (!is_late(p, due_ns, started_ns))
+		return;
+	p->late += !is_late(p, due_ns, issued_ns);
+	note_worst(p, started_ns - due_ns);
 }
 
 void phase_count_end(struct phase *p, enum failure failure, uint64_t now_ns)

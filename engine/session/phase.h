@@ -75,6 +75,7 @@ enum phase_state {
 	X(SCRIPT, "script") /* p:stop() or session:stop() */                                       \
 	X(CHECK, "check")   /* one that may end the run does not hold */                           \
 	X(SCRIPT_ERROR, "script_error")                                                            \
+	X(CLIENT, "client")           /* it cannot go on: an HTTP worker died */                   \
 	X(INTERRUPTED, "interrupted") /* by a signal */
 
 enum phase_stop {
@@ -182,6 +183,10 @@ bool phase_may_prepare(const struct phase *p, uint64_t due_ns, uint64_t now_ns);
 
 /* An arrival that was due is issued now. */
 void phase_count_lateness(struct phase *p, uint64_t due_ns, uint64_t now_ns);
+
+/* Such an arrival, handed over at issued_ns, was taken by a worker at started_ns. */
+void phase_count_handover(struct phase *p, uint64_t due_ns, uint64_t issued_ns,
+                          uint64_t started_ns);
 
 /* Which rule says now that the phase should stop issuing; PHASE_STOP_NONE: none. */
 enum phase_stop phase_check(const struct phase *p, uint64_t now_ns);

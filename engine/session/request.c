@@ -38,6 +38,7 @@ static void begin(const struct request *r, struct event *e, enum event_type type
 	e->index = r->job.index;
 	e->conversation_id = (struct slice){ r->job.conversation, r->job.conversation_len };
 	e->turn = r->job.turn;
+	e->worker_id = r->exchange.worker;
 	e->tag = (struct slice){ r->job.tag, r->job.tag ? r->job.tag_len : 0 };
 }
 

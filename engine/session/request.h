@@ -9,6 +9,7 @@
 #include "http/client.h"
 #include "session/driver.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum request_state {
@@ -29,6 +30,7 @@ struct request {
 	uint64_t uuid[2];
 	uint64_t scheduled_ns; /* when it was meant to be issued */
 	uint64_t issued_ns;
+	bool is_arrival;             /* of a schedule: what it is late counts */
 	enum failure cancel;         /* not FAILURE_NONE: cancelled, for this reason */
 	struct request *prev, *next; /* all in flight of the session */
 	struct request *same_bucket; /* the session finds it by its id */

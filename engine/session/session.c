@@ -4,6 +4,7 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "http/choice.h"
+#include "http/workers.h"
 #include "session/journal.h"
 
 #include <signal.h>
@@ -29,6 +30,7 @@ struct session {
 	char *name;
 	uint64_t id[2];
 
+	struct workers *workers; /* NULL: HTTP is on this thread */
 	struct client *clients[MAX_CLIENTS];
 	int client_count;
 	struct phase *phases[FOLD_MAX_PHASES];
@@ -298,15 +300,28 @@ static void finish(struct session *s, struct request *r)
 	emit(s, &e);
 	if (p->driver->complete)
 		p->driver->complete(p->driver_ctx, r);
-	p->driver->release(p->driver_ctx, &r->job);
+	if (!r->exchange.lost)
+		p->driver->release(p->driver_ctx, &r->job);
 	request_enter(r, REQUEST_FREE);
 	pool_put(s->requests, r);
+}
+
+/* Handed to a worker, it is issued when that takes it: what lies between is lateness. */
+static void take_start(struct request *r)
+{
+	uint64_t started_ns = r->exchange.started_ns;
+	if (!started_ns || started_ns == r->issued_ns)
+		return;
+	if (r->is_arrival)
+		phase_count_handover(r->phase, r->scheduled_ns, r->issued_ns, started_ns);
+	r->issued_ns = started_ns;
 }
 
 static void on_done(void *ctx, struct exchange *x)
 {
 	struct session *s = ctx;
 	struct request *r = (struct request *)x;
+	take_start(r);
 	unlink_request(s, r);
 	finish(s, r);
 }
@@ -317,6 +332,7 @@ static void on_first(void *ctx, struct exchange *x)
 	struct request *r = (struct request *)x;
 	const struct phase *p = r->phase;
 	struct event e;
+	take_start(r);
 	request_enter(r, REQUEST_STREAMING);
 	request_first_event(r, &e);
 	emit(s, &e);
@@ -341,7 +357,20 @@ static void on_chunk(void *ctx, struct exchange *x, const struct delta *d)
 		p->driver->chunk(p->driver_ctx, r, d);
 }
 
-static const struct client_sink sink = { .first = on_first, .chunk = on_chunk, .done = on_done };
+/* What was measured so far is told; the rest would measure something else. */
+static void on_broken(void *ctx, const struct error *why)
+{
+	struct session *s = ctx;
+	fail(s, why, PHASE_STOP_CLIENT);
+	abandon(s, NULL);
+}
+
+static const struct client_sink sink = {
+	.first = on_first,
+	.chunk = on_chunk,
+	.done = on_done,
+	.broken = on_broken,
+};
 
 static void fill_exchange(struct request *r)
 {
@@ -356,6 +385,8 @@ static void fill_exchange(struct request *r)
 	x->endpoint = (unsigned)p->issued; /* not the id: skipped requests have one, too */
 	x->response.keep_text = p->config.keep_text || p->config.record_text;
 	x->response.keep_body = p->config.keep_body;
+	x->worker = -1;
+	x->skip_chunks = !p->config.chunk_events && !p->driver->chunk;
 	uint64_t deadline_ns = r->job.deadline_ns ? r->job.deadline_ns : p->config.deadline_ns;
 	x->deadline_ns = deadline_ns ? r->issued_ns + deadline_ns : 0;
 	x->first_byte_deadline_ns =
@@ -371,9 +402,9 @@ static void send_request(struct session *s, struct request *r)
 	r->issued_ns = loop_refresh(s->loop);
 	fill_exchange(r);
 	phase_count_issue(p, r->issued_ns);
+	int err = client_submit(p->client, &r->exchange);
 	request_issued_event(r, &e);
 	emit(s, &e);
-	int err = client_submit(p->client, &r->exchange);
 	if (err) { /* the handler must not see the answer to another one */
 		response_init(&r->exchange.response, RESPONSE_LIMIT);
 		response_start(&r->exchange.response, DECODE_RAW, NULL, NULL);
@@ -407,6 +438,7 @@ static struct request *new_request(struct session *s, struct phase *p)
 	r->phase = p;
 	r->job = (struct job){ .index = -1, .turn = -1 };
 	r->cancel = FAILURE_NONE;
+	r->is_arrival = false;
 	return r;
 }
 
@@ -573,6 +605,7 @@ static void issue_arrival(struct session *s, struct phase *p, int64_t arrival, u
 	if (!r)
 		return;
 	identify_request(s, r, s->next_id++, due_ns);
+	r->is_arrival = true;
 	send_request(s, r);
 	phase_count_lateness(p, due_ns, loop_now(s->loop));
 }
@@ -885,6 +918,7 @@ static void tell_result(struct session *s, struct session_result *r)
 	r->abandoned = abandoned(s);
 	r->events_dropped = journal_dropped(s->journal);
 	r->subscribers_lost = s->subscribers_lost;
+	r->worker_waits = s->workers ? workers_waits(s->workers) : 0;
 	if (s->error.status == STATUS_ESCRIPT)
 		r->outcome = SESSION_SCRIPT_ERROR;
 	else if (s->signal)
@@ -955,6 +989,12 @@ static int run_loop(struct session *s)
 void session_run(struct session *s, struct session_result *result)
 {
 	*result = (struct session_result){ 0 };
+	struct error e;
+	if (s->workers && workers_start(s->workers, &e)) {
+		s->error = e;
+		tell_result(s, result);
+		return;
+	}
 	s->holds_signals = s->config.handle_signals;
 	if (s->holds_signals)
 		loop_on_signal(s->loop, on_signal, s);
@@ -1013,6 +1053,8 @@ static int check_config(const struct loop *loop, const struct session_config *c,
 		return error_set(e, STATUS_EINVAL,
 		                 "simulated time goes with a model, without a publisher and "
 		                 "without signals");
+	if (c->workers && c->model)
+		return error_set(e, STATUS_EINVAL, "a model goes without workers");
 	return STATUS_OK;
 }
 
@@ -1046,6 +1088,9 @@ int session_new(struct session **out, struct loop *loop, const struct session_co
 		err = open_journal(s, config, e);
 	else
 		error_set(e, err, "session: out of memory");
+	if (!err && config->workers)
+		err = workers_new(&s->workers, loop,
+		                  &(struct workers_config){ .count = config->workers }, e);
 	if (err) {
 		session_free(s, 0, NULL);
 		return err;
@@ -1059,8 +1104,13 @@ int session_add_client(struct session *s, const struct client_config *config, st
 {
 	if (s->client_count == MAX_CLIENTS)
 		return error_set(e, STATUS_ELIMIT, "more than %d different targets", MAX_CLIENTS);
-	int err = s->config.model ? sim_client_new(out, s->loop, config, &s->model, &sink, s, e)
-	                          : choice_client_new(out, s->loop, config, &sink, s, e);
+	int err;
+	if (s->config.model)
+		err = sim_client_new(out, s->loop, config, &s->model, &sink, s, e);
+	else if (s->workers)
+		err = worker_client_new(out, s->workers, choice_client_new, config, &sink, s, e);
+	else
+		err = choice_client_new(out, s->loop, config, &sink, s, e);
 	if (!err)
 		s->clients[s->client_count++] = *out;
 	return err;
@@ -1159,6 +1209,8 @@ void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered
 	uint64_t left = 0;
 	for (int i = 0; s && i < s->client_count; i++)
 		client_free(s->clients[i]); /* what that ends is told as well */
+	if (s)
+		workers_free(s->workers);
 	if (s && s->journal)
 		left = journal_close_events(s->journal, deadline_ns);
 	if (undelivered)

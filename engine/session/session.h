@@ -40,6 +40,7 @@ struct session_config {
 	void *ctx;
 	bool handle_signals;   /* SIGINT and SIGTERM stop the session, until it is freed */
 	uint64_t max_inflight; /* of all phases together; 0: 1 Mi */
+	unsigned workers;      /* threads for HTTP; 0: on the loop's own */
 	/* Answers in place of every endpoint; NULL: real ones. Copied. */
 	const struct sim_model *model;
 	/* Each event as it is told; borrowed for the call. NULL: not wanted. */
@@ -61,6 +62,7 @@ struct session_result {
 	uint64_t events_dropped;
 	uint64_t records_lost;     /* of requests.jsonl */
 	unsigned subscribers_lost; /* of those awaited, gone before the end */
+	uint64_t worker_waits;     /* times that a worker was held up by this thread */
 };
 
 /* Opens publisher and recorder. The loop is borrowed; one on simulated time takes a model,

@@ -15,7 +15,7 @@ definitions.NOTES = {
       .. "client; finished is the end of the response. One monotonic clock.",
    "A chunk is an event of a stream that carries generated output (content, reasoning or a tool call); one that only names "
       .. "a role, or only tells usage, is none. Tokens are those of the server's usage.",
-   "Distributions are of successful requests, but lateness of all that were issued. A percentile is the lowest value with at "
+   "Distributions are of successful requests, but lateness of all that ended. A percentile is the lowest value with at "
       .. "least that share of the values at or below it (nearest rank): observed up to 10,000 values, from a histogram of three "
       .. "digits beyond. vLLM bench, AIPerf and genai-bench interpolate between two values (numpy's default); MLPerf endpoints "
       .. "takes the observed one below (numpy's 'lower'); LoadGen takes the one of rank floor(n q) + 1.",

@@ -25,7 +25,7 @@
 ---@field error? string  its [class](#failures) (`http_500` for HTTP failures)
 ---@field message? string  what is known of the failure
 ---@field scheduled number  when it was meant to be issued; of a closed load: when it was asked for
----@field issued number  when it was handed to the client
+---@field issued number  when it was handed to the client; with workers: when its worker took it
 ---@field sent? number  when its last byte was on its way
 ---@field first_byte? number  first byte of the answer's head
 ---@field first? number  first content

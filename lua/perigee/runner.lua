@@ -19,6 +19,7 @@ local tick = require "perigee.tick"
 local transport = require "perigee.transport"
 local verdict = require "perigee.verdict"
 local where = require "perigee.where"
+local workers = require "perigee.workers"
 
 local json = engine.json
 local runner = {}
@@ -120,14 +121,14 @@ local function rescue(options)
    return { endpoint.launcher(), "report", options.log, "--out", options.out }
 end
 
-local function open_session(plan, options, view, facts)
+local function open_session(plan, options, view, facts, threads)
    local session, message, code = engine.session {
       seed = plan.seed, name = plan.name,
       events = options.events, subscribers = options.subscribers, subscribers_timeout = options.subscribers_timeout,
       requests_file = options.out and options.out .. "/requests.jsonl",
       log_file = options.log, description = json.encode(facts),
       tick = view:interval(), on_tick = view:interval() and function() view:tick() end or nil,
-      simulate = options.simulate, on_event = options.on_event,
+      workers = threads, simulate = options.simulate, on_event = options.on_event,
       handler_timeout = plan.handler_timeout, rescue = rescue(options),
    }
    if not session then error({ message = message, code = code }, 0) end
@@ -297,8 +298,10 @@ local function run_session(plan, options, endpoints)
    if not could then error(assembled, 0) end
    local view = progress.new { mode = options.progress }
    metric.reset()
-   local facts = summary.facts(plan, config.describe(plan, options.description), checksum)
-   local session = open_session(plan, options, view, facts)
+   -- Simulated time has one thread.
+   local chosen = options.simulate and { count = 0, why = "simulated" } or workers.choose(plan, options.workers)
+   local facts = summary.facts(plan, config.describe(plan, options.description, chosen), checksum)
+   local session = open_session(plan, options, view, facts, chosen.count)
    local ok, result = guarded(function()
       local run = play(session, plan, options, assembled, view)
       run.facts = facts
@@ -343,7 +346,8 @@ local function hook(plan, name, handle, ...)
 end
 
 --- Play a plan.
---- options: out (folder, exists), log (path of the event log), junit (path), export (of perigee.export),
+--- options: workers (threads for HTTP, in place of the plan's),
+--- out (folder, exists), log (path of the event log), junit (path), export (of perigee.export),
 --- events, subscribers, subscribers_timeout, progress,
 --- description (for config.json), on_ready(address, control_address), close_timeout,
 --- services (perigee.service, not begun; close_timeout is theirs too), control (an address);

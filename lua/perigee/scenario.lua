@@ -6,6 +6,7 @@ local opt = require "perigee.opt"
 local phase = require "perigee.phase"
 local schema = require "perigee.schema"
 local where = require "perigee.where"
+local workers = require "perigee.workers"
 
 local scenario = {}
 
@@ -32,6 +33,7 @@ end
 ---@field handler_timeout? perigee.Duration  (5 s) a call of the script during the run that does not return for so long is
 ---   interrupted, see [below](#calls-that-do-not-return)
 ---@field setup_timeout? perigee.Duration  (5 min) the same for `setup` and `teardown`
+---@field workers? integer  (by processors and load) threads for HTTP, 0 to 64, see [workers](#workers)
 ---@field setup? fun(run: perigee.Run)  before anything starts
 ---@field teardown? fun(run: perigee.Run, summary: table?)  at the end, with the same `run`; not when `setup` failed. `summary` is
 ---   nil when the run could not start
@@ -44,7 +46,7 @@ end
 ---@field out? string  the folder of the results
 local FIELDS = {
    api = schema.any, name = schema.text, options = schema.table, phases = schema.table, seed = schema.number,
-   overall = schema.table, setup = schema.func, teardown = schema.func,
+   overall = schema.table, workers = workers.checker, setup = schema.func, teardown = schema.func,
    -- What does not return for so long is interrupted: calls while the session runs; setup and teardown.
    handler_timeout = schema.default(schema.duration, 5), setup_timeout = schema.default(schema.duration, 300),
 }
@@ -163,7 +165,7 @@ end
 ---@private
 --- The plan of a run: options and defaults filled in, datasets loaded.
 ---@param given? table<string, any>  option values or texts by name
----@return table? plan  { name, seed, options, phases, setup, teardown }
+---@return table? plan  { name, seed, workers, options, phases, setup, teardown }
 ---@return string? message  what is wrong with an option
 function Scenario:resolve(given)
    local values, message = opt.values(self.declarations, given or {})
@@ -176,7 +178,7 @@ function Scenario:resolve(given)
    local fields = check(definition, self.place)
    for i, own in ipairs(fields.phases) do phase.complete(own, i, self.place) end
    return {
-      name = self.name, seed = fields.seed or 0, options = values, phases = fields.phases,
+      name = self.name, seed = fields.seed or 0, workers = fields.workers, options = values, phases = fields.phases,
       overall = checks.compile(fields.overall, "scenario.overall", self.place, true),
       setup = fields.setup, teardown = fields.teardown,
       handler_timeout = fields.handler_timeout, setup_timeout = fields.setup_timeout,

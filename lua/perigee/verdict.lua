@@ -93,6 +93,11 @@ function verdict.judge(run)
    end
    local aborted = aborts(run)
    local limited = judge_phases(run, failures, warnings, aborted[1])
+   if outcome.worker_waits then
+      limited = true
+      warnings[#warnings + 1] = ("HTTP workers waited %d times for the session to take chunks, and stamped late by that"):format(
+         outcome.worker_waits)
+   end
    local check_failed, check_error = judge_checks(run, failures)
    local result = { failures = failures, warnings = warnings }
    result.script_error = outcome.outcome == "script_error" and outcome.error or check_error

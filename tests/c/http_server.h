@@ -35,6 +35,7 @@ struct server {
 struct server_request {
 	char text[REQUEST_BYTES + 1]; /* head and body, terminated */
 	size_t len;
+	unsigned number; /* of its connection, from 1 */
 	char *body;
 	char path[128];
 };
@@ -112,7 +113,10 @@ static inline void *server_talk(void *arg)
 {
 	struct server_connection *c = arg;
 	struct server_request *q = malloc(sizeof(*q));
+	if (q)
+		q->number = 0;
 	while (q && server_read(c->fd, q)) {
+		q->number++;
 		atomic_fetch_add(&c->server->requests, 1);
 		if (!server_answer(c->server, c->fd, q))
 			break;

@@ -532,20 +532,17 @@ static void test_json_has_the_keys_of_the_wire(void **state)
 	            "\"tokens_out\":100000,\"chunk_times\":[0,127,128,65535,65536,4294967295]}");
 }
 
-static void test_a_uuid_is_written_as_hexadecimal_digits(void **state)
+static void test_uuids_are_32_hex_digits(void **state)
 {
 	(void)state;
-	static const uint64_t rows[][2] = {
-		{ 0, 1 },
-		{ 0x0123456789abcdef, 0xfedcba9876543210 },
-		{ 0x00ff10900fa9a09f, UINT64_MAX },
-	};
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		char hex[32], expected[33];
-		event_uuid_hex(rows[i], hex);
-		snprintf(expected, sizeof(expected), "%016llx%016llx",
-		         (unsigned long long)rows[i][0], (unsigned long long)rows[i][1]);
-		assert_memory_equal(hex, expected, sizeof(hex));
+	char hex[33] = { 0 }, expected[33];
+	for (unsigned i = 0; i < 64; i++) { /* each nibble with each value, and its neighbours */
+		uint64_t uuid[2] = { 0x0123456789abcdefu << i | 0xfedcba9876543210u >> (63 - i),
+			             UINT64_MAX << i };
+		event_uuid_hex(uuid, hex);
+		snprintf(expected, sizeof(expected), "%016llx%016llx", (unsigned long long)uuid[0],
+		         (unsigned long long)uuid[1]);
+		assert_string_equal(hex, expected);
 	}
 }
 
@@ -564,7 +561,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_keys_and_parts_are_passed_over),
 		cmocka_unit_test(test_gaps_beyond_the_room_are_passed_over),
 		cmocka_unit_test(test_json_has_the_keys_of_the_wire),
-		cmocka_unit_test(test_a_uuid_is_written_as_hexadecimal_digits),
+		cmocka_unit_test(test_uuids_are_32_hex_digits),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,7 +137,7 @@ static void cuts_names_that_are_too_long(void **state)
 	fold_free(f);
 }
 
-static void an_issue_counts_with_its_lateness(void **state)
+static void an_issue_counts_and_its_lateness_with_the_end(void **state)
 {
 	(void)state;
 	static const struct {
@@ -150,6 +150,14 @@ static void an_issue_counts_with_its_lateness(void **state)
 		put(f, e);
 	}
 	const struct phase_metrics *m = fold_phase(f, 0);
+	assert_null(m->all.distributions[METRIC_LATENESS]);
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct event e = blank(EVENT_SAMPLE_COMPLETE, 0, T0 + 1000);
+		e.scheduled_ns = rows[i].scheduled;
+		e.issued_ns = rows[i].issued; /* by the worker that took it */
+		e.failure = FAILURE_RESET;    /* failures count, too */
+		put(f, e);
+	}
 	assert_int_equal(m->all.issued, 3);
 	assert_int_equal(m->all.first_scheduled_ns, T0 + 100);
 	assert_int_equal(m->all.last_scheduled_ns, T0 + 200);
@@ -190,7 +198,7 @@ static void a_success_gives_every_metric(void **state)
 	assert_int_equal(distribution_count(m->all.distributions[METRIC_ITL]), 3);
 	assert_int_equal(distribution_min(m->all.distributions[METRIC_ITL]), 0);
 	assert_int_equal(distribution_max(m->all.distributions[METRIC_ITL]), 3000);
-	assert_null(m->all.distributions[METRIC_LATENESS]); /* that one is told by the issue */
+	assert_int_equal(only_value(m, METRIC_LATENESS), 10);
 	assert_int_equal(m->all.tokens_in, 12);
 	assert_int_equal(m->all.tokens_out, 5);
 	assert_int_equal(m->all.token_responses, 1);
@@ -357,7 +365,8 @@ static void failures_are_counted_apart_and_never_in_latencies(void **state)
 	assert_int_equal(m->all.statuses[500 - TALLY_FIRST_STATUS], 1);
 	for (int i = 0; i < METRIC_COUNT; i++)
 		if (m->all.distributions[i])
-			assert_int_equal(distribution_count(m->all.distributions[i]), 1);
+			assert_int_equal(distribution_count(m->all.distributions[i]),
+			                 i == METRIC_LATENESS ? 8 : 1);
 	fold_free(f);
 }
 
@@ -573,7 +582,7 @@ int main(void)
 		cmocka_unit_test(knows_the_session),
 		cmocka_unit_test(knows_its_phases),
 		cmocka_unit_test(cuts_names_that_are_too_long),
-		cmocka_unit_test(an_issue_counts_with_its_lateness),
+		cmocka_unit_test(an_issue_counts_and_its_lateness_with_the_end),
 		cmocka_unit_test(a_success_gives_every_metric),
 		cmocka_unit_test(the_first_of_each_kind_has_its_own_time),
 		cmocka_unit_test(gaps_are_shared_by_the_tokens_of_a_chunk),

@@ -74,7 +74,7 @@ static void names_are_those_of_the_reports(void **state)
 	static const char *const stops[] = {
 		"",        "requests", "duration",     "max_duration", "schedule",
 		"content", "stall",    "error_rate",   "stop_when",    "overload",
-		"script",  "check",    "script_error", "interrupted"
+		"script",  "check",    "script_error", "client",       "interrupted"
 	};
 	assert_int_equal(COUNT_OF(stops), PHASE_STOP_COUNT);
 	for (size_t i = 0; i < COUNT_OF(stops); i++)
@@ -493,6 +493,29 @@ static void counts_what_the_client_made_late(void **state)
 	phase_free(p);
 }
 
+static void counts_what_a_worker_took_late(void **state)
+{
+	(void)state;
+	int given = 0;
+	struct phase *p = make((struct phase_config){ 0 }, &open_load, &given);
+	phase_enter(p, PHASE_RUNNING, T0);
+	const uint64_t late = PHASE_LATE_NS;
+	phase_count_handover(p, NOW(late), NOW(late), NOW(2 * late)); /* just in time */
+	assert_int_equal(p->late, 0);
+	phase_count_handover(p, NOW(late), NOW(2 * late), NOW(5 * late));
+	assert_int_equal(p->late, 1);
+	assert_int_equal(p->worst_late_ns, 4 * late);
+	phase_count_lateness(p, NOW(0), NOW(2 * late)); /* one that was late before */
+	phase_count_handover(p, NOW(0), NOW(2 * late), NOW(6 * late));
+	assert_int_equal(p->late, 2);
+	assert_int_equal(p->catch_ups, 1); /* of the session's own */
+	assert_int_equal(p->worst_late_ns, 6 * late);
+	p->full_ns = NOW(7 * late);
+	phase_count_handover(p, NOW(7 * late), NOW(9 * late), NOW(20 * late));
+	assert_int_equal(p->late, 2);
+	phase_free(p);
+}
+
 static void draining_stalls_as_well(void **state)
 {
 	(void)state;
@@ -816,6 +839,7 @@ int main(void)
 		cmocka_unit_test(a_pause_wakes_nobody),
 		cmocka_unit_test(builds_nothing_that_its_end_forestalls),
 		cmocka_unit_test(counts_what_the_client_made_late),
+		cmocka_unit_test(counts_what_a_worker_took_late),
 		cmocka_unit_test(draining_stalls_as_well),
 		cmocka_unit_test(draining_has_its_own_deadline),
 		cmocka_unit_test(wants_keep_their_order_while_the_ring_grows),

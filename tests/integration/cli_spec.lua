@@ -127,7 +127,7 @@ describe("the command line", function()
       local r = drive.perigee "info"
       assert.same({ 0, "" }, { r.code, r.err })
       local beside = "modules  VALUE\n         ./lua\n         ./lua_modules/share/lua/5.1\n"
-      local expected = "perigee  VALUE\napi  VALUE\nluajit  VALUE\nhost  VALUE\nlibrary  VALUE\ntypes  VALUE\n" .. beside
+      local expected = "perigee  VALUE\napi  VALUE\nluajit  VALUE\nhost  VALUE\nworkers  VALUE\nlibrary  VALUE\ntypes  VALUE\n" .. beside
       assert.equal(expected, mask(r.out, { 6, 7 }):sub(1, #expected))
    end)
 end)

@@ -109,6 +109,12 @@ describe("perigee.verdict", function()
       end
    end)
 
+   it("calls a run limited by its client when workers had to wait for it", function()
+      local result = judge(nil, { outcome = { outcome = "ok", problems = {}, worker_waits = 3 } })
+      assert.same({ "client_limited", 0 }, { result.verdict, result.exit_code })
+      assert.same({ "HTTP workers waited 3 times for the session to take chunks, and stamped late by that" }, result.warnings)
+   end)
+
    it("calls a run limited by its client when requests failed for want of the client's own means", function()
       local result = judge { failed = 3, errors = { client = 2, reset = 1 } }
       assert.same({ "client_limited", 0 }, { result.verdict, result.exit_code })

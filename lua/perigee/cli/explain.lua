@@ -6,6 +6,7 @@ local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 local transport = require "perigee.transport"
 local units = require "perigee.units"
+local workers = require "perigee.workers"
 
 local explain = {
    name = "explain",
@@ -16,6 +17,7 @@ local explain = {
       { name = "phase", value = "NAME", help = "of this phase alone" },
       { name = "limit", value = "N", type = "count", default = 1000, help = "of each phase at most so many" },
       transport.OPTIONS[1], transport.OPTIONS[2],
+      { name = "workers", value = "N", read = workers.read, help = "threads for HTTP instead of the scenario's" },
       { name = "help", help = "show this text and the scenario's options" },
    },
 }
@@ -91,11 +93,13 @@ end
 --- The text of a plan.
 ---@param plan table
 ---@param file string
+---@param asked? integer  threads for HTTP
 ---@return string
-function explain.render(plan, file)
+function explain.render(plan, file, asked)
    local data = config.describe(plan)
    local lines = { ("scenario '%s' (%s)"):format(plan.name, file), ("seed %s"):format(units.number(plan.seed)) }
    lines[3] = "plan " .. agenda.checksum(plan)
+   lines[#lines + 1] = "workers: " .. workers.describe(workers.choose(plan, asked))
    for _, name in ipairs(schema.sorted_keys(data.options)) do
       lines[#lines + 1] = ("option --%s = %s"):format((name:gsub("_", "-")), tostring(data.options[name]))
    end
@@ -156,7 +160,7 @@ function explain.run(args)
    if values.plan then
       ok, text = pcall(run_plan, loaded.plan, values)
    else
-      ok, text = pcall(explain.render, loaded.plan, loaded.file)
+      ok, text = pcall(explain.render, loaded.plan, loaded.file, values.workers)
    end
    if not ok then return command.refuse(explain, text) end
    io.stdout:write(text or "")

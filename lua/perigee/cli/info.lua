@@ -3,6 +3,7 @@ local command = require "perigee.cli.command"
 local engine = require "perigee.engine"
 local search = require "perigee.cli.search"
 local where = require "perigee.where"
+local workers = require "perigee.workers"
 
 local info = {
    name = "info",
@@ -35,7 +36,7 @@ local function report()
       "perigee  " .. engine.version, "api      " .. require("perigee.api").NUMBER, "luajit   " .. jit.version,
       ("host     %s, %s %s, %s, %s processors"):format(
          tostring(host.name), tostring(host.system), tostring(host.release), tostring(host.machine), tostring(host.cpus)),
-      "library  " .. where.home, "types    " .. where.home .. "library",
+      "workers  " .. workers.rule(), "library  " .. where.home, "types    " .. where.home .. "library",
    }
    for i, folder in ipairs(search.folders()) do lines[#lines + 1] = (i == 1 and "modules  " or "         ") .. folder end
    return table.concat(lines, "\n") .. "\n"

@@ -6,6 +6,7 @@ local progress = require "perigee.progress"
 local runner = require "perigee.runner"
 local service = require "perigee.service"
 local transport = require "perigee.transport"
+local workers = require "perigee.workers"
 
 local run = {
    name = "run",
@@ -14,6 +15,8 @@ local run = {
       { name = "out", value = "DIR", help = "folder of the results (default results/NAME-TIME)" },
       { name = "seed", value = "N", type = "number", help = "seed instead of the scenario's" },
       transport.OPTIONS[1], transport.OPTIONS[2],
+      { name = "workers", value = "N", read = workers.read,
+         help = "threads for HTTP (default the scenario's, else by processors and load); 0 is none" },
       { name = "events", value = "ADDR",
          help = "address of the event publisher (default a socket in a private folder); off publishes none" },
       { name = "framing", value = "F", choices = { "topic", "mlcommons" }, default = "topic", help = "of the events: topic or mlcommons" },
@@ -100,7 +103,7 @@ end
 local function play_on(loaded, out, address, services, control)
    local values = loaded.values
    local result = runner.run(loaded.plan, {
-      out = out,
+      workers = values.workers, out = out,
       log = values.log ~= "off" and (values.log or out .. "/events.plog") or nil,
       junit = values.junit, export = values.export,
       events = address and {

@@ -290,7 +290,7 @@ function perigee_Gauge:set(v) end
 ---@field error? string  its [class](#failures) (`http_500` for HTTP failures)
 ---@field message? string  what is known of the failure
 ---@field scheduled number  when it was meant to be issued; of a closed load: when it was asked for
----@field issued number  when it was handed to the client
+---@field issued number  when it was handed to the client; with workers: when its worker took it
 ---@field sent? number  when its last byte was on its way
 ---@field first_byte? number  first byte of the answer's head
 ---@field first? number  first content
@@ -456,6 +456,7 @@ function perigee_Scenario:with(changes) end
 ---@field seed? number  (0) of everything drawn: orders and schedules are the same for the same seed
 ---@field handler_timeout? perigee.Duration  (5 s) a call of the script during the run that does not return for so long is interrupted, see [below](#calls-that-do-not-return)
 ---@field setup_timeout? perigee.Duration  (5 min) the same for `setup` and `teardown`
+---@field workers? integer  (by processors and load) threads for HTTP, 0 to 64, see [workers](#workers)
 ---@field setup? fun(run: perigee.Run)  before anything starts
 ---@field teardown? fun(run: perigee.Run, summary: table?)  at the end, with the same `run`; not when `setup` failed. `summary` is nil when the run could not start
 

@@ -148,12 +148,15 @@ end
 --- The plan as plain data that JSON can hold, secrets redacted.
 ---@param plan table
 ---@param run? table  how it was run: file, out, events ...
+---@param threads? { count: integer, why: string }  of perigee.workers
 ---@return table
-function config.describe(plan, run)
+function config.describe(plan, run, threads)
    local phases = {}
    for i, p in ipairs(plan.phases) do phases[i] = phase_data(p, plan.forced) end
    local overall = check_texts(plan.overall or {})
-   local data = plain({ name = plan.name, seed = plan.seed, options = plan.options, phases = phases, overall = overall, run = run }, {})
+   local data = plain({
+      name = plan.name, seed = plan.seed, options = plan.options, phases = phases, overall = overall, run = run, workers = threads,
+   }, {})
    return clean(data, secrets_of(plan))
 end
 

@@ -2,6 +2,7 @@
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
+local workers = require "perigee.workers"
 
 local null = engine.json.null
 local report_table = {}
@@ -260,6 +261,8 @@ function report_table.render(summary)
    local lines = { ("%s: %s"):format(summary.scenario, summary.verdict) }
    for _, text in ipairs(summary.failures) do lines[#lines + 1] = "  failure: " .. text end
    for _, text in ipairs(summary.warnings) do lines[#lines + 1] = "  warning: " .. text end
+   local threads = (summary.config or {}).workers
+   if threads and threads.count > 0 then lines[#lines + 1] = "  " .. workers.describe(threads) end
    for _, phase in ipairs(summary.phases) do
       lines[#lines + 1] = ""
       append(lines, phase_lines(phase))
