@@ -1,7 +1,5 @@
 #include "base/buffer.h"
 
-#include "base/status.h"
-
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,14 +32,11 @@ void buffer_trim(struct buffer *b, size_t keep)
 		b->len = 0;
 }
 
-int buffer_reserve(struct buffer *b, size_t n)
+int buffer_grow(struct buffer *b, size_t n)
 {
 	if (n > b->limit - b->len)
 		return STATUS_ELIMIT;
 	size_t need = b->len + n;
-	if (need <= b->cap)
-		return STATUS_OK;
-
 	size_t cap = b->cap ? b->cap : FIRST_CAP;
 	while (cap < need)
 		cap = cap > b->limit / 2 ? b->limit : cap * 2;

@@ -5,6 +5,8 @@
 #ifndef PERIGEE_BASE_BUFFER_H
 #define PERIGEE_BASE_BUFFER_H
 
+#include "base/status.h"
+
 #include <stddef.h>
 
 struct buffer {
@@ -23,8 +25,14 @@ void buffer_clear(struct buffer *b);
 /* Forget the contents, and the memory too when it is larger than keep bytes. */
 void buffer_trim(struct buffer *b, size_t keep);
 
+/* The memory for it, where there is less. */
+int buffer_grow(struct buffer *b, size_t n);
+
 /* Room for n more bytes. Returns 0, STATUS_ELIMIT or STATUS_ENOMEM. */
-int buffer_reserve(struct buffer *b, size_t n);
+static inline int buffer_reserve(struct buffer *b, size_t n)
+{
+	return n <= b->cap - b->len ? STATUS_OK : buffer_grow(b, n);
+}
 
 /* Where the next byte goes: writers of many small parts reserve once, write there and
  * set len themselves. */

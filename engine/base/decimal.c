@@ -1,53 +1,80 @@
 #include "base/decimal.h"
 
+#include <endian.h>
 #include <string.h>
 
-static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233"
-			    "34353637383940414243444546474849505152535455565758596061626364656667"
-			    "6869707172737475767778798081828384858687888990919293949596979899";
+#define DIGITS 8 /* of a word */
 
-/* The digits of v, ending at end; at least `least`. Returns where they begin. */
-static char *digits_before(char *end, uint64_t v, unsigned least)
+static const uint64_t powers[DECIMAL_MAX_FRAC + 1] = {
+	1u,
+	10u,
+	100u,
+	1000u,
+	10000u,
+	100000u,
+	1000000u,
+	10000000u,
+	100000000u,
+	1000000000u,
+	10000000000u,
+	100000000000u,
+	1000000000000u,
+	10000000000000u,
+	100000000000000u,
+	1000000000000000u,
+	10000000000000000u,
+	100000000000000000u,
+	1000000000000000000u,
+	10000000000000000000u,
+};
+
+/* The eight digits of v < 10^8 as numbers, the first one in the lowest byte. The word is split in
+ * halves, quarters and bytes; both products give the whole part of a division. */
+static uint64_t digits_of(uint32_t v)
 {
-	char *p = end;
-	while (v >= 100) {
-		p -= 2;
-		memcpy(p, pairs + v % 100 * 2, 2);
-		v /= 100;
-	}
-	if (v >= 10) {
-		p -= 2;
-		memcpy(p, pairs + v * 2, 2);
-	} else if (v || p == end) {
-		*--p = (char)('0' + v);
-	}
-	while (p > end - least)
-		*--p = '0';
-	return p;
+	uint64_t x = v / 10000 | (uint64_t)(v % 10000) << 32;
+	uint64_t q = (x * 10486 >> 20) & 0x0000007f0000007f; /* of 100 */
+	x = (x - q * 100) << 16 | q;
+	q = (x * 103 >> 10) & 0x000f000f000f000f; /* of 10 */
+	return (x - q * 10) << 8 | q;
+}
+
+static void put_digits(char *out, uint64_t digits)
+{
+	digits = htole64(digits + 0x3030303030303030);
+	memcpy(out, &digits, DIGITS);
 }
 
 char *decimal_put(char *out, uint64_t v)
 {
-	char digits[DECIMAL_SIZE], *end = digits + sizeof(digits);
-	const char *p = digits_before(end, v, 0);
-	memcpy(out, p, (size_t)(end - p));
-	return out + (end - p);
+	if (v >= powers[DIGITS]) {
+		out = decimal_put(out, v / powers[DIGITS]);
+		put_digits(out, digits_of((uint32_t)(v % powers[DIGITS])));
+		return out + DIGITS;
+	}
+	uint64_t digits = digits_of((uint32_t)v);
+	unsigned zeros = (unsigned)__builtin_ctzll(digits | 1ULL << 56) / 8; /* of 0 one is left */
+	put_digits(out, digits >> 8 * zeros);
+	return out + DIGITS - zeros;
 }
 
 char *decimal_put_scaled(char *out, int64_t v, unsigned decimals)
 {
-	uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v, scale = 1;
+	uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 	if (v < 0)
 		*out++ = '-';
-	for (; decimals && left % 10 == 0; decimals--) /* of 0 all of them */
-		left /= 10;
-	for (unsigned i = 0; i < decimals; i++)
-		scale *= 10;
-	out = decimal_put(out, left / scale);
-	if (!decimals)
+	out = decimal_put(out, left / powers[decimals]);
+	left %= powers[decimals];
+	if (!left)
 		return out;
-	char digits[DECIMAL_SIZE], *end = digits + sizeof(digits);
 	*out++ = '.';
-	memcpy(out, digits_before(end, left % scale, decimals), decimals);
-	return out + decimals;
+	for (; decimals > DIGITS; decimals -= DIGITS, out += DIGITS) {
+		uint64_t scale = powers[decimals - DIGITS];
+		put_digits(out, digits_of((uint32_t)(left / scale)));
+		left %= scale;
+	}
+	put_digits(out, digits_of((uint32_t)(left * powers[DIGITS - decimals])));
+	for (out += decimals; out[-1] == '0';)
+		out--;
+	return out;
 }

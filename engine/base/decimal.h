@@ -1,13 +1,14 @@
 /* decimal.h - integers as decimal digits, for writers that make millions of them.
  *
- * Pure; writes into the caller's room, never a NUL. Any thread. */
+ * Pure; writes into the caller's room, never a NUL. Digits are written eight at a time: up
+ * to DECIMAL_SIZE bytes of the room may change, whatever the length of the number. Any
+ * thread. */
 #ifndef PERIGEE_BASE_DECIMAL_H
 #define PERIGEE_BASE_DECIMAL_H
 
 #include <stdint.h>
 
-/* Room for any value: a sign, 20 digits and a point, or "0." and 19 decimals. */
-#define DECIMAL_SIZE     24
+#define DECIMAL_SIZE     32
 #define DECIMAL_MAX_FRAC 19
 
 /* Write v at out. Returns the end of what was written. */

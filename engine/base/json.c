@@ -450,6 +450,28 @@ static int put_special(struct buffer *out, unsigned char c)
 	return buffer_printf(out, "\\u%04x", c);
 }
 
+#define EACH_BYTE(v) (0x0101010101010101 * (uint64_t)(v))
+
+/* Is any byte of x below n (at most 0x80)? */
+static bool any_below(uint64_t x, unsigned n)
+{
+	return (x - EACH_BYTE(n)) & ~x & EACH_BYTE(0x80);
+}
+
+/* Bytes at the start of s that a string holds as they are: ASCII, in steps of eight. */
+static size_t plain_run(const unsigned char *s, size_t len)
+{
+	size_t i = 0;
+	for (; i + 8 <= len; i += 8) {
+		uint64_t x;
+		memcpy(&x, s + i, sizeof(x));
+		if ((x & EACH_BYTE(0x80)) || any_below(x, 0x20) ||
+		    any_below(x ^ EACH_BYTE('"'), 1) || any_below(x ^ EACH_BYTE('\\'), 1))
+			break;
+	}
+	return i;
+}
+
 int json_put_string(struct buffer *out, const char *s, size_t len)
 {
 	if (len == 0) /* then s may be NULL, with which one must not calculate */
@@ -460,8 +482,9 @@ int json_put_string(struct buffer *out, const char *s, size_t len)
 	while (!err && p < end) {
 		const unsigned char *from = p;
 		size_t n = 1;
+		p += plain_run(p, (size_t)(end - p));
 		while (p < end && *p >= 0x20 && *p != '"' && *p != '\\' &&
-		       (n = utf8_len((const char *)p, (size_t)(end - p))) != 0)
+		       (n = *p < 0x80 ? 1 : utf8_len((const char *)p, (size_t)(end - p))) != 0)
 			p += n;
 		err = buffer_append(out, from, (size_t)(p - from));
 		if (err || p == end)

@@ -7,18 +7,19 @@
 #include "metrics/fold.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_BUFFER ((size_t)1 << 18)
-#define LINE_LIMIT  ((size_t)256 << 20) /* a recorded text is bounded by the client long before */
+#define WRITE_SIZE ((size_t)1 << 18) /* so much is gathered */
+#define KEEP_SIZE  (2 * WRITE_SIZE)  /* a large text is not to hold its memory for ever */
+#define ROOM_LIMIT ((size_t)256 << 20) /* a recorded text is bounded by the client long before */
 
 struct recorder {
-	FILE *file;
+	int fd;
 	char *path;
-	struct buffer line;
+	struct buffer lines; /* whole ones, on their way into the file */
+	uint64_t count;      /* of them */
 	uint64_t lost;
 	int failure; /* errno of the first write that failed; 0: none */
 };
@@ -27,9 +28,9 @@ static void recorder_free(struct recorder *r)
 {
 	if (!r)
 		return;
-	if (r->file)
-		fclose(r->file);
-	buffer_free(&r->line);
+	if (r->fd >= 0)
+		close(r->fd);
+	buffer_free(&r->lines);
 	free(r->path);
 	free(r);
 }
@@ -39,9 +40,10 @@ int recorder_open(struct recorder **out, const char *path, struct error *e)
 	struct recorder *r = calloc(1, sizeof(*r));
 	if (!r)
 		return error_set(e, STATUS_ENOMEM, "%s: out of memory", path);
-	buffer_init(&r->line, LINE_LIMIT);
+	buffer_init(&r->lines, ROOM_LIMIT);
+	r->fd = -1;
 	r->path = strdup(path);
-	int err = r->path ? file_create_stream(&r->file, path, FILE_BUFFER, e)
+	int err = r->path ? file_create(&r->fd, path, e)
 	                  : error_set(e, STATUS_ENOMEM, "%s: out of memory", path);
 	if (err) {
 		recorder_free(r);
@@ -59,7 +61,8 @@ int recorder_open(struct recorder **out, const char *path, struct error *e)
 /* The parts of a line know their room: it was reserved before. */
 struct line {
 	struct buffer *buffer;
-	char *end; /* where the next byte goes */
+	size_t before; /* bytes of the lines before it */
+	char *end;     /* where the next byte goes */
 	int err;   /* of the texts; the first one stays */
 };
 
@@ -115,7 +118,7 @@ static void put_text(struct line *l, const char *key, struct slice s)
 	if (!l->err)
 		l->err = buffer_reserve(b, NUMBERS_ROOM);
 	if (l->err) /* the line will be thrown away: what is still to come goes over it */
-		buffer_clear(b);
+		b->len = l->before;
 	l->end = buffer_end(b);
 }
 
@@ -185,10 +188,11 @@ static void put_counts(struct line *l, const struct event *e)
 	PUT_TEXT(l, "reasoning", e->reasoning);
 }
 
+/* Append a whole line, or nothing. */
 static int compose(struct buffer *b, const struct event *e, const char *phase, uint64_t origin_ns)
 {
-	buffer_clear(b);
-	struct line l = { .buffer = b, .err = buffer_reserve(b, NUMBERS_ROOM) };
+	size_t before = b->len;
+	struct line l = { .buffer = b, .before = before, .err = buffer_reserve(b, NUMBERS_ROOM) };
 	if (l.err)
 		return l.err;
 	l.end = buffer_end(b);
@@ -197,21 +201,40 @@ static int compose(struct buffer *b, const struct event *e, const char *phase, u
 	put_measures(&l, e);
 	put_counts(&l, e);
 	PUT(&l, "}\n");
-	b->len = (size_t)(l.end - b->data);
+	b->len = l.err ? before : (size_t)(l.end - b->data);
 	return l.err;
+}
+
+/* ---- writing ---- */
+
+/* What cannot be written is lost, and so is all that follows. */
+static int write_out(struct recorder *r)
+{
+	const char *data = r->lines.data, *end = data + r->lines.len;
+	while (data < end && !r->failure) {
+		ssize_t n = write(r->fd, data, (size_t)(end - data));
+		if (n > 0)
+			data += n;
+		else if (n == 0 || errno != EINTR)
+			r->failure = n < 0 ? errno : EIO;
+	}
+	if (r->failure)
+		r->lost += r->count;
+	r->count = 0;
+	buffer_trim(&r->lines, KEEP_SIZE);
+	return status_from_errno(r->failure);
 }
 
 int recorder_put(struct recorder *r, const struct event *e, const char *phase, uint64_t origin_ns)
 {
-	int err =
-		r->failure ? status_from_errno(r->failure) : compose(&r->line, e, phase, origin_ns);
-	if (!err && fwrite(r->line.data, 1, r->line.len, r->file) != r->line.len) {
-		r->failure = errno ? errno : EIO;
-		err = status_from_errno(r->failure);
-	}
-	if (err)
+	int err = r->failure ? status_from_errno(r->failure)
+	                     : compose(&r->lines, e, phase, origin_ns);
+	if (err) {
 		r->lost++;
-	return err;
+		return err;
+	}
+	r->count++;
+	return r->lines.len < WRITE_SIZE ? STATUS_OK : write_out(r);
 }
 
 uint64_t recorder_lost(const struct recorder *r)
@@ -223,11 +246,9 @@ int recorder_close(struct recorder *r, struct error *e)
 {
 	if (!r)
 		return STATUS_OK;
-	if (!r->failure && fflush(r->file))
-		r->failure = errno;
-	int status = status_from_errno(r->failure);
+	int status = write_out(r);
 	if (r->failure)
-		error_set(e, status, "%s: %s; %llu lines or more were lost", r->path,
+		error_set(e, status, "%s: %s; %llu lines were lost", r->path,
 		          strerror(r->failure), (unsigned long long)r->lost);
 	else if (r->lost)
 		status = error_set(e, STATUS_ENOMEM, "%s: %llu lines were lost", r->path,

@@ -276,6 +276,17 @@ enum phase_stop phase_check(const struct phase *p, uint64_t now_ns)
 	return PHASE_STOP_NONE;
 }
 
+bool phase_may_issue(struct phase *p, uint64_t now_ns)
+{
+	if (p->state != PHASE_RUNNING)
+		return false;
+	enum phase_stop why = phase_check(p, now_ns);
+	if (why == PHASE_STOP_NONE)
+		return true;
+	phase_request_stop(p, why, now_ns);
+	return false;
+}
+
 bool phase_take_look(struct phase *p, uint64_t now_ns)
 {
 	if (!p->ended_some || p->state != PHASE_RUNNING || !minimum_met(p, now_ns))

@@ -191,6 +191,9 @@ void phase_count_handover(struct phase *p, uint64_t due_ns, uint64_t issued_ns,
 /* Which rule says now that the phase should stop issuing; PHASE_STOP_NONE: none. */
 enum phase_stop phase_check(const struct phase *p, uint64_t now_ns);
 
+/* May it issue now? Where a rule says no it begins to drain. */
+bool phase_may_issue(struct phase *p, uint64_t now_ns);
+
 /* May the script's own rule be asked now? Only after something ended or a tick, and when the
  * minimums are met; then it may not until the next time. */
 bool phase_take_look(struct phase *p, uint64_t now_ns);

@@ -1,11 +1,10 @@
 #include "session/session.h"
 
 #include "base/clock.h"
-#include "base/pool.h"
-#include "base/rng.h"
 #include "http/choice.h"
 #include "http/workers.h"
 #include "session/journal.h"
+#include "session/requests.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -14,14 +13,11 @@
 
 #define MAX_CLIENTS      256
 #define DEFAULT_INFLIGHT ((uint64_t)1 << 20)
-#define ISSUES_PER_TURN  64     /* then the I/O has its turn */
-#define MAX_SKIPS        100000 /* request() that never sends anything must not spin for ever */
+#define ISSUES_PER_TURN  64                  /* then the I/O has its turn */
 #define MAX_UNSENT       ((uint64_t)1 << 20) /* counted no further: a schedule may have no end */
-#define RESPONSE_LIMIT   ((size_t)64 << 20)
-#define STOP_DRAIN_NS    (30 * NS_PER_S)  /* a stopped run drains no longer than this */
-#define SIGNAL_GRAIN_NS  (50 * NS_PER_MS) /* how long a signal may wait outside the loop's run */
-#define STRAGGLER_NS     (5 * NS_PER_S)   /* at the end, for phases that did not drain */
-#define BUCKETS          4096 /* of requests in flight by their id: 10 000 are found in 3 steps */
+#define STOP_DRAIN_NS    (30 * NS_PER_S)     /* a stopped run drains no longer than this */
+#define SIGNAL_GRAIN_NS  (50 * NS_PER_MS)    /* how long a signal may wait outside the loop's run */
+#define STRAGGLER_NS     (5 * NS_PER_S)      /* at the end, for phases that did not drain */
 
 struct session {
 	struct loop *loop; /* borrowed */
@@ -37,12 +33,8 @@ struct session {
 	int phase_count;
 	int current; /* index of the phase whose turn it is; phase_count: past the last */
 
-	struct pool *requests;
-	struct request *inflight;       /* list of all that are with a client */
-	struct request *by_id[BUCKETS]; /* the same ones */
-	uint64_t next_id;
-
 	struct journal *journal;
+	struct requests *requests;
 	uint64_t started_ns;
 
 	struct meter meters[SESSION_METER_COUNT];
@@ -62,7 +54,6 @@ struct session {
 	bool running;       /* between its first and its last event */
 	unsigned subscribers_lost;
 	struct error error;
-	struct buffer scratch; /* text of chunk events */
 };
 
 /* ---- events ---- */
@@ -197,39 +188,33 @@ void session_stop_phase(struct session *s, struct phase *p, enum phase_stop why)
 	loop_poke(s->loop);
 }
 
-static void cancel(struct request *r, enum failure why)
-{
-	if (r->cancel != FAILURE_NONE || r->state == REQUEST_ENDED)
-		return;
-	r->cancel = why;
-	client_cancel(r->phase->client, &r->exchange, why);
-}
-
 void session_cancel(struct session *s, struct request *r)
 {
 	(void)s;
-	cancel(r, FAILURE_CANCELLED);
+	requests_cancel(r, FAILURE_CANCELLED);
 }
 
 bool session_cancel_id(struct session *s, struct phase *p, uint64_t id)
 {
-	struct request *r = s->by_id[id % BUCKETS];
-	while (r && r->id != id)
-		r = r->same_bucket;
-	if (!r)
-		return phase_unwant(p, id);
-	if (r->phase != p || r->cancel != FAILURE_NONE)
-		return false;
-	cancel(r, FAILURE_CANCELLED);
-	return true;
+	return requests_cancel_id(s->requests, p, id);
 }
 
-/* p NULL: of all phases. */
-static void abandon(struct session *s, const struct phase *p)
+int session_want(struct session *s, struct phase *p, int64_t index, intptr_t content, uint64_t *id)
 {
-	for (struct request *r = s->inflight; r; r = r->next)
-		if (!p || r->phase == p)
-			cancel(r, FAILURE_ABANDONED);
+	return requests_want(s->requests, p, index, content, id);
+}
+
+/* Any end counts: a closed load also waits for the stragglers of the phase before. */
+static void on_ended(void *ctx)
+{
+	struct phase *p = current_phase(ctx);
+	if (p)
+		p->strategy_event = true;
+}
+
+static void on_failed(void *ctx, const struct error *e, enum phase_stop why)
+{
+	fail(ctx, e, why);
 }
 
 static void on_signal(void *data, int signum)
@@ -237,414 +222,12 @@ static void on_signal(void *data, int signum)
 	struct session *s = data;
 	s->latest_signal = signum;
 	if (s->signal) {
-		abandon(s, NULL);
+		requests_abandon(s->requests, NULL);
 		loop_poke(s->loop);
 		return;
 	}
 	s->signal = signum;
 	session_stop(s, PHASE_STOP_INTERRUPTED);
-}
-
-/* ---- a request's life ---- */
-
-static void link_request(struct session *s, struct request *r)
-{
-	r->prev = NULL;
-	r->next = s->inflight;
-	if (s->inflight)
-		s->inflight->prev = r;
-	s->inflight = r;
-	r->same_bucket = s->by_id[r->id % BUCKETS];
-	s->by_id[r->id % BUCKETS] = r;
-}
-
-static void unlink_request(struct session *s, struct request *r)
-{
-	struct request **at = &s->by_id[r->id % BUCKETS];
-	while (*at != r)
-		at = &(*at)->same_bucket;
-	*at = r->same_bucket;
-	if (r->prev)
-		r->prev->next = r->next;
-	else
-		s->inflight = r->next;
-	if (r->next)
-		r->next->prev = r->prev;
-}
-
-/* Any end counts: a closed load also waits for the stragglers of the phase before. */
-static void wake_strategy(struct session *s)
-{
-	struct phase *p = current_phase(s);
-	if (p)
-		p->strategy_event = true;
-}
-
-/* The end of every request. */
-static void finish(struct session *s, struct request *r)
-{
-	struct phase *p = r->phase;
-	const struct response *res = &r->exchange.response;
-	struct event e;
-
-	request_enter(r, REQUEST_ENDED);
-	phase_count_end(p, res->failure, loop_now(s->loop));
-	wake_strategy(s);
-	if (res->failure != FAILURE_NONE) {
-		request_error_event(r, &e);
-		emit(s, &e);
-		if (p->driver->error)
-			p->driver->error(p->driver_ctx, r);
-	}
-	request_complete_event(r, &e);
-	emit(s, &e);
-	if (p->driver->complete)
-		p->driver->complete(p->driver_ctx, r);
-	if (!r->exchange.lost)
-		p->driver->release(p->driver_ctx, &r->job);
-	request_enter(r, REQUEST_FREE);
-	pool_put(s->requests, r);
-}
-
-/* Handed to a worker, it is issued when that takes it: what lies between is lateness. */
-static void take_start(struct request *r)
-{
-	uint64_t started_ns = r->exchange.started_ns;
-	if (!started_ns || started_ns == r->issued_ns)
-		return;
-	if (r->is_arrival)
-		phase_count_handover(r->phase, r->scheduled_ns, r->issued_ns, started_ns);
-	r->issued_ns = started_ns;
-}
-
-static void on_done(void *ctx, struct exchange *x)
-{
-	struct session *s = ctx;
-	struct request *r = (struct request *)x;
-	take_start(r);
-	unlink_request(s, r);
-	finish(s, r);
-}
-
-static void on_first(void *ctx, struct exchange *x)
-{
-	struct session *s = ctx;
-	struct request *r = (struct request *)x;
-	const struct phase *p = r->phase;
-	struct event e;
-	take_start(r);
-	request_enter(r, REQUEST_STREAMING);
-	request_first_event(r, &e);
-	emit(s, &e);
-	if (p->driver->first)
-		p->driver->first(p->driver_ctx, r);
-}
-
-static void on_chunk(void *ctx, struct exchange *x, const struct delta *d)
-{
-	struct session *s = ctx;
-	struct request *r = (struct request *)x;
-	const struct phase *p = r->phase;
-	if (p->config.chunk_events && x->response.chunks > 1) {
-		struct event e;
-		buffer_clear(&s->scratch);
-		json_slice_text(&d->content, &s->scratch);
-		request_chunk_event(r, &e, d->now_ns,
-		                    (struct slice){ s->scratch.data, s->scratch.len });
-		emit(s, &e);
-	}
-	if (p->driver->chunk)
-		p->driver->chunk(p->driver_ctx, r, d);
-}
-
-/* What was measured so far is told; the rest would measure something else. */
-static void on_broken(void *ctx, const struct error *why)
-{
-	struct session *s = ctx;
-	fail(s, why, PHASE_STOP_CLIENT);
-	abandon(s, NULL);
-}
-
-static const struct client_sink sink = {
-	.first = on_first,
-	.chunk = on_chunk,
-	.done = on_done,
-	.broken = on_broken,
-};
-
-static void fill_exchange(struct request *r)
-{
-	const struct phase *p = r->phase;
-	struct exchange *x = &r->exchange;
-	x->method = r->job.method;
-	x->path = r->job.path;
-	x->body = r->job.body;
-	x->body_len = r->job.body_len;
-	x->headers = r->job.headers;
-	x->header_count = r->job.header_count;
-	x->endpoint = (unsigned)p->issued; /* not the id: skipped requests have one, too */
-	x->response.keep_text = p->config.keep_text || p->config.record_text;
-	x->response.keep_body = p->config.keep_body;
-	x->worker = -1;
-	x->skip_chunks = !p->config.chunk_events && !p->driver->chunk;
-	uint64_t deadline_ns = r->job.deadline_ns ? r->job.deadline_ns : p->config.deadline_ns;
-	x->deadline_ns = deadline_ns ? r->issued_ns + deadline_ns : 0;
-	x->first_byte_deadline_ns =
-		p->config.first_byte_ns ? r->issued_ns + p->config.first_byte_ns : 0;
-}
-
-/* Hand the request to its client; one that does not take it ends it here. */
-static void send_request(struct session *s, struct request *r)
-{
-	struct phase *p = r->phase;
-	struct event e;
-
-	r->issued_ns = loop_refresh(s->loop);
-	fill_exchange(r);
-	phase_count_issue(p, r->issued_ns);
-	int err = client_submit(p->client, &r->exchange);
-	request_issued_event(r, &e);
-	emit(s, &e);
-	if (err) { /* the handler must not see the answer to another one */
-		response_init(&r->exchange.response, RESPONSE_LIMIT);
-		response_start(&r->exchange.response, DECODE_RAW, NULL, NULL);
-	}
-	if (p->driver->issue)
-		p->driver->issue(p->driver_ctx, r);
-	if (!err) {
-		request_enter(r, REQUEST_SENT);
-		link_request(s, r);
-		return;
-	}
-	response_end(&r->exchange.response, FAILURE_CLIENT, status_text(err), loop_now(s->loop));
-	finish(s, r);
-}
-
-static void identify_request(const struct session *s, struct request *r, uint64_t id,
-                             uint64_t scheduled_ns)
-{
-	r->id = id;
-	r->uuid[0] = s->id[0];
-	r->uuid[1] = rng_mix(s->id[1], id);
-	r->scheduled_ns = scheduled_ns;
-}
-
-static struct request *new_request(struct session *s, struct phase *p)
-{
-	struct request *r = pool_get(s->requests);
-	if (!r)
-		return NULL;
-	request_enter(r, REQUEST_DUE);
-	r->phase = p;
-	r->job = (struct job){ .index = -1, .turn = -1 };
-	r->cancel = FAILURE_NONE;
-	r->is_arrival = false;
-	return r;
-}
-
-static void drop_request(struct session *s, struct request *r)
-{
-	r->phase->driver->release(r->phase->driver_ctx, &r->job);
-	request_enter(r, REQUEST_ENDED);
-	request_enter(r, REQUEST_FREE);
-	pool_put(s->requests, r);
-}
-
-static void skipped(struct session *s, struct phase *p)
-{
-	p->skipped++;
-	wake_strategy(s);
-	if (++p->skipped_in_row < MAX_SKIPS)
-		return;
-	struct error e;
-	error_set(&e, STATUS_ESCRIPT, "phase '%s': %d requests in a row were skipped", p->name,
-	          MAX_SKIPS);
-	session_fail(s, &e);
-}
-
-/* Build one request; NULL: there is none to send. */
-static struct request *build(struct session *s, struct phase *p, const struct want *want)
-{
-	struct request *r = new_request(s, p);
-	if (!r) {
-		struct error e;
-		if (want->content)
-			p->driver->forget(p->driver_ctx, want->content);
-		error_set(&e, STATUS_ELIMIT, "phase '%s': more than %llu requests in flight",
-		          p->name, (unsigned long long)s->config.max_inflight);
-		fail(s, &e, PHASE_STOP_OVERLOAD);
-		return NULL;
-	}
-	int rc = p->driver->build(p->driver_ctx, p, p->built++, want, &r->job);
-	if (rc == BUILD_OK) {
-		p->skipped_in_row = 0;
-		return r;
-	}
-	drop_request(s, r);
-	if (rc == BUILD_SKIP)
-		skipped(s, p);
-	else if (rc == BUILD_END)
-		phase_request_stop(p, PHASE_STOP_CONTENT, loop_now(s->loop));
-	return NULL;
-}
-
-/* Build and send one request. */
-static void issue(struct session *s, struct phase *p, const struct want *want)
-{
-	struct request *r = build(s, p, want);
-	if (!r)
-		return;
-	identify_request(s, r, want->id, want->scheduled_ns);
-	send_request(s, r);
-}
-
-int session_want(struct session *s, struct phase *p, int64_t index, intptr_t content, uint64_t *id)
-{
-	struct want want = {
-		.id = s->next_id,
-		.scheduled_ns = loop_now(s->loop),
-		.index = index,
-		.arrival = -1,
-		.content = content,
-	};
-	int err = phase_want(p, &want);
-	if (err)
-		return err;
-	*id = s->next_id++;
-	loop_poke(s->loop);
-	return STATUS_OK;
-}
-
-/* ---- issuing ---- */
-
-static bool may_issue(struct session *s, struct phase *p)
-{
-	if (p->state != PHASE_RUNNING)
-		return false;
-	enum phase_stop why = phase_check(p, loop_now(s->loop));
-	if (why == PHASE_STOP_NONE)
-		return true;
-	phase_request_stop(p, why, loop_now(s->loop));
-	return false;
-}
-
-static int issue_wants(struct session *s, struct phase *p, int budget)
-{
-	while (budget > 0 && p->want_count && may_issue(s, p)) {
-		struct want w = phase_take_want(p);
-		issue(s, p, &w);
-		budget--;
-	}
-	return budget;
-}
-
-static void drop_ready(struct session *s, struct phase *p)
-{
-	if (p->ready)
-		drop_request(s, p->ready);
-	p->ready = NULL;
-}
-
-/* An arrival is due and max_inflight is reached. True: it was dealt with. */
-static bool overloaded(struct session *s, struct phase *p, uint64_t due_ns)
-{
-	switch (p->config.overload) {
-	case OVERLOAD_DROP:
-		p->dropped++;
-		p->last_dropped_ns = due_ns;
-		if (p->config.paired)
-			drop_ready(s, p);
-		return true;
-	case OVERLOAD_ABORT: {
-		struct error e;
-		error_set(&e, STATUS_ELIMIT,
-		          "phase '%s': max_inflight of %llu reached (overload = \"abort\")",
-		          p->name, (unsigned long long)p->config.max_inflight);
-		fail(s, &e, PHASE_STOP_OVERLOAD);
-		return false;
-	}
-	default:
-		return false;
-	}
-}
-
-/* The number of the arrival, which is not to come again. */
-static int64_t take_arrival(struct phase *p)
-{
-	pacer_pop(p->pacer);
-	return p->arrivals++;
-}
-
-/* Build the request of an arrival, and learn how long that takes. */
-static struct request *build_arrival(struct session *s, struct phase *p, int64_t arrival)
-{
-	struct want want = { .index = -1, .arrival = arrival }; /* its id comes later */
-	uint64_t from_ns = loop_refresh(s->loop);
-	struct request *r = build(s, p, &want);
-	phase_count_build(p, loop_refresh(s->loop) - from_ns);
-	return r;
-}
-
-/* What building costs is no part of a request's lateness: it is done just before it is due.
- * False: it is not time for that. */
-static bool prepare(struct session *s, struct phase *p, uint64_t due_ns)
-{
-	bool room = pool_used(s->requests) + 1 < s->config.max_inflight;
-	if (!room || !phase_may_prepare(p, due_ns, loop_now(s->loop)))
-		return false;
-	p->ready = build_arrival(s, p, p->arrivals);
-	if (!p->ready)
-		take_arrival(p); /* there is nothing to send for it */
-	return true;
-}
-
-static void issue_arrival(struct session *s, struct phase *p, int64_t arrival, uint64_t due_ns)
-{
-	struct request *r = p->ready ? p->ready : build_arrival(s, p, arrival);
-	p->ready = NULL;
-	if (!r)
-		return;
-	identify_request(s, r, s->next_id++, due_ns);
-	r->is_arrival = true;
-	send_request(s, r);
-	phase_count_lateness(p, due_ns, loop_now(s->loop));
-}
-
-/* The next arrival that is due and may be issued. A status or 0: there is none now. */
-static int next_arrival(struct session *s, struct phase *p, uint64_t *due_ns)
-{
-	int rc = pacer_peek(p->pacer, due_ns);
-	if (rc == 0)
-		phase_request_stop(p, PHASE_STOP_SCHEDULE, loop_now(s->loop));
-	if (rc < 0 && !s->error.status) { /* the driver did not say why */
-		struct error e;
-		error_set(&e, rc, "phase '%s': schedule: %s", p->name, status_text(rc));
-		session_fail(s, &e);
-	}
-	return rc;
-}
-
-/* Arrivals that are due, in order, as many as the budget allows. */
-static int issue_schedule(struct session *s, struct phase *p, int budget)
-{
-	uint64_t due;
-	while (budget > 0 && may_issue(s, p) && next_arrival(s, p, &due) > 0) {
-		bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight;
-		budget--;
-		if (due > loop_now(s->loop)) {
-			if (full || !prepare(s, p, due))
-				break;
-			continue;
-		}
-		if (full && !overloaded(s, p, due)) {
-			p->full_ns = loop_now(s->loop);
-			break;
-		}
-		int64_t arrival = take_arrival(p);
-		if (!full)
-			issue_arrival(s, p, arrival, due);
-	}
-	return budget;
 }
 
 static void run_alarms(struct session *s, struct phase *p)
@@ -676,7 +259,8 @@ static void end_strategy(struct session *s, struct phase *p)
 static void end_deadlock(struct session *s, struct phase *p)
 {
 	uint64_t now = loop_now(s->loop);
-	if (p->state != PHASE_RUNNING || s->inflight || p->want_count || !p->driver->resume)
+	if (p->state != PHASE_RUNNING || requests_inflight(s->requests) || p->want_count ||
+	    !p->driver->resume)
 		return;
 	if (phase_strategy_ready(p, now) || phase_next_wake(p, now) != UINT64_MAX)
 		return;
@@ -796,7 +380,7 @@ static void drain_phase(struct session *s, struct phase *p)
 {
 	if (p->inflight && p->config.drain) {
 		if (drain_is_over(s, p))
-			abandon(s, p);
+			requests_abandon(s->requests, p);
 		if (p->inflight)
 			return;
 	}
@@ -807,18 +391,18 @@ static void run_phase(struct session *s, struct phase *p)
 {
 	if (p->state == PHASE_IDLE)
 		start_phase(s, p);
-	may_issue(s, p); /* the engine's rules go before the script's */
+	phase_may_issue(p, loop_now(s->loop)); /* the engine's rules go before the script's */
 	ask_script(s, p);
 	run_alarms(s, p);
 	run_strategy(s, p);
-	int budget = issue_wants(s, p, ISSUES_PER_TURN);
+	int budget = requests_issue_wants(s->requests, p, ISSUES_PER_TURN);
 	if (p->pacer)
-		budget = issue_schedule(s, p, budget);
+		budget = requests_issue_arrivals(s->requests, p, budget);
 	end_strategy(s, p);
-	may_issue(s, p); /* the rules may hold although nothing is due */
+	phase_may_issue(p, loop_now(s->loop)); /* the rules may hold although nothing is due */
 	end_deadlock(s, p);
 	if (p->state == PHASE_DRAINING) {
-		drop_ready(s, p);
+		requests_drop_ready(s->requests, p);
 		run_strategy(s, p);
 		drain_phase(s, p);
 	}
@@ -844,9 +428,9 @@ static void wait_for_stragglers(struct session *s)
 	uint64_t now = loop_now(s->loop);
 	if (!s->straggler_deadline)
 		s->straggler_deadline = now + STRAGGLER_NS;
-	if (s->inflight && now >= s->straggler_deadline)
-		abandon(s, NULL);
-	if (s->inflight)
+	if (requests_inflight(s->requests) && now >= s->straggler_deadline)
+		requests_abandon(s->requests, NULL);
+	if (requests_inflight(s->requests))
 		return;
 	s->ended = true;
 	loop_stop(s->loop);
@@ -1045,6 +629,20 @@ static void identify(struct session *s)
 		s->id[0] = clock_realtime(), s->id[1] = clock_now();
 }
 
+static int make_requests(struct session *s)
+{
+	struct requests_config config = {
+		.loop = s->loop,
+		.journal = s->journal,
+		.id = { s->id[0], s->id[1] },
+		.max = s->config.max_inflight,
+		.failed = on_failed,
+		.ended = on_ended,
+		.ctx = s,
+	};
+	return requests_new(&s->requests, &config);
+}
+
 static int check_config(const struct loop *loop, const struct session_config *c, struct error *e)
 {
 	if (c->subscribers && !c->events)
@@ -1075,7 +673,6 @@ int session_new(struct session **out, struct loop *loop, const struct session_co
 	s->phase_tick = (struct loop_timer){ .fn = on_phase_tick, .data = s };
 	if (!s->config.max_inflight)
 		s->config.max_inflight = DEFAULT_INFLIGHT;
-	buffer_init(&s->scratch, (size_t)64 << 20);
 	if (config->model) {
 		s->model = *config->model;
 		s->config.model = &s->model;
@@ -1084,9 +681,11 @@ int session_new(struct session **out, struct loop *loop, const struct session_co
 
 	err = STATUS_ENOMEM;
 	s->name = strdup(config->name ? config->name : "");
-	if (s->name && !pool_new(&s->requests, sizeof(struct request), s->config.max_inflight))
-		err = open_journal(s, config, e);
+	if (!s->name)
+		error_set(e, err, "session: out of memory");
 	else
+		err = open_journal(s, config, e);
+	if (!err && (err = make_requests(s)))
 		error_set(e, err, "session: out of memory");
 	if (!err && config->workers)
 		err = workers_new(&s->workers, loop,
@@ -1106,11 +705,13 @@ int session_add_client(struct session *s, const struct client_config *config, st
 		return error_set(e, STATUS_ELIMIT, "more than %d different targets", MAX_CLIENTS);
 	int err;
 	if (s->config.model)
-		err = sim_client_new(out, s->loop, config, &s->model, &sink, s, e);
+		err = sim_client_new(out, s->loop, config, &s->model, &requests_sink, s->requests,
+		                     e);
 	else if (s->workers)
-		err = worker_client_new(out, s->workers, choice_client_new, config, &sink, s, e);
+		err = worker_client_new(out, s->workers, choice_client_new, config, &requests_sink,
+		                        s->requests, e);
 	else
-		err = choice_client_new(out, s->loop, config, &sink, s, e);
+		err = choice_client_new(out, s->loop, config, &requests_sink, s->requests, e);
 	if (!err)
 		s->clients[s->client_count++] = *out;
 	return err;
@@ -1155,7 +756,7 @@ uint64_t session_inflight(const struct session *s)
 {
 	const struct phase *p = s->current < s->phase_count ? s->phases[s->current] : NULL;
 	uint64_t ready = p && p->ready; /* nobody knows of it yet */
-	return pool_used(s->requests) - ready + (p ? p->want_count : 0);
+	return requests_count(s->requests) - ready + (p ? p->want_count : 0);
 }
 
 struct fold *session_fold(const struct session *s)
@@ -1166,11 +767,6 @@ struct fold *session_fold(const struct session *s)
 struct publisher *session_publisher(const struct session *s)
 {
 	return journal_publisher(s->journal);
-}
-
-static void fini_request(void *object)
-{
-	response_free(&((struct request *)object)->exchange.response);
 }
 
 uint64_t session_close_events(struct session *s, uint64_t deadline_ns)
@@ -1219,11 +815,10 @@ void session_free(struct session *s, uint64_t deadline_ns, uint64_t *undelivered
 		return;
 	journal_free(s->journal);
 	for (int i = 0; i < s->phase_count; i++) {
-		drop_ready(s, s->phases[i]);
+		requests_drop_ready(s->requests, s->phases[i]);
 		phase_free(s->phases[i]);
 	}
-	pool_free(s->requests, fini_request);
-	buffer_free(&s->scratch);
+	requests_free(s->requests);
 	if (s->holds_signals)
 		loop_on_signal(s->loop, NULL, NULL);
 	free(s->name);

@@ -1,12 +1,12 @@
 /* session.h - runs phases: issues requests when they are due, follows them to
  * their end, tells events, and stops in order.
  *
- * Owns the clients, the journal (where its events go) and every request.
+ * Owns the clients, the journal (where its events go) and the requests (requests.h).
  * Session thread only. The order of things within one turn of the loop:
  * I/O and its callbacks, timers, the clients' hooks, then the session's hook,
  * which runs the strategy, issues what is due and looks at the stop rules.
  * Nothing is issued from inside a callback. Rules:
- *  1. Each issued request ends exactly once, in on_done().
+ *  1. Each issued request ends exactly once, in finish() of requests.c.
  *  2. Its events are told in this order: issued, recv_first, recv_non_first,
  *     error, complete; a request counts for the phase that issued it.
  *  3. A stop (signal, script, error) ends issuing at once and drains; a second
