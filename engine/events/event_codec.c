@@ -182,29 +182,40 @@ enum {
 
 /* Texts shorter than this in all are given the worst case instead of a scan. */
 #define SHORT_TEXTS 1024
+#define TEXTS_LIMIT (UINT32_MAX / 4)
+
+/* Of each text among the keys; those of DATA are no keys of their own. */
+#define EACH_TYPE(f, e, member)
+#define EACH_DATA(f, e, member)                                                                    \
+	f((e)->text) f((e)->reasoning) f((e)->error_type) f((e)->error_message)
+#define EACH_GAPS(f, e, member)
+#define EACH_UUID(f, e, member)
+#define EACH_STAMP(f, e, member)
+#define EACH_NAME(f, e, member) f((e)->member)
+#define EACH_TURN(f, e, member)
+#define EACH_TEXT(f, e, member) f((e)->member)
+#define EACH_TIME(f, e, member)
+#define EACH_COUNT(f, e, member)
+#define EACH_CODE(f, e, member)
+#define EACH_ID(f, e, member)
+#define EACH_NUMBER(f, e, member)
+#define EACH_FAILURE(f, e, member)
+
+#define PLUS_LENGTH(text) +(text).len
+#define PLUS_SIZE(text)   +msgpack_text_size((text).data, (text).len)
 
 /* Bytes that the record can need at most. */
 static int room_for(const struct event *e, size_t *out)
 {
-	const struct slice texts[] = {
-		e->conversation_id, e->tag,           e->finish_reason, e->text, e->reasoning,
-		e->error_type,      e->error_message, e->session_id,    e->name, e->kind,
-		e->end_reason,
-	};
-	size_t total = 0;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-		if (texts[i].len > UINT32_MAX / 4)
-			return STATUS_ELIMIT;
-		total += texts[i].len;
-	}
-	if (total <= SHORT_TEXTS) {
-		total *= 3;
-	} else {
-		total = 0;
-		for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-			total += msgpack_text_size(texts[i].data, texts[i].len);
-	}
-	*out = FIXED_ROOM + total + (size_t)e->chunk_us_count * MSGPACK_HEAD_MAX;
+#define X(key, kind, member) EACH_##kind(PLUS_LENGTH, e, member)
+	size_t texts = 0 EVENT_KEYS(X);
+#undef X
+	if (texts > TEXTS_LIMIT)
+		return STATUS_ELIMIT;
+#define X(key, kind, member) EACH_##kind(PLUS_SIZE, e, member)
+	size_t sizes = texts <= SHORT_TEXTS ? texts * 3 : 0 EVENT_KEYS(X);
+#undef X
+	*out = FIXED_ROOM + sizes + (size_t)e->chunk_us_count * MSGPACK_HEAD_MAX;
 	return STATUS_OK;
 }
 
