@@ -46,7 +46,7 @@ ALWAYS_INLINE void write_TYPE(struct writer *w, const char *key, size_t n, const
 	write_key(w, key, n);
 	size_t len = event_full_topic(e, topic);
 	w->p = msgpack_put_str_head(w->p, (uint32_t)len);
-	memcpy(w->p, topic, len);
+	memcpy(w->p, topic, sizeof(topic)); /* all of it: a copy of fixed size is a few stores */
 	w->p += len;
 }
 
@@ -219,6 +219,11 @@ static int room_for(const struct event *e, size_t *out)
 	return STATUS_OK;
 }
 
+static bool is_of_sample(enum event_type type)
+{
+	return type >= EVENT_SAMPLE_ISSUED && type <= EVENT_SAMPLE_COMPLETE;
+}
+
 int event_encode(const struct event *e, struct buffer *out)
 {
 	size_t room;
@@ -230,7 +235,10 @@ int event_encode(const struct event *e, struct buffer *out)
 	char *start = out->data + out->len;
 	struct writer w = { .p = msgpack_put_map16(start, 0) };
 #define X(key, kind, member) write_##kind(&w, key, sizeof(key) - 1, MEMBER_##kind(e, member));
-	EVENT_KEYS(X)
+	EVENT_SAMPLE_KEYS(X)
+	if (!is_of_sample(e->type)) {
+		EVENT_OTHER_KEYS(X)
+	}
 #undef X
 	msgpack_put_map16(start, w.keys);
 	out->len = (size_t)(w.p - out->data);

@@ -58,8 +58,8 @@ struct script_session {
 	struct session *session;
 	struct loop *own_loop; /* on simulated time; NULL: the state's loop serves */
 	enum script_stage stage;
-	bool closing;             /* handlers are not called any more */
-	int self;                 /* reference to the session's userdata while it is open */
+	bool closing; /* handlers are not called any more */
+	int self;     /* reference to the session's userdata while it is open */
 	struct script_entry entry;
 	int tick;                 /* reference to on_tick */
 	int answer, tap;          /* references to simulate.answer and on_event */

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WRITE_SIZE ((size_t)1 << 18) /* so much is gathered */
-#define KEEP_SIZE  (2 * WRITE_SIZE)  /* a large text is not to hold its memory for ever */
+#define WRITE_SIZE ((size_t)1 << 18)   /* so much is gathered */
+#define KEEP_SIZE  (2 * WRITE_SIZE)    /* a large text is not to hold its memory for ever */
 #define ROOM_LIMIT ((size_t)256 << 20) /* a recorded text is bounded by the client long before */
 
 struct recorder {
@@ -63,7 +63,7 @@ struct line {
 	struct buffer *buffer;
 	size_t before; /* bytes of the lines before it */
 	char *end;     /* where the next byte goes */
-	int err;   /* of the texts; the first one stays */
+	int err;       /* of the texts; the first one stays */
 };
 
 static void put_literal(struct line *l, const char *text, size_t n)
@@ -248,8 +248,8 @@ int recorder_close(struct recorder *r, struct error *e)
 		return STATUS_OK;
 	int status = write_out(r);
 	if (r->failure)
-		error_set(e, status, "%s: %s; %llu lines were lost", r->path,
-		          strerror(r->failure), (unsigned long long)r->lost);
+		error_set(e, status, "%s: %s; %llu lines were lost", r->path, strerror(r->failure),
+		          (unsigned long long)r->lost);
 	else if (r->lost)
 		status = error_set(e, STATUS_ENOMEM, "%s: %llu lines were lost", r->path,
 		                   (unsigned long long)r->lost);

@@ -379,7 +379,7 @@ static void test_any_text_may_be_large(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		struct event e, back;
 		struct buffer b;
-		event_init(&e, EVENT_SAMPLE_ISSUED, 1);
+		event_init(&e, EVENT_PHASE_START, 1);
 		*(struct slice *)(void *)((char *)&e + texts[i]) = (struct slice){ large, LARGE };
 		buffer_init(&b, 1 << 20);
 		assert_int_equal(event_encode(&e, &b), STATUS_OK);
