@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct buffer {
@@ -31,7 +32,9 @@ int buffer_grow(struct buffer *b, size_t n);
 /* Room for n more bytes. Returns 0, STATUS_ELIMIT or STATUS_ENOMEM. */
 static inline int buffer_reserve(struct buffer *b, size_t n)
 {
-	return n <= b->cap - b->len ? STATUS_OK : buffer_grow(b, n);
+	/* Both: a limit may have been lowered since. */
+	bool fits = n <= b->cap - b->len && n <= b->limit - b->len;
+	return fits ? STATUS_OK : buffer_grow(b, n);
 }
 
 /* Where the next byte goes: writers of many small parts reserve once, write there and

@@ -47,13 +47,17 @@ static void put_digits(char *out, uint64_t digits)
 
 char *decimal_put(char *out, uint64_t v)
 {
+	if (v < 10) { /* many are, and the first digit of a stamp */
+		*out = (char)('0' + v);
+		return out + 1;
+	}
 	if (v >= powers[DIGITS]) {
 		out = decimal_put(out, v / powers[DIGITS]);
 		put_digits(out, digits_of((uint32_t)(v % powers[DIGITS])));
 		return out + DIGITS;
 	}
 	uint64_t digits = digits_of((uint32_t)v);
-	unsigned zeros = (unsigned)__builtin_ctzll(digits | 1ULL << 56) / 8; /* of 0 one is left */
+	unsigned zeros = (unsigned)__builtin_ctzll(digits) / 8;
 	put_digits(out, digits >> 8 * zeros);
 	return out + DIGITS - zeros;
 }

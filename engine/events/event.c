@@ -54,14 +54,18 @@ void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns)
 	};
 }
 
+static const struct topic {
+	size_t len;
+	char text[EVENT_TOPIC_SIZE]; /* padded with NUL */
+} topics[EVENT_TYPE_COUNT] = {
+#define X(id, topic) { sizeof(topic) - 1, topic },
+	EVENT_MAP(X)
+#undef X
+};
+
 const char *event_topic(enum event_type type)
 {
-	static const char *const topics[EVENT_TYPE_COUNT] = {
-#define X(id, topic) topic,
-		EVENT_MAP(X)
-#undef X
-	};
-	return (unsigned)type < EVENT_TYPE_COUNT ? topics[type] : "unknown";
+	return (unsigned)type < EVENT_TYPE_COUNT ? topics[type].text : "unknown";
 }
 
 /* A name from a script may hold anything, a topic only visible ASCII. */
@@ -80,18 +84,17 @@ size_t event_full_topic(const struct event *e, char out[EVENT_TOPIC_SIZE])
 		memcpy(out, CUSTOM_PREFIX, CUSTOM_PREFIX_LEN);
 		n = CUSTOM_PREFIX_LEN + put_custom(out + CUSTOM_PREFIX_LEN, e->custom);
 	} else {
-		const char *topic = event_topic(e->type);
-		n = strlen(topic);
-		memcpy(out, topic, n);
+		const struct topic *topic = &topics[e->type];
+		memcpy(out, topic->text, EVENT_TOPIC_SIZE);
+		return topic->len;
 	}
-	out[n] = '\0';
+	memset(out + n, 0, EVENT_TOPIC_SIZE - n);
 	return n;
 }
 
 void event_topic_bytes(const struct event *e, char out[EVENT_TOPIC_SIZE])
 {
-	size_t n = event_full_topic(e, out);
-	memset(out + n, 0, EVENT_TOPIC_SIZE - n);
+	event_full_topic(e, out);
 }
 
 bool event_is_reserved(struct slice custom)

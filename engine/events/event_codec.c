@@ -46,7 +46,7 @@ ALWAYS_INLINE void write_TYPE(struct writer *w, const char *key, size_t n, const
 	write_key(w, key, n);
 	size_t len = event_full_topic(e, topic);
 	w->p = msgpack_put_str_head(w->p, (uint32_t)len);
-	memcpy(w->p, topic, len);
+	memcpy(w->p, topic, sizeof(topic)); /* all of it: a copy of fixed size is a few stores */
 	w->p += len;
 }
 
@@ -182,30 +182,46 @@ enum {
 
 /* Texts shorter than this in all are given the worst case instead of a scan. */
 #define SHORT_TEXTS 1024
+#define TEXTS_LIMIT (UINT32_MAX / 4)
+
+/* Of each text among the keys; those of DATA are no keys of their own. */
+#define EACH_TYPE(f, e, member)
+#define EACH_DATA(f, e, member)                                                                    \
+	f((e)->text) f((e)->reasoning) f((e)->error_type) f((e)->error_message)
+#define EACH_GAPS(f, e, member)
+#define EACH_UUID(f, e, member)
+#define EACH_STAMP(f, e, member)
+#define EACH_NAME(f, e, member) f((e)->member)
+#define EACH_TURN(f, e, member)
+#define EACH_TEXT(f, e, member) f((e)->member)
+#define EACH_TIME(f, e, member)
+#define EACH_COUNT(f, e, member)
+#define EACH_CODE(f, e, member)
+#define EACH_ID(f, e, member)
+#define EACH_NUMBER(f, e, member)
+#define EACH_FAILURE(f, e, member)
+
+#define PLUS_LENGTH(text) +(text).len
+#define PLUS_SIZE(text)   +msgpack_text_size((text).data, (text).len)
 
 /* Bytes that the record can need at most. */
 static int room_for(const struct event *e, size_t *out)
 {
-	const struct slice texts[] = {
-		e->conversation_id, e->tag,           e->finish_reason, e->text, e->reasoning,
-		e->error_type,      e->error_message, e->session_id,    e->name, e->kind,
-		e->end_reason,
-	};
-	size_t total = 0;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-		if (texts[i].len > UINT32_MAX / 4)
-			return STATUS_ELIMIT;
-		total += texts[i].len;
-	}
-	if (total <= SHORT_TEXTS) {
-		total *= 3;
-	} else {
-		total = 0;
-		for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
-			total += msgpack_text_size(texts[i].data, texts[i].len);
-	}
-	*out = FIXED_ROOM + total + (size_t)e->chunk_us_count * MSGPACK_HEAD_MAX;
+#define X(key, kind, member) EACH_##kind(PLUS_LENGTH, e, member)
+	size_t texts = 0 EVENT_KEYS(X);
+#undef X
+	if (texts > TEXTS_LIMIT)
+		return STATUS_ELIMIT;
+#define X(key, kind, member) EACH_##kind(PLUS_SIZE, e, member)
+	size_t sizes = texts <= SHORT_TEXTS ? texts * 3 : 0 EVENT_KEYS(X);
+#undef X
+	*out = FIXED_ROOM + sizes + (size_t)e->chunk_us_count * MSGPACK_HEAD_MAX;
 	return STATUS_OK;
+}
+
+static bool is_of_sample(enum event_type type)
+{
+	return type >= EVENT_SAMPLE_ISSUED && type <= EVENT_SAMPLE_COMPLETE;
 }
 
 int event_encode(const struct event *e, struct buffer *out)
@@ -219,7 +235,10 @@ int event_encode(const struct event *e, struct buffer *out)
 	char *start = out->data + out->len;
 	struct writer w = { .p = msgpack_put_map16(start, 0) };
 #define X(key, kind, member) write_##kind(&w, key, sizeof(key) - 1, MEMBER_##kind(e, member));
-	EVENT_KEYS(X)
+	EVENT_SAMPLE_KEYS(X)
+	if (!is_of_sample(e->type)) {
+		EVENT_OTHER_KEYS(X)
+	}
 #undef X
 	msgpack_put_map16(start, w.keys);
 	out->len = (size_t)(w.p - out->data);

@@ -15,8 +15,9 @@
  *   FAILURE                            FAILURE_NONE
  *   GAPS                               no values */
 
-/*  key, kind, member. In the order of writing; at most 31 bytes a key. */
-#define EVENT_KEYS(X)                                                                              \
+/*  key, kind, member. In the order of writing; at most 31 bytes a key. Those that a sample's
+ *  record may have, and those of all others. */
+#define EVENT_SAMPLE_KEYS(X)                                                                       \
 	X("event_type", TYPE, type)                                                                \
 	X("timestamp_ns", STAMP, timestamp_ns)                                                     \
 	X("sample_uuid", UUID, uuid)                                                               \
@@ -45,6 +46,12 @@
 	X("tokens_in", NUMBER, tokens_in)                                                          \
 	X("tokens_out", NUMBER, tokens_out)                                                        \
 	X("chunk_times", GAPS, chunk_us)                                                           \
+	X("left_out", TIME, left_out)                                                              \
+	X("body", TEXT, body)                                                                      \
+	X("path", TEXT, path)                                                                      \
+	X("method", TEXT, method)
+
+#define EVENT_OTHER_KEYS(X)                                                                        \
 	X("session_id", TEXT, session_id)                                                          \
 	X("name", TEXT, name)                                                                      \
 	X("realtime_ns", TIME, realtime_ns)                                                        \
@@ -68,11 +75,9 @@
 	X("gc_max_ns", NUMBER, gc_max_ns)                                                          \
 	X("slo_latency_ns", NUMBER, slo_latency_ns)                                                \
 	X("slo_ttft_ns", NUMBER, slo_ttft_ns)                                                      \
-	X("slo_tpot_ns", NUMBER, slo_tpot_ns)                                                      \
-	X("left_out", TIME, left_out)                                                              \
-	X("body", TEXT, body)                                                                      \
-	X("path", TEXT, path)                                                                      \
-	X("method", TEXT, method)
+	X("slo_tpot_ns", NUMBER, slo_tpot_ns)
+
+#define EVENT_KEYS(X) EVENT_SAMPLE_KEYS(X) EVENT_OTHER_KEYS(X)
 
 enum event_kind {
 	KIND_TYPE,
@@ -134,7 +139,7 @@ bool event_key_integer(const struct event_key *key, const struct event *e, uint6
  * Returns as event_json(). */
 int event_json_keys(const struct event *e, uint64_t keys, struct buffer *out);
 
-/* Write the full topic of e into out, terminated. Returns its length. */
+/* Write the full topic of e into out, padded with NUL. Returns its length. */
 size_t event_full_topic(const struct event *e, char out[EVENT_TOPIC_SIZE]);
 
 #endif

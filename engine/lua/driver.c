@@ -35,7 +35,7 @@ static bool next_gap(lua_State *L, const struct script_phase *sp, double *gap)
 	script_push(L, sp->schedule);
 	lua_pushnumber(L, sp->arrivals);
 	lua_pushnumber(L, sp->at_s);
-	script_call(L, 2, 1);
+	lua_call(L, 2, 1);
 	bool number = lua_type(L, -1) == LUA_TNUMBER;
 	*gap = number ? lua_tonumber(L, -1) : 0;
 	if (!lua_isnil(L, -1) && !(number && *gap >= 0)) {
@@ -125,7 +125,12 @@ struct content {
 
 static const char *text_at(lua_State *L, int at, const char *what, size_t *len)
 {
-	if (!lua_isnil(L, at) && lua_type(L, at) != LUA_TSTRING)
+	int type = lua_type(L, at);
+	if (type == LUA_TNIL) {
+		*len = 0;
+		return NULL;
+	}
+	if (type != LUA_TSTRING)
 		luaL_error(L, "the %s must be a string, got %s", what, luaL_typename(L, at));
 	return lua_tolstring(L, at, len);
 }
@@ -141,11 +146,12 @@ static int64_t index_at(lua_State *L, int at)
 /* The results of the build function, from stack index 1 on: texts are borrowed. */
 static void read_job(lua_State *L, struct job *job)
 {
+	size_t ignored;
 	job->body = text_at(L, BUILT_BODY, "body", &job->body_len);
 	job->index = index_at(L, BUILT_INDEX);
-	job->path = text_at(L, BUILT_PATH, "path", NULL);
+	job->path = text_at(L, BUILT_PATH, "path", &ignored);
 	job->tag = text_at(L, BUILT_TAG, "tag", &job->tag_len);
-	job->method = text_at(L, BUILT_METHOD, "method", NULL);
+	job->method = text_at(L, BUILT_METHOD, "method", &ignored);
 	job->prompt = text_at(L, BUILT_PROMPT, "prompt", &job->prompt_len);
 }
 
@@ -185,7 +191,7 @@ static void call_build(lua_State *L, const struct content *c)
 	lua_pushnumber(L, (double)c->number + 1);
 	push_number_from_1(L, c->want->index);
 	push_number_from_1(L, c->want->arrival);
-	script_call(L, 3, BUILT_COUNT);
+	lua_call(L, 3, BUILT_COUNT);
 }
 
 /* Push the list of results, of which one more is to be put at ++sp->result_count. */
@@ -296,7 +302,7 @@ static int call_handler(lua_State *L)
 	script_push(L, t->sp->self);
 	if (t->text)
 		lua_pushlstring(L, t->text->data ? t->text->data : "", t->text->len);
-	script_call(L, t->text ? 3 : 2, 0);
+	lua_call(L, t->text ? 3 : 2, 0);
 	return 0;
 }
 
@@ -343,7 +349,7 @@ static int append_result(lua_State *L)
 	push_results(L, sp);
 	lua_pushcfunction(L, result_keep);
 	script_push(L, sp->script->result);
-	script_call(L, 1, 1);
+	lua_call(L, 1, 1);
 	lua_rawseti(L, -2, sp->result_count + 1);
 	sp->result_count++;
 	return 0;
@@ -383,7 +389,7 @@ static int call_alarm(lua_State *L)
 		return 0;
 	}
 	script_push(L, a->sp->self);
-	script_call(L, 1, 0);
+	lua_call(L, 1, 0);
 	return 0;
 }
 
@@ -401,7 +407,7 @@ static int call_with_phase(lua_State *L)
 	const struct telling *t = lua_touserdata(L, 1);
 	script_push(L, t->sp->hooks[t->hook]);
 	script_push(L, t->sp->self);
-	script_call(L, 1, 0);
+	lua_call(L, 1, 0);
 	return 0;
 }
 
@@ -429,7 +435,7 @@ static int call_stop_when(lua_State *L)
 	struct question *q = lua_touserdata(L, 1);
 	script_push(L, q->sp->stop_when);
 	script_push(L, q->sp->self);
-	script_call(L, 1, 1);
+	lua_call(L, 1, 1);
 	if (!lua_isnil(L, -1) && !lua_isboolean(L, -1))
 		luaL_error(L, "true, false or nil expected, got %s", luaL_typename(L, -1));
 	q->yes = lua_toboolean(L, -1);
@@ -451,7 +457,7 @@ static int call_phase_end(lua_State *L)
 	script_push(L, sp->hooks[HOOK_PHASE_END]);
 	script_push(L, sp->self);
 	report_push_phase(L, fold_phase(fold, sp->phase->index));
-	script_call(L, 2, 0);
+	lua_call(L, 2, 0);
 	return 0;
 }
 

@@ -322,13 +322,22 @@ static int l_retry(lua_State *L)
 	return content_issue(L, r->phase->driver_ctx, delay_s);
 }
 
+/* check() of l_index(), which has the class at hand. */
+static struct request *checked(lua_State *L)
+{
+	bool is_result = lua_getmetatable(L, 1) && lua_rawequal(L, -1, lua_upvalueindex(2));
+	struct request **box = is_result ? lua_touserdata(L, 1) : NULL;
+	return box && *box ? *box : check(L);
+}
+
 /* r.field, or a method. An unknown name is an error: a typo must not read as nil. */
 static int l_index(lua_State *L)
 {
 	lua_pushvalue(L, 2);
 	lua_rawget(L, lua_upvalueindex(1));
 	if (lua_type(L, -1) == LUA_TNUMBER) {
-		push_field(L, check(L), (enum field)lua_tointeger(L, -1));
+		enum field field = (enum field)lua_tointeger(L, -1);
+		push_field(L, checked(L), field);
 		return 1;
 	}
 	if (lua_isnil(L, -1))
@@ -349,7 +358,8 @@ void script_result_class(lua_State *L)
 		lua_pushinteger(L, i);
 		lua_setfield(L, -2, field_names[i]);
 	}
-	lua_pushcclosure(L, l_index, 1);
+	lua_pushvalue(L, -2);
+	lua_pushcclosure(L, l_index, 2);
 	lua_setfield(L, -2, "__index");
 	lua_pushstring(L, RESULT_CLASS);
 	lua_setfield(L, -2, "__name");

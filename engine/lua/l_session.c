@@ -169,7 +169,7 @@ static int call_tick(lua_State *L)
 	struct script_session *ss = lua_touserdata(L, 1);
 	script_push(L, ss->tick);
 	script_push(L, ss->self);
-	script_call(L, 1, 0);
+	lua_call(L, 1, 0);
 	return 0;
 }
 
@@ -224,6 +224,7 @@ static void release(struct script_session *ss, uint64_t deadline_ns, uint64_t *u
 		script_phase_free(ss->phases[i]);
 	}
 	luaL_unref(L, LUA_REGISTRYINDEX, ss->self);
+	script_entry_free(ss);
 	luaL_unref(L, LUA_REGISTRYINDEX, ss->tick);
 	luaL_unref(L, LUA_REGISTRYINDEX, ss->answer);
 	luaL_unref(L, LUA_REGISTRYINDEX, ss->tap);
@@ -288,6 +289,7 @@ static void read_session(lua_State *L, struct session_config *c, struct publishe
 /* Whatever raises from here on: the box is empty or releases all. */
 static void fill_session(lua_State *L, struct script_session *ss, int functions, int self)
 {
+	script_entry_make(L, ss);
 	lua_pushvalue(L, functions + FUNCTION_TICK);
 	ss->tick = luaL_ref(L, LUA_REGISTRYINDEX);
 	lua_pushvalue(L, functions + FUNCTION_ANSWER);
@@ -332,6 +334,7 @@ static int l_new(lua_State *L)
 		return binding_failure(L, STATUS_ENOMEM, NULL);
 	ss->L = L;
 	ss->tick = ss->answer = ss->tap = ss->self = ss->result = LUA_NOREF;
+	ss->entry.ref = ss->entry.explain = LUA_NOREF;
 	buffer_init(&ss->scratch, (size_t)64 << 20);
 	ss->limit_ns = limit_ns;
 	config.ctx = model.ctx = ss;

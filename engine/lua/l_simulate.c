@@ -109,7 +109,7 @@ static int call_answer(lua_State *L)
 	const struct asking *a = lua_touserdata(L, 1);
 	script_push(L, a->ss->answer);
 	push_request(L, a);
-	script_call(L, 1, 1);
+	lua_call(L, 1, 1);
 	if (!lua_istable(L, -1))
 		return luaL_error(L, "a table expected, got %s", luaL_typename(L, -1));
 	read_answer(L, lua_gettop(L), &a->ss->scratch, a->out);
@@ -163,7 +163,7 @@ static int call_tap(lua_State *L)
 	set_text(L, "reason", e->end_reason.data, e->end_reason.len);
 	set_text(L, "error", e->error_type.data, e->error_type.len);
 	set_text(L, "text", e->text.data, e->text.len);
-	script_call(L, 1, 0);
+	lua_call(L, 1, 0);
 	return 0;
 }
 

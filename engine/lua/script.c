@@ -31,20 +31,58 @@ int script_fail(struct script_session *ss, const struct phase *phase, const char
 	return STATUS_ESCRIPT;
 }
 
+static int entry(lua_State *L)
+{
+	const struct script_session *ss = lua_touserdata(L, lua_upvalueindex(1));
+	lua_pushlightuserdata(L, ss->entry.arg);
+	return ss->entry.fn(L);
+}
+
+/* The message handler of entries: what one raises itself says all, what it calls is traced. */
+static int explain(lua_State *L)
+{
+	lua_Debug at;
+	lua_settop(L, 1);
+	const char *text = binding_error_text(L);
+	bool own = lua_getstack(L, 1, &at) && lua_getinfo(L, "f", &at) &&
+	           lua_rawequal(L, -1, lua_upvalueindex(1));
+	lua_settop(L, 1);
+	if (!own)
+		luaL_traceback(L, L, text, 1);
+	return 1;
+}
+
+void script_entry_make(lua_State *L, struct script_session *ss)
+{
+	lua_pushlightuserdata(L, ss);
+	lua_pushcclosure(L, entry, 1);
+	lua_pushvalue(L, -1);
+	lua_pushcclosure(L, explain, 1);
+	ss->entry.explain = luaL_ref(L, LUA_REGISTRYINDEX);
+	ss->entry.ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void script_entry_free(struct script_session *ss)
+{
+	luaL_unref(ss->L, LUA_REGISTRYINDEX, ss->entry.explain);
+	luaL_unref(ss->L, LUA_REGISTRYINDEX, ss->entry.ref);
+}
+
 int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const struct phase *phase,
                  const char *what)
 {
+	lua_State *L = ss->L;
 	uint64_t begun = script_begin(ss, phase, what);
-	int rc = lua_cpcall(ss->L, fn, arg);
+	ss->entry.fn = fn;
+	ss->entry.arg = arg;
+	script_push(L, ss->entry.explain);
+	script_push(L, ss->entry.ref);
+	int rc = lua_pcall(L, 0, 0, -2);
 	script_end(ss, begun);
-	return rc ? script_fail(ss, phase, what) : STATUS_OK;
-}
-
-void script_call(lua_State *L, int nargs, int nresults)
-{
-	struct error e;
-	if (binding_call(L, nargs, nresults, &e))
-		luaL_error(L, "%s", e.text);
+	if (rc)
+		script_fail(ss, phase, what);
+	lua_pop(L, 1);
+	return rc ? STATUS_ESCRIPT : STATUS_OK;
 }
 
 void script_push(lua_State *L, int ref)

@@ -46,13 +46,21 @@ enum {
 	BUILT_COUNT = BUILT_PROMPT
 };
 
+/* What script_enter() calls. */
+struct script_entry {
+	int ref, explain; /* references to the protected function and to its message handler */
+	lua_CFunction fn; /* of the entry that begins, as is arg */
+	void *arg;
+};
+
 struct script_session {
 	lua_State *L; /* the main thread of the script's state */
 	struct session *session;
 	struct loop *own_loop; /* on simulated time; NULL: the state's loop serves */
 	enum script_stage stage;
-	bool closing;             /* handlers are not called any more */
-	int self;                 /* reference to the session's userdata while it is open */
+	bool closing; /* handlers are not called any more */
+	int self;     /* reference to the session's userdata while it is open */
+	struct script_entry entry;
 	int tick;                 /* reference to on_tick */
 	int answer, tap;          /* references to simulate.answer and on_event */
 	uint64_t asked;           /* calls of answer so far, of all clients */
@@ -91,7 +99,8 @@ struct script_phase {
 /* Run fn(lightuserdata arg) with all that it does in Lua, lack of memory and
  * finalizers that raise included, unable to unwind through the engine: an error
  * ends the session in order, named by `what` and the phase (NULL: none). It is measured,
- * and interrupted when it does not return. Returns 0 or STATUS_ESCRIPT. */
+ * and interrupted when it does not return. What fn calls may raise: the error gets a traceback.
+ * Returns 0 or STATUS_ESCRIPT. */
 int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const struct phase *phase,
                  const char *what);
 
@@ -103,8 +112,9 @@ int script_fail(struct script_session *ss, const struct phase *phase, const char
 uint64_t script_begin(struct script_session *ss, const struct phase *phase, const char *what);
 void script_end(struct script_session *ss, uint64_t begun);
 
-/* In such a function: call as lua_call(), with a traceback in what it raises. */
-void script_call(lua_State *L, int nargs, int nresults);
+/* Make what script_enter() needs, so that an entry allocates nothing; release it. */
+void script_entry_make(lua_State *L, struct script_session *ss);
+void script_entry_free(struct script_session *ss);
 
 /* Push what a registry reference stands for. */
 void script_push(lua_State *L, int ref);

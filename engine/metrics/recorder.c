@@ -11,15 +11,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WRITE_SIZE ((size_t)1 << 18) /* so much is gathered */
-#define KEEP_SIZE  (2 * WRITE_SIZE)  /* a large text is not to hold its memory for ever */
+#define WRITE_SIZE ((size_t)1 << 18)   /* so much is gathered */
+#define KEEP_SIZE  (2 * WRITE_SIZE)    /* a large text is not to hold its memory for ever */
 #define ROOM_LIMIT ((size_t)256 << 20) /* a recorded text is bounded by the client long before */
+
+/* A line's numbers, keys, id and phase together; its texts make room for themselves. */
+#define NUMBERS_ROOM 2048
 
 struct recorder {
 	int fd;
 	char *path;
 	struct buffer lines; /* whole ones, on their way into the file */
 	uint64_t count;      /* of them */
+	char *phase;         /* of the latest one */
+	struct buffer named; /* key and name of that phase as a line has them */
 	uint64_t lost;
 	int failure; /* errno of the first write that failed; 0: none */
 };
@@ -31,6 +36,8 @@ static void recorder_free(struct recorder *r)
 	if (r->fd >= 0)
 		close(r->fd);
 	buffer_free(&r->lines);
+	buffer_free(&r->named);
+	free(r->phase);
 	free(r->path);
 	free(r);
 }
@@ -41,6 +48,7 @@ int recorder_open(struct recorder **out, const char *path, struct error *e)
 	if (!r)
 		return error_set(e, STATUS_ENOMEM, "%s: out of memory", path);
 	buffer_init(&r->lines, ROOM_LIMIT);
+	buffer_init(&r->named, NUMBERS_ROOM);
 	r->fd = -1;
 	r->path = strdup(path);
 	int err = r->path ? file_create(&r->fd, path, e)
@@ -55,15 +63,12 @@ int recorder_open(struct recorder **out, const char *path, struct error *e)
 
 /* ---- one line ---- */
 
-/* A line's numbers, keys and id together; its texts make room for themselves. */
-#define NUMBERS_ROOM 1024
-
 /* The parts of a line know their room: it was reserved before. */
 struct line {
 	struct buffer *buffer;
 	size_t before; /* bytes of the lines before it */
 	char *end;     /* where the next byte goes */
-	int err;   /* of the texts; the first one stays */
+	int err;       /* of the texts; the first one stays */
 };
 
 static void put_literal(struct line *l, const char *text, size_t n)
@@ -129,13 +134,12 @@ static struct slice slice_of(const char *text)
 	return (struct slice){ text, strlen(text) };
 }
 
-static void put_identity(struct line *l, const struct event *e, const char *phase)
+static void put_identity(struct line *l, const struct event *e, const struct buffer *named)
 {
 	PUT(l, "{\"sample_uuid\":\"");
 	event_uuid_hex(e->uuid, l->end);
 	l->end += 32;
-	PUT(l, "\"");
-	PUT_TEXT(l, "phase", slice_of(phase));
+	put_literal(l, named->data, named->len);
 	PUT_COUNT(l, "index", e->index);
 	PUT_TEXT(l, "conversation_id", e->conversation_id);
 	PUT_COUNT(l, "turn", e->turn);
@@ -188,15 +192,32 @@ static void put_counts(struct line *l, const struct event *e)
 	PUT_TEXT(l, "reasoning", e->reasoning);
 }
 
-/* Append a whole line, or nothing. */
-static int compose(struct buffer *b, const struct event *e, const char *phase, uint64_t origin_ns)
+/* Its name is written once, not for each line. */
+static int keep_phase(struct recorder *r, const char *phase)
 {
+	if (r->phase && strcmp(r->phase, phase) == 0)
+		return STATUS_OK;
+	free(r->phase);
+	buffer_clear(&r->named);
+	r->phase = NULL;
+	int err = buffer_append_str(&r->named, "\",\"phase\":");
+	if (!err)
+		err = json_put_string(&r->named, phase, strlen(phase));
+	if (!err && !(r->phase = strdup(phase)))
+		err = STATUS_ENOMEM;
+	return err;
+}
+
+/* Append a whole line, or nothing. */
+static int compose(struct recorder *r, const struct event *e, uint64_t origin_ns)
+{
+	struct buffer *b = &r->lines;
 	size_t before = b->len;
 	struct line l = { .buffer = b, .before = before, .err = buffer_reserve(b, NUMBERS_ROOM) };
 	if (l.err)
 		return l.err;
 	l.end = buffer_end(b);
-	put_identity(&l, e, phase);
+	put_identity(&l, e, &r->named);
 	put_stamps(&l, e, origin_ns);
 	put_measures(&l, e);
 	put_counts(&l, e);
@@ -227,8 +248,9 @@ static int write_out(struct recorder *r)
 
 int recorder_put(struct recorder *r, const struct event *e, const char *phase, uint64_t origin_ns)
 {
-	int err = r->failure ? status_from_errno(r->failure)
-	                     : compose(&r->lines, e, phase, origin_ns);
+	int err = r->failure ? status_from_errno(r->failure) : keep_phase(r, phase);
+	if (!err)
+		err = compose(r, e, origin_ns);
 	if (err) {
 		r->lost++;
 		return err;
@@ -248,8 +270,8 @@ int recorder_close(struct recorder *r, struct error *e)
 		return STATUS_OK;
 	int status = write_out(r);
 	if (r->failure)
-		error_set(e, status, "%s: %s; %llu lines were lost", r->path,
-		          strerror(r->failure), (unsigned long long)r->lost);
+		error_set(e, status, "%s: %s; %llu lines were lost", r->path, strerror(r->failure),
+		          (unsigned long long)r->lost);
 	else if (r->lost)
 		status = error_set(e, STATUS_ENOMEM, "%s: %llu lines were lost", r->path,
 		                   (unsigned long long)r->lost);

@@ -355,6 +355,43 @@ static void test_topics_are_padded_with_nul(void **state)
 	assert_string_equal(event_topic(EVENT_TYPE_COUNT), "unknown");
 }
 
+/* Each text alone is larger than what is kept for numbers and keys. */
+static void test_any_text_may_be_large(void **state)
+{
+	(void)state;
+	static const size_t texts[] = {
+		offsetof(struct event, conversation_id),
+		offsetof(struct event, tag),
+		offsetof(struct event, text),
+		offsetof(struct event, finish_reason),
+		offsetof(struct event, session_id),
+		offsetof(struct event, name),
+		offsetof(struct event, kind),
+		offsetof(struct event, end_reason),
+		offsetof(struct event, body),
+		offsetof(struct event, path),
+		offsetof(struct event, method),
+	};
+	enum { LARGE = 100000 };
+	char *large = malloc(LARGE);
+	assert_non_null(large);
+	memset(large, 'x', LARGE);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		struct event e, back;
+		struct buffer b;
+		event_init(&e, EVENT_PHASE_START, 1);
+		*(struct slice *)(void *)((char *)&e + texts[i]) = (struct slice){ large, LARGE };
+		buffer_init(&b, 1 << 20);
+		assert_int_equal(event_encode(&e, &b), STATUS_OK);
+		assert_true(b.len <= b.cap);
+		assert_int_equal(event_decode(&back, b.data, b.len, NULL, 0), STATUS_OK);
+		struct slice *s = (struct slice *)(void *)((char *)&back + texts[i]);
+		assert_int_equal(s->len, LARGE);
+		buffer_free(&b);
+	}
+	free(large);
+}
+
 static void test_a_full_buffer_is_left_as_it_was(void **state)
 {
 	struct event e = full(EVENT_SAMPLE_COMPLETE);
@@ -555,6 +592,7 @@ int main(void)
 		cmocka_unit_test(test_bad_utf8_in_text_becomes_a_replacement),
 		cmocka_unit_test(test_custom_names_are_cut_and_cleaned),
 		cmocka_unit_test(test_topics_are_padded_with_nul),
+		cmocka_unit_test(test_any_text_may_be_large),
 		cmocka_unit_test(test_a_full_buffer_is_left_as_it_was),
 		cmocka_unit_test(test_cut_records_are_refused_at_every_length),
 		cmocka_unit_test(test_wrong_values_are_refused),
