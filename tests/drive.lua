@@ -65,14 +65,20 @@ function drive.scenario(dir, text, name)
    return path
 end
 
--- A log gives the report of its run again, byte by byte, whatever the run was.
+-- What `perigee report` makes of the log.
+local REBUILT = { "summary.json", "summary.txt", "config.json", "series.jsonl", "histograms.hgrm", "histograms.hlog", "report.html",
+   "requests.jsonl", "sample_idx_map.json" }
+
+-- A log gives the files of its run again, byte by byte, whatever the run was.
 local function check_log(r)
    if not r.summary or not read(r.dir .. "/events.plog") then return end
    if r.err:find("scenario.teardown", 1, true) then return end -- its error comes when the log is closed
    local folder = drive.tempdir()
    local again = drive.perigee("report", r.dir .. "/events.plog", "--json", "--out", folder)
    assert(again.out == read(r.dir .. "/summary.json"), "the log gives another report: " .. again.err)
-   assert(read(folder .. "/series.jsonl") == read(r.dir .. "/series.jsonl"), "the log gives another series")
+   for _, name in ipairs(REBUILT) do
+      assert(read(folder .. "/" .. name) == read(r.dir .. "/" .. name), "the log gives another " .. name .. ": " .. again.err)
+   end
    os.execute("rm -rf " .. quote(folder))
 end
 

@@ -54,3 +54,32 @@ int file_create_stream(FILE **out, const char *path, size_t buffer, struct error
 	*out = f;
 	return STATUS_OK;
 }
+
+/* May what is at path go? It stays locked while fd is open. */
+static int release(int fd, const char *part, const char *path, bool keep_larger, struct error *e)
+{
+	struct stat old, new;
+	if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+		return error_set(e, STATUS_EACCES, "%s: another run writes to it", path);
+	if (fstat(fd, &old))
+		return failure(path, e);
+	if (stat(part, &new))
+		return failure(part, e);
+	if (keep_larger && old.st_size > new.st_size)
+		return error_set(e, STATUS_EACCES, "%s: has more than what would replace it", path);
+	return STATUS_OK;
+}
+
+int file_replace(const char *part, const char *path, bool keep_larger, struct error *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), err = STATUS_OK;
+	if (fd < 0 && errno != ENOENT)
+		return failure(path, e);
+	if (fd >= 0)
+		err = release(fd, part, path, keep_larger, e);
+	if (!err && rename(part, path))
+		err = failure(path, e);
+	if (fd >= 0)
+		close(fd);
+	return err;
+}

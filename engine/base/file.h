@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 /* Create or empty the file. A regular one stays locked until it is closed, so that no
@@ -14,5 +15,10 @@ int file_create(int *fd, const char *path, struct error *e);
 
 /* The same as a stream with a buffer of that size. */
 int file_create_stream(FILE **out, const char *path, size_t buffer, struct error *e);
+
+/* Rename part over path, unless another program writes to path, or path is the larger one and
+ * keep_larger is set. Returns 0, STATUS_EACCES for these two, or a status; e names the path, and
+ * part is still there. */
+int file_replace(const char *part, const char *path, bool keep_larger, struct error *e);
 
 #endif

@@ -3,6 +3,7 @@
 #include "events/log_reader.h"
 #include "events/sqlite.h"
 #include "metrics/fold.h"
+#include "metrics/recorder.h"
 
 #include "lua/script.h"
 
@@ -24,6 +25,9 @@ struct reading {
 	const char *out_path;
 	struct sqlite *db; /* NULL: none */
 	struct buffer line;
+	struct recorder *requests; /* NULL: none */
+	struct buffer message;     /* of the latest error, and whose it was */
+	uint64_t message_uuid[2];
 };
 
 static int reading_gc(lua_State *L)
@@ -35,6 +39,8 @@ static int reading_gc(lua_State *L)
 		fclose(r->out);
 	sqlite_close(r->db, NULL, NULL);
 	buffer_free(&r->line);
+	recorder_close(r->requests, NULL);
+	buffer_free(&r->message);
 	*r = (struct reading){ 0 };
 	return 0;
 }
@@ -47,6 +53,7 @@ static int open_reading(lua_State *L, const char *path, struct reading **out, st
 	luaL_getmetatable(L, LOG_CLASS);
 	lua_setmetatable(L, -2);
 	buffer_init(&r->line, LINE_LIMIT);
+	buffer_init(&r->message, LINE_LIMIT);
 	*out = r;
 	return log_reader_open(&r->reader, path, e);
 }
@@ -88,13 +95,82 @@ static void take_text(lua_State *L, int t, const struct event *e, const char *na
 	lua_setfield(L, t, name);
 }
 
-/* read_log(path) -> { report, histograms, run_config, run_outcome (JSON texts), ended, stats }
+/* What a failed request's record needs of its error, which was told just before. */
+static void keep_message(struct reading *r, const struct event *e)
+{
+	buffer_clear(&r->message);
+	memcpy(r->message_uuid, e->uuid, sizeof(r->message_uuid));
+	if (e->error_message.len)
+		buffer_append(&r->message, e->error_message.data, e->error_message.len);
+}
+
+static bool is_messages(const struct reading *r, const struct event *e)
+{
+	return e->failure != FAILURE_NONE && r->message.len &&
+	       memcmp(r->message_uuid, e->uuid, sizeof(r->message_uuid)) == 0;
+}
+
+/* A line of requests.jsonl, as the run wrote it. What is lost is told when the file is closed. */
+static void record(struct reading *r, struct event *e)
+{
+	if (!r->requests)
+		return;
+	if (e->type == EVENT_ERROR_CLIENT)
+		keep_message(r, e);
+	if (e->type != EVENT_SAMPLE_COMPLETE)
+		return;
+	const struct phase_metrics *m = fold_phase(r->fold, e->phase);
+	if (is_messages(r, e))
+		e->error_message = (struct slice){ r->message.data, r->message.len };
+	recorder_put(r->requests, e, m ? m->name : "", fold_started_ns(r->fold));
+}
+
+static void set_requests_problem(lua_State *L, int t, const struct error *e)
+{
+	lua_pushstring(L, e->text);
+	lua_setfield(L, t, "requests_problem");
+}
+
+static void open_requests(lua_State *L, int t, struct reading *r, const char *path)
+{
+	struct error e;
+	if (path && recorder_open(&r->requests, path, &e))
+		set_requests_problem(L, t, &e);
+}
+
+static void close_requests(lua_State *L, int t, struct reading *r)
+{
+	struct error e;
+	if (recorder_close(r->requests, &e))
+		set_requests_problem(L, t, &e);
+	r->requests = NULL;
+}
+
+/* Fold all events; the texts about the run go into t. Returns as log_reader_next() at its end. */
+static int fold_events(lua_State *L, int t, struct reading *r)
+{
+	struct event event;
+	bool ended = false;
+	int rc;
+	while ((rc = log_reader_next(r->reader, &event)) == 1) {
+		ended |= event.type == EVENT_SESSION_ENDED;
+		take_text(L, t, &event, "run_config");
+		take_text(L, t, &event, "run_outcome");
+		fold_put(r->fold, &event); /* what it cannot count is told as uncounted */
+		record(r, &event);
+	}
+	lua_pushboolean(L, ended);
+	lua_setfield(L, t, "ended");
+	return rc;
+}
+
+/* read_log(path [, path to write requests.jsonl to]) -> { report, histograms, run_config,
+ * run_outcome (JSON texts), ended, stats, requests_problem (what was not written, and why) }
  * | nil, message, code */
 static int l_read(lua_State *L)
 {
-	const char *path = luaL_checkstring(L, 1);
+	const char *path = luaL_checkstring(L, 1), *requests = luaL_optstring(L, 2, NULL);
 	struct reading *r;
-	struct event event;
 	struct error e;
 	int err = open_reading(L, path, &r, &e);
 	if (!err && fold_new(&r->fold))
@@ -102,18 +178,14 @@ static int l_read(lua_State *L)
 	if (err)
 		return binding_failure(L, err, e.text);
 	lua_newtable(L);
-	int t = lua_gettop(L), rc;
-	bool ended = false;
-	while ((rc = log_reader_next(r->reader, &event)) == 1) {
-		ended |= event.type == EVENT_SESSION_ENDED;
-		take_text(L, t, &event, "run_config");
-		take_text(L, t, &event, "run_outcome");
-		fold_put(r->fold, &event); /* what it cannot count is told as uncounted */
-	}
+	int t = lua_gettop(L);
+	open_requests(L, t, r, requests);
+	int rc = fold_events(L, t, r);
 	if (rc < 0) {
 		lua_pushfstring(L, "%s: %s", path, status_text(rc));
 		return binding_failure(L, rc, lua_tostring(L, -1));
 	}
+	close_requests(L, t, r);
 	report_push(L, r->fold, true);
 	lua_setfield(L, t, "report");
 	report_push_histograms(L, r->fold);
@@ -122,8 +194,6 @@ static int l_read(lua_State *L)
 	lua_pushnumber(L, (double)fold_lost(r->fold));
 	lua_setfield(L, -2, "uncounted");
 	lua_setfield(L, t, "stats");
-	lua_pushboolean(L, ended);
-	lua_setfield(L, t, "ended");
 	return 1;
 }
 

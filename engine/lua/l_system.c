@@ -1,5 +1,6 @@
 /* l_system.c - what the library needs of the machine: clock, files, host, child processes. */
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/process.h"
 #include "base/sha256.h"
 
@@ -65,6 +66,19 @@ static int l_mkdir(lua_State *L)
 		lua_pushfstring(L, "%s: not a directory", path);
 		return binding_failure(L, STATUS_EINVAL, lua_tostring(L, -1));
 	}
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* replace_file(part, path, keep_larger) -> true | nil, message, code. Rename part over path; not
+ * when another program writes to path, nor, with keep_larger, when path is the larger one. */
+static int l_replace_file(lua_State *L)
+{
+	const char *part = luaL_checkstring(L, 1), *path = luaL_checkstring(L, 2);
+	struct error e;
+	int err = file_replace(part, path, lua_toboolean(L, 3), &e);
+	if (err)
+		return binding_failure(L, err, e.text);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -290,6 +304,7 @@ void binding_system(lua_State *L)
 		{ "clock", l_clock },
 		{ "sha256", l_sha256 },
 		{ "mkdir", l_mkdir },
+		{ "replace_file", l_replace_file },
 		{ "mkdtemp", l_mkdtemp },
 		{ "isatty", l_isatty },
 		{ "host", l_host },

@@ -188,8 +188,10 @@ static void put_counts(struct line *l, const struct event *e)
 	PUT_COUNT(l, "bytes_in", e->bytes_in);
 	PUT_COUNT(l, "bytes_out", e->bytes_out);
 	PUT_TEXT(l, "finish_reason", e->finish_reason);
-	PUT_TEXT(l, "text", e->text);
-	PUT_TEXT(l, "reasoning", e->reasoning);
+	if (e->text.len)
+		PUT_TEXT(l, "text", e->text);
+	if (e->reasoning.len)
+		PUT_TEXT(l, "reasoning", e->reasoning);
 }
 
 /* Its name is written once, not for each line. */

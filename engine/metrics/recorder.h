@@ -1,7 +1,8 @@
 /* recorder.h - writes one JSON line per ended request (requests.jsonl).
  *
- * Session thread. A write that fails (disk full) stops the recording: the run
- * goes on, the loss is counted and told at the end. */
+ * One thread: the session's, or that of a report from the log. A write that fails
+ * (disk full) stops the recording: the run goes on, the loss is counted and told at
+ * the end. */
 #ifndef PERIGEE_METRICS_RECORDER_H
 #define PERIGEE_METRICS_RECORDER_H
 

@@ -11,7 +11,6 @@ local export = require "perigee.export"
 local files = require "perigee.report.files"
 local junit = require "perigee.report.junit"
 local metric = require "perigee.metric"
-local mlperf = require "perigee.report.mlperf"
 local progress = require "perigee.progress"
 local summary = require "perigee.report.summary"
 local report_table = require "perigee.report.table"
@@ -176,20 +175,10 @@ local function metric_values(report)
    return values
 end
 
--- Which sample each request was of, for MLPerf's accuracy tools.
-local function write_sample_map(result, options, problems)
-   local phases = {}
-   if not options.out or result.summary.mlperf == json.null then return end
-   for i, entry in ipairs(result.summary.mlperf) do phases[i] = entry.phase end
-   local ok, message = mlperf.write_sample_map(options.out .. "/requests.jsonl", options.out .. "/sample_idx_map.json", phases)
-   if not ok then problems[#problems + 1] = message end
-end
-
 -- Write the files; what could not be written turns a good exit code into a failure.
 local function publish(result, options)
    local problems = options.out
       and files.write_run(options.out, result.summary, result.text, result.report, result.histograms) or {}
-   write_sample_map(result, options, problems)
    if options.junit then
       local ok, message = files.write(options.junit, junit.render(result.summary))
       if not ok then problems[#problems + 1] = message end
@@ -208,11 +197,14 @@ local function publish(result, options)
    end
 end
 
--- The log's last record says how the run was judged: with it the log alone gives the same report.
+-- The log's last record says how the run was judged: with it the log alone gives the same report. So that it does,
+-- the run's own is made of what the record can hold.
 local function close_log(session, run)
-   local ok, message = session:close_log(json.encode {
+   local record = json.encode {
       judged = run.judged, checks = run.checks, overall = run.overall, metrics = run.metrics, conclusions = run.conclusions,
-   })
+   }
+   for name, value in pairs(json.decode(record)) do run[name] = value end
+   local ok, message = session:close_log(record)
    if ok then return end
    local failures = run.judged.failures
    failures[#failures + 1] = message

@@ -67,8 +67,8 @@ describe("a run's folder", function()
    it("has the same files when the report is made from the log", function()
       local again = drive.perigee("report", dir .. "/out/events.plog", "--out", dir .. "/again", "--export", "csv,prometheus,vllm")
       assert.equal(0, again.code, again.err)
-      for _, name in ipairs { "report.html", "series.jsonl", "histograms.hgrm", "histograms.hlog", "summary.csv", "requests.csv",
-         "metrics.prom", "vllm-second.json" } do
+      for _, name in ipairs { "requests.jsonl", "report.html", "series.jsonl", "histograms.hgrm", "histograms.hlog", "summary.csv",
+         "requests.csv", "metrics.prom", "vllm-first_one.json", "vllm-second.json" } do
          assert.equal(drive.read(dir .. "/out/" .. name), drive.read(dir .. "/again/" .. name), name)
       end
    end)

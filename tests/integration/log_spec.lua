@@ -8,14 +8,13 @@ local ECHO = [[
    dataset = perigee.dataset.table { { prompt = "a b c" }, { prompt = "d" }, { prompt = "e f" } },
 ]]
 
---- `perigee report` of a run's log gives the run's own files again, byte by byte.
+-- A sample for each of thirty requests.
+local MANY = "dataset = (function() local d = {} for i = 1, 30 do d[i] = { prompt = \"p\" .. i } end return d end)(), "
+
+--- `perigee report` of a run's log prints the run's own summary; the files drive.run() has compared.
 local function assert_same_report(r)
-   local again = drive.tempdir()
-   local report = drive.perigee("report", r.dir .. "/events.plog", "--out", again)
+   local report = drive.perigee("report", r.dir .. "/events.plog")
    assert.equal(0, report.code, report.err)
-   for _, name in ipairs { "summary.json", "summary.txt", "config.json" } do
-      assert.equal(drive.read(r.dir .. "/" .. name), drive.read(again .. "/" .. name), name)
-   end
    assert.equal(drive.read(r.dir .. "/summary.txt"), report.out)
 end
 
@@ -47,6 +46,21 @@ describe("the event log", function()
       dropping = { 0, [[load = perigee.load.burst(9, { max_inflight = 2, overload = "drop" }),]] },
       stopped = { 0, [[load = perigee.load.concurrency(2), requests = 50,
                        on = { complete = function(_, p) if p.completed > 5 then p:stop() end end },]] },
+      texts = { 0, MANY .. [[load = perigee.load.concurrency(3), requests = 30, record_text = true,
+                     request = function(sample, i) return { tag = i % 2 == 0 and "even" or nil, body = {
+                        messages = { { role = "user", content = i % 5 == 0 and "" or "gr\\255\\0 " .. sample.prompt } },
+                        reasoning_effort = i % 3 == 0 and "low" or nil } } end,]] },
+      mixed = { 0, MANY .. [[load = perigee.load.concurrency(3), requests = 30, record_text = true, deadline = "200ms", mlperf = true,
+                     request = function(sample, i)
+                        local faults = { "status=404", "reset", "truncate", "error_event", "bad_json", "hang" }
+                        return { body = { stream = true, messages = { { role = "user", content = "a b c d" } } },
+                           headers = { ["x-perigee-fault"] = faults[i] } }
+                     end,]] },
+      threads = { 0, [[load = perigee.load.concurrency(4), requests = 50, workers = 1,]] },
+      talking = { 0, [[load = perigee.load.users(2), requests = 12, session = function(u)
+                     local chat = u:chat {}
+                     for i = 1, 3 do chat:say("turn " .. i) end
+                  end,]] },
       script_error = { 2, [[load = perigee.load.concurrency(2), requests = 50,
                             on = { complete = function(r) if r.id > 5 then error "no" end end },]] },
    }
@@ -57,6 +71,46 @@ describe("the event log", function()
          assert_same_report(r)
       end)
    end
+
+   it("holds what requests.jsonl has: texts, and the messages of failures", function()
+      local r = drive.run("return perigee.scenario {" .. ECHO .. cases.mixed[2] .. "}")
+      local seen = { ok = 0, error_message = 0, text = 0 }
+      for _, request in ipairs(drive.jsonl(r.dir .. "/requests.jsonl")) do
+         seen.ok = seen.ok + (request.ok and 1 or 0)
+         for _, key in ipairs { "error_message", "text" } do seen[key] = seen[key] + (request[key] and 1 or 0) end
+      end
+      assert.equal(24, seen.ok)
+      assert.equal(6, seen.error_message)
+      assert.is_true(seen.text >= 24)
+      assert.is_table(engine.json.decode(drive.read(r.dir .. "/sample_idx_map.json")).performance)
+   end)
+
+   it("completes the requests of a run that was cut short, and takes nothing away when it is itself damaged", function()
+      local r = drive.run("return perigee.scenario {" .. ECHO .. "requests = 50 }")
+      local path, log = r.dir .. "/requests.jsonl", drive.read(r.dir .. "/events.plog")
+      local whole = drive.read(path)
+      drive.write(path, whole:sub(1, 2000))
+      assert.equal(0, drive.perigee("report", r.dir .. "/events.plog", "--out", r.dir).code)
+      assert.equal(whole, drive.read(path))
+      assert.is_nil(drive.read(path .. ".tmp"))
+      drive.write(r.dir .. "/events.plog", log:sub(1, #log - 3000))
+      local damaged = drive.perigee("report", r.dir .. "/events.plog", "--out", r.dir)
+      assert.equal(1, damaged.code)
+      assert.truthy(damaged.err:find(path .. ": has more than what would replace it", 1, true), damaged.err)
+      assert.equal(whole, drive.read(path))
+      assert.is_nil(drive.read(path .. ".tmp"))
+   end)
+
+   it("leaves alone the requests of a run that still writes them", function()
+      local dir = drive.tempdir()
+      local report = drive.command("report", dir .. "/out/events.plog", "--out", dir .. "/out") .. " >/dev/null 2>" .. dir .. "/told"
+      local file = drive.scenario(dir, "return perigee.scenario {" .. ECHO .. ([[ requests = 20,
+         on = { complete = function(r) if r.id == 10 then os.execute(%q) end end } }]]):format(report))
+      local r = drive.perigee("run", file, "--out", dir .. "/out", "--progress", "none")
+      assert.equal(0, r.code, r.err)
+      assert.truthy(drive.read(dir .. "/told"):find("/out/requests.jsonl: another run writes to it", 1, true), drive.read(dir .. "/told"))
+      assert.equal(20, #drive.jsonl(dir .. "/out/requests.jsonl"))
+   end)
 
    it("is complete without a publisher", function()
       local r = drive.run("return perigee.scenario {" .. ECHO .. "requests = 9 }", "--events", "off")

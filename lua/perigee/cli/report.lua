@@ -11,7 +11,7 @@ local report = {
    usage = "usage: perigee report LOG [--out DIR] [--export FORMS] [--json]",
    fewest = 1, most = 1, missing = "the path of an event log is missing",
    definitions = {
-      { name = "out", value = "DIR", help = "write report.html, summary.json and the other files there" },
+      { name = "out", value = "DIR", help = "write report.html, summary.json, requests.jsonl and the other files there" },
       { name = "export", value = "FORMS", read = export.parse, help = export.HELP },
       { name = "json", help = "print summary.json instead of the table" },
       { name = "help", help = "show this text" },
@@ -19,25 +19,46 @@ local report = {
    notes = "Exit status: 0 the log is whole, 1 its run was killed or a part of it is damaged, 2 bad options or no such file.",
 }
 
-local function write(values, path, summary, log)
+-- The folder of the files, made where there is a log to report, and where its requests are written meanwhile.
+local function make_folder(values, path)
+   local log = values.out and io.open(path, "rb")
+   if not log then return nil end
+   log:close()
    local made, message = engine.mkdir(values.out)
-   if not made then return { message } end
-   local problems = files.write_run(values.out, summary, report_table.render(summary), log.report, log.histograms)
-   local requests = (path:match "^(.*)/[^/]*$" or ".") .. "/requests.jsonl"
-   for _, problem in ipairs(export.write(values.export or {}, values.out, summary, requests)) do
-      problems[#problems + 1] = problem
-   end
-   return problems
+   return made and values.out .. "/requests.jsonl.tmp", message
+end
+
+-- The requests take their place. Those of a run may be more than a log that is damaged has.
+local function place_requests(part, log, problems)
+   if log.requests_problem then return os.remove(part) end
+   local damaged = #problems > 0
+   local ok, message = engine.replace_file(part, (part:gsub("%.tmp$", "")), damaged)
+   if ok then return end
+   os.remove(part)
+   problems[#problems + 1] = message
+end
+
+local function write(values, summary, log, problems)
+   local list = files.write_run(values.out, summary, report_table.render(summary), log.report, log.histograms)
+   for _, problem in ipairs(list) do problems[#problems + 1] = problem end
+   list = export.write(values.export or {}, values.out, summary, values.out .. "/requests.jsonl")
+   for _, problem in ipairs(list) do problems[#problems + 1] = problem end
 end
 
 function report.run(args)
    local values, words = command.values(report, args)
    if not values then return words end
    if values.export and not values.out then return command.refuse(report, "--export needs --out, the folder it writes to") end
-   local summary, problems, more = from_log.summary(words[1])
-   if not summary then return command.refuse(report, problems, more == "ENOENT" and 2 or 1) end
-   if values.out then
-      for _, message in ipairs(write(values, words[1], summary, more)) do problems[#problems + 1] = message end
+   local part, no_folder = make_folder(values, words[1])
+   local summary, problems, log = from_log.summary(words[1], part)
+   if not summary then
+      if part then os.remove(part) end
+      return command.refuse(report, problems, log == "ENOENT" and 2 or 1)
+   end
+   problems[#problems + 1] = no_folder
+   if part then
+      place_requests(part, log, problems)
+      write(values, summary, log, problems)
    end
    io.stdout:write(values.json and engine.json.encode(summary, 2) .. "\n" or report_table.render(summary))
    for _, message in ipairs(problems) do command.refuse(report, message) end

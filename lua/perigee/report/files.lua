@@ -2,6 +2,7 @@
 local engine = require "perigee.engine"
 local hdr = require "perigee.report.hdr"
 local html = require "perigee.report.html"
+local mlperf = require "perigee.report.mlperf"
 local series = require "perigee.report.series"
 
 local files = {}
@@ -26,7 +27,16 @@ function files.write(path, text)
    return true
 end
 
---- summary.json, summary.txt, series.jsonl, config.json, the histograms and report.html in `directory`.
+-- Which sample each request was of, for MLPerf's accuracy tools.
+local function write_sample_map(directory, summary)
+   local phases = {}
+   if summary.mlperf == engine.json.null then return true end
+   for i, entry in ipairs(summary.mlperf) do phases[i] = entry.phase end
+   return mlperf.write_sample_map(directory .. "/requests.jsonl", directory .. "/sample_idx_map.json", phases)
+end
+
+--- summary.json, summary.txt, series.jsonl, config.json, the histograms and report.html in `directory`; also
+--- sample_idx_map.json for MLPerf's phases, of the requests.jsonl that is there.
 ---@param directory string
 ---@param summary table
 ---@param text string         of summary.txt
@@ -47,6 +57,8 @@ function files.write_run(directory, summary, text, report, histograms)
       local ok, message = files.write(directory .. "/" .. entry[1], entry[2])
       if not ok then problems[#problems + 1] = message end
    end
+   local ok, message = write_sample_map(directory, summary)
+   if not ok then problems[#problems + 1] = message end
    return problems
 end
 

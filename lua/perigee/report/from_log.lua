@@ -1,4 +1,4 @@
---- A run's summary from its event log alone: the same fold, the same functions, the same bytes.
+--- A run's summary and requests from its event log alone: the same fold, the same functions, the same bytes.
 local engine = require "perigee.engine"
 local summary = require "perigee.report.summary"
 
@@ -28,16 +28,18 @@ end
 
 --- The summary of the run that wrote the log.
 ---@param path string
+---@param requests? string  where to write the requests, as in requests.jsonl
 ---@return table? summary  as of report.summary
 ---@return string[]|string problems  what is wrong with the log; the message on failure
 ---@return table|string|nil log  as of engine.read_log; the code on failure
-function from_log.summary(path)
-   local log, message, code = engine.read_log(path)
+function from_log.summary(path, requests)
+   local log, message, code = engine.read_log(path, requests)
    if not log then return nil, message, code end
    local facts = log.run_config and json.decode(log.run_config)
    if not facts then return nil, path .. ": the log does not say which run it is of", "EPROTO" end
    local outcome = log.run_outcome and json.decode(log.run_outcome) or cut_short(log)
    local problems = from_log.damage(path, log.stats)
+   problems[#problems + 1] = log.requests_problem
    if not log.run_outcome then problems[#problems + 1] = path .. ": " .. outcome.judged.failures[1] end
    local built = summary.build {
       facts = facts, report = log.report, checks = outcome.checks, overall = outcome.overall, metrics = outcome.metrics,
