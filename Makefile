@@ -35,7 +35,7 @@ CORE_OBJ := $(filter-out $(B)/lua/%,$(OBJ))
 MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 
-.PHONY: FORCE all docs deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-sse bench-publisher bench-pacing bench-start bench-memory peers fuzz run-fuzz install clean c-tests
+.PHONY: FORCE all docs deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-sse bench-publisher bench-pacing bench-start bench-memory bench-instructions bench-llm peers fuzz run-fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -121,44 +121,52 @@ format:
 
 # What a request costs beside other programs (`make peers` gets them); how exactly a schedule is kept.
 bench: all $(B)/bench/bench_pacing
-	@tests/bench/run
-	@tests/bench/pacing
+	@tests/bench/lua table
+	@tests/bench/lua record pacing tests/bench/pacing
+
+# Instructions per request, beside those that were kept: RECORD=1 keeps them anew.
+bench-instructions: all
+	@tests/bench/lua instructions
+
+# What programs for language models say of a stream, beside what the endpoint knows of it.
+bench-llm: all
+	@tests/bench/lua llm
 
 # Programs to compare with, into the system and build/peers.
 peers:
 	@tests/bench/install-peers
 
 bench-pacing: all $(B)/bench/bench_pacing
-	@tests/bench/pacing
+	@tests/bench/lua record pacing tests/bench/pacing
 
 # From the start of the program to its first request.
 bench-start: all
-	@tests/bench/start
+	@tests/bench/lua record start tests/bench/start
 
 # Memory as a run gets longer: up to a million requests and 1.2 GB of TMPDIR.
 bench-memory: all
-	@tests/bench/memory
+	@tests/bench/lua record memory tests/bench/memory
 
 # All that events cost, as JSON lines: the publisher, its subscribers, a run.
 bench-stream: all $(B)/bench/bench_publisher $(B)/bench/bench_events $(B)/bench/bench_metrics
-	@tests/bench/stream $(RECORDS)
+	@tests/bench/lua record stream tests/bench/stream $(RECORDS)
 
 # What `perigee events` and its publisher cost per record.
 bench-events: all $(B)/bench/bench_events
-	@tests/bench/events
+	@tests/bench/lua record events tests/bench/events
 
 # What a request costs with events and without.
 bench-cost: all
-	@tests/bench/cost
+	@tests/bench/lua record cost tests/bench/cost
 
 # CPU per server-sent event, beside a bare loop over the same bytes.
-bench-sse: $(B)/bench/bench_sse
-	@$<
+bench-sse: $(B)/bench/bench_sse all
+	@tests/bench/lua record sse $<
 
 # The publisher alone, and its memory with a stopped subscriber (10 million records spill 1.6 GB).
 RECORDS ?= 1000000
-bench-publisher: $(B)/bench/bench_publisher
-	@tests/bench/publisher $(RECORDS)
+bench-publisher: $(B)/bench/bench_publisher all
+	@tests/bench/lua record publisher tests/bench/publisher $(RECORDS)
 
 # Each target for FUZZ_SECONDS; a crash stops it and leaves its input behind.
 FUZZ_SECONDS ?= 30

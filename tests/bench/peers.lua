@@ -1,49 +1,45 @@
---- The programs in the table of `make bench`: how each is told to send a job, and how many of its requests succeeded.
---- A job: { url, body (text), body_file, requests, connections, dir, streamed }.
+--- The programs in the tables of `make bench` and `make bench-llm`: how each is told to send a job, how many of its requests
+--- succeeded, and what it says of them. A job: see measure.lua.
+local json = require("perigee_engine").json
+local files = require "files"
+local llm_peers = require "llm_peers"
+
+local quote, write = files.quote, files.write
+
 local peers = {}
 
-local BIN = { "build/peers/bin/", "build/peers/node/node_modules/.bin/", "build/peers/python/bin/" }
-local TOKENIZER = "build/peers/tokenizer"
+local HOME = "build/peers"
+local PATH = "/v1/chat/completions"
 
-local function quote(s) return "'" .. tostring(s):gsub("'", [['\'']]) .. "'" end
-
-local function write(path, text)
-   local file = assert(io.open(path, "w"))
-   assert(file:write(text))
-   assert(file:close())
-   return path
-end
-
-local function exists(path)
-   local file = io.open(path)
-   return file ~= nil and (file:close() or true)
-end
-
---- Where a program is: on the PATH, or where tests/bench/install-peers puts it; nil when it is not here.
+--- Where a program is: where tests/bench/install-peers puts it, or on the PATH; nil when it is not here.
 local function find(name)
-   for _, folder in ipairs(BIN) do
-      if exists(folder .. name) then return folder .. name end
+   for _, folder in ipairs { "/bin/", "/node/node_modules/.bin/", ("/venv/%s/bin/"):format(name) } do
+      local file = io.open(HOME .. folder .. name)
+      if file then
+         file:close()
+         return HOME .. folder .. name
+      end
    end
    return os.execute(("command -v %s >/dev/null 2>&1"):format(name)) == 0 and name or nil
 end
 
 local function number(text, pattern) return tonumber(text:match(pattern)) end
 
--- ---- wrk and wrk2 send for a time ----
+-- What most of them are told in the same words, after the options of their own.
+local function url(job) return job.url .. PATH end
 
-local function wrk_script(job)
-   return write(job.dir .. "/wrk.lua", ([[
-wrk.method, wrk.path = "POST", "/v1/chat/completions"
+-- ---- wrk, wrk2 and vegeta send for a time ----
+
+local function wrk(program, more)
+   return function(job)
+      local script = write(job.dir .. "/wrk.lua", ([[
+wrk.method, wrk.path = "POST", "%s"
 wrk.headers["Content-Type"] = "application/json"
 local file = io.open(%q)
 wrk.body = file:read "*a"
 file:close()
-]]):format(job.body_file))
-end
-
-local function wrk(program, more)
-   return function(job)
-      return ("%s -t1 -c%d -d%ds %s -s %s %s"):format(program, job.connections, job.seconds, more, quote(wrk_script(job)), job.url)
+]]):format(PATH, job.body_file))
+      return ("%s -t1 -c%d -d%ds %s -s %s %s"):format(program, job.connections, job.seconds, more or "", quote(script), job.url)
    end
 end
 
@@ -52,33 +48,60 @@ local function wrk_count(text)
    return number(text, "(%d+) requests in") - bad
 end
 
+local function vegeta(program)
+   return function(job)
+      local targets = write(job.dir .. "/vegeta", ("POST %s\nContent-Type: application/json\n@%s\n"):format(url(job), job.body_file))
+      return ("env GOMAXPROCS=1 %s attack -rate=0 -max-workers=%d -workers=%d -connections=%d -duration=%ds "
+         .. "-targets=%s -output=%s.out"):format(
+         program, job.connections, job.connections, job.connections, job.seconds, targets, targets)
+   end
+end
+
+local function vegeta_count(_, job, program)
+   return json.decode(files.output(("%s report -type=json %s/vegeta.out"):format(program, job.dir))).status_codes["200"]
+end
+
 -- ---- the others send a number of requests ----
 
 local function h2load(program)
    return function(job)
-      return ("%s --h1 -n %d -c %d -t 1 -d %s -H 'content-type: application/json' %s%s"):format(
-         program, job.requests, job.connections, quote(job.body_file), job.url, "/v1/chat/completions")
+      return ("%s --h1 -n %d -c %d -t 1 -d %s -H 'content-type: application/json' %s"):format(
+         program, job.requests, job.connections, quote(job.body_file), url(job))
    end
 end
 
 local function hey(program)
    return function(job)
-      return ("env GOMAXPROCS=1 %s -n %d -c %d -m POST -T application/json -D %s %s%s"):format(
-         program, job.requests, job.connections, quote(job.body_file), job.url, "/v1/chat/completions")
+      return ("env GOMAXPROCS=1 %s -n %d -c %d -m POST -T application/json -D %s %s"):format(
+         program, job.requests, job.connections, quote(job.body_file), url(job))
+   end
+end
+
+local function bombardier(program)
+   return function(job)
+      return ("env GOMAXPROCS=1 %s -n %d -c %d -m POST -H 'Content-Type: application/json' -f %s -p r -o json %s"):format(
+         program, job.requests, job.connections, quote(job.body_file), url(job))
+   end
+end
+
+local function fortio(program)
+   return function(job)
+      return ("env GOMAXPROCS=1 %s load -quiet -qps 0 -n %d -c %d -content-type application/json -payload-file %s %s"):format(
+         program, job.requests, job.connections, quote(job.body_file), url(job))
    end
 end
 
 local function oha(program)
    return function(job)
-      return ("%s -n %d -c %d -m POST -T application/json -D %s --no-tui --output-format json %s%s"):format(
-         program, job.requests, job.connections, quote(job.body_file), job.url, "/v1/chat/completions")
+      return ("%s -n %d -c %d -m POST -T application/json -D %s --no-tui --output-format json %s"):format(
+         program, job.requests, job.connections, quote(job.body_file), url(job))
    end
 end
 
 local function autocannon(program)
    return function(job)
-      return ("%s -c %d -a %d -m POST -i %s -H content-type=application/json --json %s%s"):format(
-         program, job.connections, job.requests, quote(job.body_file), job.url, "/v1/chat/completions")
+      return ("%s -c %d -a %d -m POST -i %s -H content-type=application/json --json %s"):format(
+         program, job.connections, job.requests, quote(job.body_file), url(job))
    end
 end
 
@@ -88,67 +111,70 @@ local function k6(program)
 import http from 'k6/http';
 const body = open('%s');
 export default function () {
-  http.post('%s/v1/chat/completions', body, { headers: { 'Content-Type': 'application/json' } });
+  http.post('%s', body, { headers: { 'Content-Type': 'application/json' } });
 }
-]]):format(job.body_file, job.url))
+]]):format(job.body_file, url(job)))
       return ("env GOMAXPROCS=1 %s run --quiet --vus %d --iterations %d %s"):format(program, job.connections, job.requests, quote(script))
    end
 end
 
--- Makes its own prompts of so many tokens, which are bytes.
-local function aiperf(program)
-   return function(job)
-      return ("%s profile -m m --url %s --endpoint-type chat %s --concurrency %d --request-count %d --tokenizer %s --ui none "
-         .. "--isl 440 --isl-stddev 0 --output-artifact-dir %s/aiperf"):format(
-         program, job.url, job.streamed and "--streaming" or "", job.connections, job.requests, TOKENIZER, job.dir)
-   end
-end
-
-local function aiperf_count(_, dir)
-   local path = dir .. "/aiperf/profile_export_aiperf.json"
-   local file = assert(io.open(path))
-   local text = file:read "*a"
-   file:close()
-   os.remove(path)
-   return number(text, '"request_count": {[^}]-"avg": (%d+)')
-end
+local INSTALL = "tests/bench/install-peers gets it"
+local BY_HAND = "put one on the PATH to have it in the table"
 
 local LIST = {
-   { "wrk", wrk, wrk_count, "", timed = true, native = true },
-   { "wrk2", wrk, wrk_count, "-R 10000000", timed = true, native = true }, -- as fast as it can
-   { "h2load", h2load, function(text) return number(text, "(%d+) succeeded") end, native = true },
-   { "oha", oha, function(text) return number(text, '"200": (%d+)') end },
-   { "hey", hey, function(text) return number(text, "%[200%]%s+(%d+) responses") end },
-   { "autocannon", autocannon, function(text) return number(text, '"2xx":(%d+)') end, slow = true },
-   { "k6", k6, function(text) return number(text, "http_reqs[^\n]-(%d+)%s") end, slow = true },
-   { "aiperf", aiperf, aiperf_count, starts_slowly = true },
+   { name = "wrk", command = wrk, count = wrk_count, timed = true, native = true, version = "-v" },
+   {
+      name = "wrk2", command = wrk, more = "-R 10000000", count = wrk_count, timed = true, native = true, version = "-v", missing = BY_HAND,
+   },
+   { name = "h2load", command = h2load, count = "(%d+) succeeded", native = true, version = "--version" },
+   { name = "oha", command = oha, count = '"200": (%d+)', version = "--version" },
+   { name = "bombardier", command = bombardier, count = '"req2xx":(%d+)', go = true },
+   { name = "fortio", command = fortio, count = "Code 200 : (%d+)", version = "version" },
+   { name = "vegeta", command = vegeta, count = vegeta_count, timed = true, go = true },
+   { name = "hey", command = hey, count = "%[200%]%s+(%d+) responses" },
+   { name = "autocannon", command = autocannon, count = '"2xx":(%d+)', slow = true, version = "--version" },
+   { name = "k6", command = k6, count = "http_reqs[^\n]-(%d+)%s", slow = true, version = "version", missing = BY_HAND },
+}
+for _, p in ipairs(llm_peers.LIST) do
+   p.few = 500 -- requests of the shorter of two runs: so slow that one round will do
+   LIST[#LIST + 1] = p
+end
+
+-- What has no row, and why.
+local OTHERS = {
+   "mlcommons endpoints: in no package registry", "genai-perf: the package of its perf_analyzer has no program in it",
+   "llmperf: the package of that name is another program",
 }
 
--- What has no row: the first two come with a whole engine for models, the last is in no package registry.
-local OTHERS = { "vllm bench", "guidellm", "mlcommons endpoints" }
+-- What it says of itself, or what a Go module's binary says of its own.
+local function version_of(p, program)
+   local command = p.go and ("go version -m %s 2>/dev/null | awk '$1 == \"mod\" { print $3 }'"):format(program)
+      or p.version and ("%s %s 2>&1"):format(program, p.version)
+   return command and files.output(command):match "^[^\n]+"
+end
 
---- Rows of those that are here: { name, command(job), count(output, dir), timed (sends for a time), native (no interpreter),
---- slow (a quarter of the requests will do), starts_slowly (one short round will do) }; and a line for
---- each that is not.
+--- Rows (see measure.lua) of those that are here, and a line for each that is not: how it gets here.
 ---@return table[] rows
 ---@return string[] skipped
 function peers.rows()
    local rows, skipped = {}, {}
    for _, p in ipairs(LIST) do
-      local program = find(p[1])
+      local program = find(p.name)
       if program then
          rows[#rows + 1] = {
-            name = p[1], command = p[2](program, p[4]), count = p[3], timed = p.timed, native = p.native, slow = p.slow,
-            starts_slowly = p.starts_slowly,
+            name = p.name, command = p.command(program, p.more), timed = p.timed, native = p.native, slow = p.slow, few = p.few,
+            streams_only = p.streams_only, figures = p.figures, version = version_of(p, program),
+            count = function(output, job)
+               if type(p.count) == "string" then return number(output, p.count) end -- a pattern of what it prints
+               return p.count(output, job, program)
+            end,
          }
       else
-         skipped[#skipped + 1] = p[1] .. ": not installed"
+         skipped[#skipped + 1] = ("%s: not installed; %s"):format(p.name, p.missing or INSTALL)
       end
    end
-   for _, name in ipairs(OTHERS) do skipped[#skipped + 1] = name .. ": cannot be installed by itself" end
+   for _, text in ipairs(OTHERS) do skipped[#skipped + 1] = text end
    return rows, skipped
 end
-
-peers.quote, peers.write = quote, write
 
 return peers
