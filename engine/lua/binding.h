@@ -24,6 +24,7 @@ void binding_subscriber(lua_State *L);
 void binding_aggregate(lua_State *L);
 void binding_beacon(lua_State *L);
 void binding_control(lua_State *L);
+void binding_exposition(lua_State *L);
 void binding_mock(lua_State *L);
 void binding_transport(lua_State *L);
 void binding_floor(lua_State *L);

@@ -513,9 +513,10 @@ static int l_stop(lua_State *L)
 	return 0;
 }
 
+/* session:report([brief]) -> the numbers so far, see report_push(); brief: without series */
 static int l_report(lua_State *L)
 {
-	report_push(L, session_fold(check(L)->session), true);
+	report_push(L, session_fold(check(L)->session), !lua_toboolean(L, 2));
 	return 1;
 }
 

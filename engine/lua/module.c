@@ -17,6 +17,7 @@ int luaopen_perigee_engine(lua_State *L)
 	binding_aggregate(L);
 	binding_beacon(L);
 	binding_control(L);
+	binding_exposition(L);
 	binding_system(L);
 	binding_mock(L);
 	binding_transport(L);

@@ -57,6 +57,7 @@ static void on_closed(uv_handle_t *h)
 	if (c->next)
 		c->next->link = c->link;
 	set->service->open--;
+	service_ended(set->service, &c->answer, false);
 	buffer_trim(&c->in, KEEP);
 	buffer_trim(&c->out, KEEP);
 	answer_trim(&c->answer);
@@ -139,6 +140,7 @@ static void linger(struct connection *c)
 static void finish(struct connection *c)
 {
 	c->set->service->stats.responses++;
+	service_ended(c->set->service, &c->answer, true);
 	answer_trim(&c->answer);
 	buffer_trim(&c->out, KEEP_OUT);
 	if (c->answer.keep_alive)

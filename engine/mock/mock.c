@@ -10,8 +10,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define BACKLOG             4096
-#define DEFAULT_CONNECTIONS 65536
+#define BACKLOG 4096
 
 struct mock {
 	union {
@@ -171,7 +170,7 @@ int mock_new(struct mock **out, struct loop *loop, const struct mock_config *con
 	m->listener.handle.data = m;
 	m->connections.on_closed = on_connection_closed;
 	m->connections.data = m;
-	unsigned max = config->max_connections ? config->max_connections : DEFAULT_CONNECTIONS;
+	unsigned max = config->max_connections ? config->max_connections : MOCK_CONNECTIONS;
 	int err = service_init(&m->service, config, e);
 	if (!err) {
 		err = connections_init(&m->connections, loop, &m->service, max);

@@ -9,6 +9,8 @@
 #include "base/loop.h"
 #include "base/status.h"
 
+#define MOCK_CONNECTIONS 65536 /* limit of connections when none is given */
+
 enum mock_mode {
 	MOCK_ECHO,  /* answers with the prompt's words, as fast as it can */
 	MOCK_MAX,   /* precomputed bytes, whatever is asked; 200 for any other path */
@@ -62,7 +64,7 @@ struct mock_config {
 	double fault[MOCK_FAULT_COUNT]; /* probability of each; at most 1 together */
 	int fault_status;               /* 0: 500 */
 	const char *api_key; /* NULL: none asked; else "Authorization: Bearer" must match or 401 */
-	unsigned max_connections; /* 0: 65536 */
+	unsigned max_connections; /* 0: MOCK_CONNECTIONS */
 	size_t max_body;          /* 0: 64 MiB */
 	const char *log;          /* file of ledger.h's lines, not of MOCK_MAX; NULL: none */
 };

@@ -11,8 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REPLY_JSON   "application/json"
-#define REPLY_EVENTS "text/event-stream; charset=utf-8"
+#define REPLY_JSON    "application/json"
+#define REPLY_EVENTS  "text/event-stream; charset=utf-8"
+#define REPLY_METRICS "text/plain; version=0.0.4; charset=utf-8"
 
 enum {
 	REPLY_CHUNKED = -1,   /* instead of a length */

@@ -50,6 +50,17 @@ static void reply_error(const struct call *c, int status, const char *message)
 	buffer_free(&body);
 }
 
+void service_ended(struct service *s, struct answer *a, bool whole)
+{
+	const struct completion *c = &a->completion;
+	if (!a->completes)
+		return;
+	a->completes = false;
+	s->running--;
+	s->prompt_tokens += c->ask.prompt_words;
+	s->generation_tokens += whole ? c->tokens : c->next;
+}
+
 void service_refuse(int status, const char *reason, struct answer *a, struct buffer *out)
 {
 	struct buffer body;
@@ -120,6 +131,7 @@ static void complete(const struct call *c, bool chat)
 		.http10 = c->r->http10,
 	};
 	answer_start(c->a, &s->style, &terms);
+	s->running += c->a->completes;
 }
 
 static void post_chat(const struct call *c)
@@ -169,6 +181,45 @@ static void get_stats(const struct call *c)
 	buffer_free(&body);
 }
 
+/* Under the names of vLLM, so that what reads those has something real to read. */
+static bool write_metrics(const struct service *s, struct buffer *out)
+{
+#define LABELS "{engine=\"0\",model_name=\"perigee-mock\"}"
+	static const struct {
+		const char *name, *kind, *help;
+	} families[] = {
+		{ "num_requests_running", "gauge", "Completions being answered." },
+		{ "num_requests_waiting", "gauge",
+		  "Completions waiting: none, each is begun at once." },
+		{ "kv_cache_usage_perc", "gauge",
+		  "Completions being answered, of as many as may be." },
+		{ "prompt_tokens_total", "counter", "Words of the prompts of ended completions." },
+		{ "generation_tokens_total", "counter", "Tokens of ended completions." },
+	};
+	const double values[] = { (double)s->running, 0, (double)s->running / s->max_running,
+		                  (double)s->prompt_tokens, (double)s->generation_tokens };
+	int err = STATUS_OK;
+	for (size_t i = 0; !err && i < sizeof(families) / sizeof(*families); i++)
+		err = buffer_printf(
+			out, "# HELP vllm:%s %s\n# TYPE vllm:%s %s\nvllm:%s" LABELS " %.17g\n",
+			families[i].name, families[i].help, families[i].name, families[i].kind,
+			families[i].name, values[i]);
+	return !err;
+#undef LABELS
+}
+
+static void get_metrics(const struct call *c)
+{
+	struct buffer body;
+	buffer_init(&body, 4096);
+	bool head_only = request_is(c->data, c->r->method, "HEAD");
+	bool ok = write_metrics(c->s, &body) &&
+	          reply_head(c->out, 200, REPLY_METRICS, (int64_t)body.len, c->r->keep_alive) &&
+	          (head_only || !buffer_append(c->out, body.data, body.len));
+	answer_fixed(c->a, ok ? ANSWER_END : ANSWER_CLOSE, c->r->keep_alive);
+	buffer_free(&body);
+}
+
 /* ---- routing ---- */
 
 static const struct route {
@@ -183,6 +234,7 @@ static const struct route {
 	{ "/v1/models", "GET", true, -1, -1, get_models },
 	{ "/health", "GET", false, -1, -1, get_health },
 	{ "/stats", "GET", false, -1, -1, get_stats },
+	{ "/metrics", "GET", false, -1, -1, get_metrics },
 };
 
 static const struct route *find_route(const struct request *r, const char *data)
@@ -335,6 +387,7 @@ int service_init(struct service *s, const struct mock_config *c, struct error *e
 			.seed = c->seed,
 		},
 		.max_body = c->max_body ? c->max_body : DEFAULT_BODY,
+		.max_running = c->max_connections ? c->max_connections : MOCK_CONNECTIONS,
 		.fault_status = c->fault_status ? c->fault_status : 500,
 	};
 	for (int i = 0; i < CANNED_COUNT; i++)

@@ -24,10 +24,13 @@ struct service {
 	struct mock_stats stats;
 	size_t open; /* connections now */
 	size_t max_body;
-	uint64_t numbers;      /* completion requests so far */
-	struct ledger *ledger; /* NULL: none */
-	char *api_key;         /* NULL: none asked */
-	bool faulty;           /* some probability is above 0 */
+	uint64_t numbers;     /* completion requests so far */
+	unsigned running;     /* completions being answered: at most one per connection */
+	unsigned max_running; /* the limit of connections */
+	uint64_t prompt_tokens, generation_tokens; /* of completions that have ended */
+	struct ledger *ledger;                     /* NULL: none */
+	char *api_key;                             /* NULL: none asked */
+	bool faulty;                               /* some probability is above 0 */
 	double fault[MOCK_FAULT_COUNT];
 	int fault_status;
 	struct buffer canned[CANNED_COUNT]; /* MAX */
@@ -45,6 +48,9 @@ const struct buffer *service_canned(struct service *s, const struct request *r, 
 /* Start *a, with what stands in out (empty before) as its beginning. */
 void service_answer(struct service *s, const struct request *r, const char *data, struct answer *a,
                     struct buffer *out, uint64_t now_ns);
+
+/* The answer is over: whole, or cut off with its connection. Once more does nothing. */
+void service_ended(struct service *s, struct answer *a, bool whole);
 
 /* The same for what is no request: an error, and then the end of the connection. */
 void service_refuse(int status, const char *reason, struct answer *a, struct buffer *out);

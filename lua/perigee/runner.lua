@@ -8,6 +8,7 @@ local control = require "perigee.control"
 local endpoint = require "perigee.endpoint"
 local engine = require "perigee.engine"
 local export = require "perigee.export"
+local exposition = require "perigee.exposition"
 local files = require "perigee.report.files"
 local junit = require "perigee.report.junit"
 local metric = require "perigee.metric"
@@ -269,13 +270,15 @@ end
 -- Run a session that is open: the outcome, the report and what was lost.
 local function play(session, plan, options, assembled, view)
    local commands, socket = open_control(session, plan, options.control)
+   local page = options.metrics and exposition.of_session(session, plan.name, options.metrics)
    local watch = abort.new(#plan.phases)
    local phases = add_phases(session, plan, assembled, { watch, view, socket and commands or nil }, watch, options.on_result)
-   if options.on_ready then options.on_ready(session:address(), socket and socket:address()) end
+   if options.on_ready then options.on_ready(session:address(), socket and socket:address(), page and page:url()) end
    start_services(session, options)
    local run = { outcome = session:run(), aborted = watch.details }
    view:clear()
    if socket then socket:close() end
+   if page then page:close() end
    run.report, run.conclusions = session:report(), conclusions(phases)
    run.histograms = options.out and session:histograms()
    leave(session, options, run)
@@ -341,8 +344,8 @@ end
 --- options: workers (threads for HTTP, in place of the plan's),
 --- out (folder, exists), log (path of the event log), junit (path), export (of perigee.export),
 --- events, subscribers, subscribers_timeout, progress,
---- description (for config.json), on_ready(address, control_address), close_timeout,
---- services (perigee.service, not begun; close_timeout is theirs too), control (an address);
+--- description (for config.json), on_ready(address, control_address, metrics_url), close_timeout,
+--- services (perigee.service, not begun; close_timeout is theirs too), control (an address), metrics (of perigee.exposition);
 --- for tests simulate ({ answer =, slots = }: no endpoint, simulated time), on_event(e), on_result(r), a kept result.
 ---@param plan table
 ---@param options table

@@ -602,17 +602,58 @@ static void send_get(struct client *c, const char *path)
 	client_send(c, line, (size_t)n);
 }
 
-/* Ask for the statistics until they show this. */
-static void await_stats(struct client *c, const char *want)
+/* Ask for a page, which ends with `last`, until it shows this. */
+static void await_page(struct client *c, const char *path, const char *last, const char *want)
 {
 	uint64_t deadline = clock_now() + DEADLINE;
 	while (!holds(c, want)) {
 		if (clock_now() > deadline)
 			show_and_fail(c, want);
 		buffer_clear(&c->got);
-		send_get(c, "/stats");
-		await(c, "bytes_out\":");
+		send_get(c, path);
+		await(c, last);
 	}
+}
+
+static void await_stats(struct client *c, const char *want)
+{
+	await_page(c, "/stats", "bytes_out\":", want);
+}
+
+/* What of vLLM's metrics the endpoint has, while one answer hangs and after it. */
+static void test_metrics(void **state)
+{
+	struct bench b;
+	struct client silent, other, watcher;
+	const char *last = "\nvllm:generation_tokens_total{";
+	(void)state;
+	bench_open(&b, &(struct mock_config){ .mode = MOCK_ECHO, .max_connections = 4 });
+	client_open(&silent, &b);
+	client_open(&watcher, &b);
+	post(&silent, TEXT, "x-perigee-fault: hang\r\n", "{\"prompt\":\"a\"}");
+	ask(&other, &b, TEXT, "{\"prompt\":\"b c d\"}", "\"text\":\"b");
+	await_page(&watcher, "/metrics", last,
+	           "\nvllm:num_requests_running{engine=\"0\",model_name=\"perigee-mock\"} 1\n");
+	assert_true(holds(&watcher, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+	assert_true(holds(&watcher, "\n# TYPE vllm:num_requests_running gauge\n"));
+	assert_true(holds(
+		&watcher,
+		"\nvllm:kv_cache_usage_perc{engine=\"0\",model_name=\"perigee-mock\"} 0.25\n"));
+	assert_true(
+		holds(&watcher,
+	              "\nvllm:prompt_tokens_total{engine=\"0\",model_name=\"perigee-mock\"} 3\n"));
+	assert_true(holds(
+		&watcher,
+		"\nvllm:generation_tokens_total{engine=\"0\",model_name=\"perigee-mock\"} 3\n"));
+	client_close(&silent);
+	await_page(&watcher, "/metrics", last,
+	           "\nvllm:num_requests_running{engine=\"0\",model_name=\"perigee-mock\"} 0\n");
+	assert_true(
+		holds(&watcher,
+	              "\nvllm:prompt_tokens_total{engine=\"0\",model_name=\"perigee-mock\"} 4\n"));
+	client_close(&watcher);
+	client_close(&other);
+	bench_close(&b);
 }
 
 static void test_clients_that_vanish_leave_nothing(void **state)
@@ -852,6 +893,7 @@ int main(void)
 		cmocka_unit_test(test_faults_on_demand),
 		cmocka_unit_test(test_hang),
 		cmocka_unit_test(test_faults_by_chance_in_every_mode),
+		cmocka_unit_test(test_metrics),
 		cmocka_unit_test(test_clients_that_vanish_leave_nothing),
 		cmocka_unit_test(test_client_that_does_not_read_stops_its_answer),
 		cmocka_unit_test(test_connections_are_bounded),

@@ -1,5 +1,6 @@
 --- perigee metrics: the aggregator of a session as a process of its own.
 local engine = require "perigee.engine"
+local exposition = require "perigee.exposition"
 local files = require "perigee.report.files"
 local place = require "perigee.cli.place"
 local snapshot = require "perigee.snapshot"
@@ -9,10 +10,11 @@ local DEFAULT_IDLE, DEFAULT_INTERVAL = 300, 0.25 -- seconds
 
 local metrics = {
    name = "metrics",
-   usage = "usage: perigee metrics --connect ADDR [--publish ADDR] [--out DIR|FILE.json]",
+   usage = "usage: perigee metrics --connect ADDR [--publish ADDR] [--listen ADDR] [--out DIR|FILE.json]",
    definitions = {
       { name = "connect", value = "ADDR", help = "the publisher's address: ipc:///path or tcp://host:port" },
       { name = "publish", value = "ADDR", help = "where to publish snapshots (default a socket in a private folder)" },
+      { name = "listen", value = "ADDR", help = "serve the numbers so far to Prometheus, PORT or HOST:PORT; port 0 is a free one" },
       { name = "out", value = "PATH", help = "folder of final_snapshot.json, or a file that ends in .json (default .)" },
       { name = "interval", value = "TIME", type = "duration", help = "between two snapshots (default 250ms)" },
       { name = "idle", value = "TIME", type = "duration", help = "give up when nothing came for so long (default 5m)" },
@@ -48,10 +50,19 @@ local function open_beacon(address)
    return beacon, clean_up
 end
 
-local function follow(values, beacon, path)
+-- What `seen` holds, for Prometheus; false when nobody is to be served.
+local function open_page(address, seen)
+   if not address then return false end
+   return engine.exposition {
+      address = address,
+      on_get = function() return exposition.page(seen.report or { phases = {} }, {}) end,
+   }
+end
+
+local function follow(values, beacon, path, seen)
    local last, stats, problem
    local function on_snapshot(report, now)
-      last, stats = snapshot.build(report, now), now
+      seen.report, last, stats = report, snapshot.build(report, now), now
       beacon:send(engine.json.encode(last))
       if now.outcome then
          local ok, message = files.write(path, engine.json.encode(last, 2) .. "\n")
@@ -93,12 +104,18 @@ function metrics.run(args)
    if not path then return commands.refuse(metrics, message, 1) end
    local beacon, clean_up, code = open_beacon(values.publish)
    if not beacon then return commands.refuse(metrics, clean_up, exit_code(code)) end
-   io.stdout:write("snapshots: ", beacon:address(), "\n")
-   io.stdout:flush()
-
-   local last, stats, problem = follow(values, beacon, path)
+   local seen = {}
+   local page, refusal = open_page(values.listen, seen)
+   if page ~= nil then
+      io.stdout:write("snapshots: ", beacon:address(), "\n", page and "metrics: " .. page:url() .. "\n" or "")
+      io.stdout:flush()
+   end
+   local last, stats, problem
+   if page ~= nil then last, stats, problem = follow(values, beacon, path, seen) end
+   if page then page:close() end
    beacon:close()
    if type(clean_up) == "function" then clean_up() end
+   if page == nil then return commands.refuse(metrics, "option --listen: " .. refusal) end
    if not last then return commands.refuse(metrics, stats, exit_code(problem)) end
    tell(values, last, stats)
    if problem then return commands.refuse(metrics, problem, 1) end

@@ -29,6 +29,7 @@ local run = {
          help = "start beside the run: metrics, events or a program, with its arguments; may be repeated" },
       { name = "service-timeout", value = "S", type = "duration", default = "60s", help = "how long services may take at the end" },
       { name = "control", value = "ADDR", help = "take commands there (perigee control); auto is a socket in a private folder" },
+      { name = "metrics", value = "ADDR", help = "serve the numbers so far to Prometheus, PORT or HOST:PORT; port 0 is a free one" },
       { name = "log", value = "FILE", help = "event log (default DIR/events.plog); off writes none" },
       { name = "junit", value = "FILE", help = "write the checks there as JUnit XML" },
       { name = "export", value = "FORMS", read = export.parse, help = export.HELP },
@@ -46,11 +47,12 @@ local function say(...)
 end
 
 local function announce(values, out)
-   return function(address, control)
+   return function(address, control, metrics)
       if values.quiet then return end
       say("results: ", out)
       if address then say("events:  ", address) end
       if control then say("control: perigee control ", control, " status") end
+      if metrics then say("metrics: ", metrics) end
    end
 end
 
@@ -69,8 +71,10 @@ local function make_services(values, out)
       out = out, snapshots = snapshots,
       on_problem = function(text) say("\nperigee run: ", text) end,
       on_line = function(_, line)
-         local address = line:match "^snapshots: (%S+)"
-         if address and not values.quiet then say("top:     perigee top ", address) end
+         if values.quiet then return end
+         local address, url = line:match "^snapshots: (%S+)", line:match "^metrics: (%S+)"
+         if address then say("top:     perigee top ", address) end
+         if url then say("metrics: ", url) end
       end,
    }), clean_up
 end
@@ -114,10 +118,10 @@ local function play_on(loaded, out, address, services, control)
       progress = values.quiet and "none" or values.progress,
       description = {
          file = loaded.file, out = out, events = address or "off", framing = values.framing, overflow = values.overflow,
-         services = values.service, control = control,
+         services = values.service, control = control, metrics = values.metrics,
       },
       on_ready = announce(values, out),
-      services = services, close_timeout = services and values.service_timeout, control = control,
+      services = services, close_timeout = services and values.service_timeout, control = control, metrics = values.metrics,
    })
    show(result, values)
    return result.exit_code

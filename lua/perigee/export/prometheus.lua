@@ -1,6 +1,7 @@
 --- The numbers of a summary in the text format of Prometheus: counters, gauges and summaries,
 --- in base units (seconds), labelled with the phase.
 local engine = require "perigee.engine"
+local schema = require "perigee.schema"
 
 local null = engine.json.null
 local prometheus = {}
@@ -19,7 +20,10 @@ local DISTRIBUTIONS = {
 
 local OUTCOMES = { "completed", "failed", "abandoned", "cancelled" }
 
+-- The first two are of phases that run: a finished run has none.
 local GAUGES = {
+   { "phase_running", "running", "1 while the phase runs." },
+   { "requests_in_flight", "in_flight", "Requests that were sent and have not ended." },
    { "rate_asked", "rate_asked_per_s", "Requests per second that the schedule asked for." },
    { "rate_delivered", "rate_delivered_per_s", "Requests per second that were issued." },
    { "output_tokens_rate", "output_tokens_per_s", "Output tokens per second." },
@@ -33,14 +37,17 @@ end
 local Writer = {}
 Writer.__index = Writer
 
+-- Its head is written with its first sample.
 function Writer:family(name, kind, help)
    self.name = "perigee_" .. name
-   self.lines[#self.lines + 1] = ("# HELP %s %s\n# TYPE %s %s\n"):format(self.name, help, self.name, kind)
+   self.head = ("# HELP %s %s\n# TYPE %s %s\n"):format(self.name, help, self.name, kind)
 end
 
 -- labels: a list of name, value pairs in order.
 function Writer:sample(suffix, labels, value)
    if value == nil or value == null then return end
+   self.lines[#self.lines + 1] = self.head
+   self.head = nil
    local parts = {}
    for i = 1, #labels, 2 do parts[#parts + 1] = ('%s="%s"'):format(labels[i], escape(labels[i + 1])) end
    self.lines[#self.lines + 1] = ("%s%s{%s} %s\n"):format(self.name, suffix, table.concat(parts, ","), engine.json.encode(value))
@@ -69,35 +76,64 @@ local function counters(out, phases)
    end
 end
 
+local function summary_of(out, phase, values, unit)
+   if values == nil or values == null then return end
+   for _, q in ipairs(QUANTILES) do
+      local v = values[q[1]]
+      if v ~= nil and v ~= null then out:sample("", { "phase", phase, "quantile", q[2] }, v * unit) end
+   end
+   out:sample("_sum", { "phase", phase }, values.mean * values.count * unit)
+   out:sample("_count", { "phase", phase }, values.count)
+end
+
 local function distributions(out, phases)
    for _, d in ipairs(DISTRIBUTIONS) do
       local name, key, unit, help = unpack(d)
       out:family(name, "summary", help)
+      for _, p in ipairs(phases) do summary_of(out, p.name, p[key], unit) end
+   end
+end
+
+local KINDS = { histogram = { "summary", "" }, counter = { "counter", "_total" }, gauge = { "gauge", "" } }
+
+-- The script's metrics, in the units that it counts in.
+local function script_metrics(out, phases)
+   local found = {}
+   for _, p in ipairs(phases) do
+      for name, m in pairs(p.metrics or {}) do found[name] = found[name] or m end
+   end
+   for _, name in ipairs(schema.sorted_keys(found)) do
+      local m = found[name]
+      local kind, unit = KINDS[m.kind], m.unit ~= null and m.unit
+      out:family("script_" .. name .. kind[2], kind[1],
+         "A metric of the script" .. (unit and ", in " .. unit:gsub("[%c\\]", " ") or "") .. ".")
       for _, p in ipairs(phases) do
-         local values = p[key]
-         if values and values ~= null then
-            for _, q in ipairs(QUANTILES) do
-               local v = values[q[1]]
-               out:sample("", { "phase", p.name, "quantile", q[2] }, v ~= null and v and v * unit)
-            end
-            out:sample("_sum", { "phase", p.name }, values.mean * values.count * unit)
-            out:sample("_count", { "phase", p.name }, values.count)
+         local own = (p.metrics or {})[name]
+         if own then
+            summary_of(out, p.name, own.distribution, 1)
+            out:sample("", { "phase", p.name }, own.value)
          end
       end
    end
 end
 
 --- The text of a scrape, or of a file for node_exporter's textfile collector.
----@param summary { phases: table[] }  as of perigee.report.summary
+---@param summary { phases: table[], info: string[]? }  as of perigee.report.summary; of a run that goes on its phases have
+---   running (1 or 0) and in_flight as well, and info is a list of labels and their values
 ---@return string
 function prometheus.render(summary)
    local out = setmetatable({ lines = {} }, Writer)
+   if summary.info then
+      out:family("session_info", "gauge", "What runs.")
+      out:sample("", summary.info, 1)
+   end
    counters(out, summary.phases)
    for _, g in ipairs(GAUGES) do
       out:family(g[1], "gauge", g[3])
       for _, p in ipairs(summary.phases) do out:sample("", { "phase", p.name }, p[g[2]]) end
    end
    distributions(out, summary.phases)
+   script_metrics(out, summary.phases)
    return table.concat(out.lines)
 end
 

@@ -1,0 +1,39 @@
+--- GET /metrics of a session that runs: the names of `--export prometheus`, and the numbers so far.
+local engine = require "perigee.engine"
+local metric = require "perigee.metric"
+local prometheus = require "perigee.export.prometheus"
+local summary = require "perigee.report.summary"
+
+local exposition = {}
+
+--- The page of a report.
+---@param report table       of the engine, without series
+---@param facts string[]     labels and their values, of perigee_session_info
+---@param metrics? fun(phase: string): table<string, table>  the script's, as of perigee.metric
+---@return string
+function exposition.page(report, facts, metrics)
+   local phases, info = {}, { "session_id", report.session_id or "", "version", engine.version }
+   for i, phase in ipairs(report.phases) do
+      phases[i] = summary.phase(phase, nil, metrics and metrics(phase.name))
+      phases[i].running, phases[i].in_flight = phase.ended and 0 or 1, phase.inflight
+   end
+   for _, text in ipairs(facts) do info[#info + 1] = text end
+   return prometheus.render { phases = phases, info = info }
+end
+
+--- Serve the numbers of a session until :close(); :url() is where. Raises { message, code } when the address is refused.
+---@param session table
+---@param scenario string  its name
+---@param address string
+---@return table server
+function exposition.of_session(session, scenario, address)
+   local facts = { "scenario", scenario }
+   local server, message = engine.exposition {
+      address = address,
+      on_get = function() return exposition.page(session:report(true), facts, metric.values) end,
+   }
+   if not server then error({ message = "metrics: " .. message, code = "EINVAL" }, 0) end
+   return server
+end
+
+return exposition
