@@ -90,16 +90,15 @@ static bool is_hex(int c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* j->pos is on a backslash. */
-static bool scan_escape(struct json *j)
+/* *at is on a backslash. Moves it behind the escape, or to what is wrong with it. */
+static bool skip_escape(const char **at, const char *end)
 {
-	j->pos++;
-	int c = peek(j);
-	if (c < 0 || !strchr("\"\\/bfnrtu", c) || c == 0)
+	const char *p = ++*at;
+	if (p == end || *p == '\0' || !strchr("\"\\/bfnrtu", *p))
 		return false;
-	j->pos++;
-	for (int i = 0; c == 'u' && i < 4; i++, j->pos++)
-		if (!is_hex(peek(j)))
+	(*at)++;
+	for (int i = 0; *p == 'u' && i < 4; i++, (*at)++)
+		if (*at == end || !is_hex(**at))
 			return false;
 	return true;
 }
@@ -163,35 +162,44 @@ static const char *skip_plain(const char *p, const char *end)
 	return p;
 }
 
+/* *at is inside a string. Moves it to the first byte that is no part of it, end when there is
+ * none; false: to what is wrong with an escape. */
+static inline bool skip_string(const char **at, const char *end, bool *escaped)
+{
+	for (;;) {
+		*at = skip_plain(*at, end);
+		if (*at == end || **at != '\\')
+			return true;
+		*escaped = true;
+		if (!skip_escape(at, end))
+			return false;
+	}
+}
+
 /* j->pos is on the opening quote. */
 static bool scan_string(struct json *j)
 {
 	const char *p = j->text + j->pos + 1, *end = j->text + j->len;
 	j->start = p;
 	j->escaped = false;
-	for (;;) {
-		p = skip_plain(p, end);
-		j->pos = (size_t)(p - j->text);
-		if (p == end) {
-			fail(j, "unterminated string");
-			return false;
-		}
-		if (*p == '"') {
-			j->size = (size_t)(p - j->start);
-			j->pos++;
-			return true;
-		}
-		if (*p != '\\') {
-			fail(j, "control character in a string");
-			return false;
-		}
-		j->escaped = true;
-		if (!scan_escape(j)) {
-			fail(j, "bad escape in a string");
-			return false;
-		}
-		p = j->text + j->pos;
+	bool good = skip_string(&p, end, &j->escaped);
+	j->pos = (size_t)(p - j->text);
+	if (good && p < end && *p == '"') {
+		j->size = (size_t)(p - j->start);
+		j->pos++;
+		return true;
 	}
+	fail(j, !good      ? "bad escape in a string"
+	        : p == end ? "unterminated string"
+	                   : "control character in a string");
+	return false;
+}
+
+const char *json_string_end(const char *text, const char *end, bool *escaped)
+{
+	const char *at = text;
+	*escaped = false;
+	return skip_string(&at, end, escaped) && at < end && *at == '"' ? at : NULL;
 }
 
 static size_t scan_digits(struct json *j)

@@ -59,6 +59,10 @@ bool json_skip(struct json *j);
 /* Is the current KEY or STRING token this text? Compares raw bytes. */
 bool json_is(const struct json *j, const char *text);
 
+/* The quote that ends the string whose inside begins at text; NULL when it is malformed or has
+ * no end. *escaped: it holds a backslash. */
+const char *json_string_end(const char *text, const char *end, bool *escaped);
+
 /* Append the current KEY or STRING token, unescaped to UTF-8 (a lone surrogate
  * becomes U+FFFD). Returns 0, STATUS_ENOMEM, or STATUS_ELIMIT when there is no
  * room for the token as it stands, escaped. */

@@ -304,6 +304,26 @@ static int hex_value(char c)
 	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+static void begin_chunk(struct http1 *p, uint64_t len)
+{
+	p->left = len;
+	p->state = len ? HTTP1_AT_CHUNK : HTTP1_AT_TRAILER;
+}
+
+/* A size that is whole and has nothing behind it, as nearly all are. */
+static bool take_plain_size(struct http1 *p, const char **at, const char *end)
+{
+	const char *s = *at;
+	uint64_t n = 0;
+	for (int v; s < end && s - *at < 15 && (v = hex_value(*s)) >= 0; s++)
+		n = n * 16 + (uint64_t)v;
+	if (p->line.len || s == *at || end - s < 2 || s[0] != '\r' || s[1] != '\n')
+		return false;
+	*at = s + 2;
+	begin_chunk(p, n);
+	return true;
+}
+
 static enum http1_event take_chunk_size(struct http1 *p, const struct line *l)
 {
 	size_t i = 0;
@@ -321,8 +341,7 @@ static enum http1_event take_chunk_size(struct http1 *p, const struct line *l)
 		i++;
 	if (i < l->len && l->data[i] != ';')
 		return bad(p, "a chunk's size is no hexadecimal number");
-	p->left = n;
-	p->state = n ? HTTP1_AT_CHUNK : HTTP1_AT_TRAILER;
+	begin_chunk(p, n);
 	return HTTP1_MORE;
 }
 
@@ -397,6 +416,10 @@ enum http1_event http1_next(struct http1 *p, const char **at, const char *end)
 		case HTTP1_AT_CHUNK_CR:
 		case HTTP1_AT_CHUNK_LF:
 			e = take_chunk_end(p, at);
+			break;
+		case HTTP1_AT_CHUNK_SIZE:
+			if (!take_plain_size(p, at, end))
+				e = take_line(p, at, end);
 			break;
 		default:
 			e = take_line(p, at, end);

@@ -20,9 +20,9 @@ bool delta_has_content(const struct delta *d)
 
 int json_slice_text(const struct json_slice *s, struct buffer *out)
 {
-	if (!s->len)
-		return STATUS_OK;
-	struct json token = { .start = s->data, .size = s->len, .escaped = s->escaped };
+	if (!s->escaped)
+		return buffer_append(out, s->data, s->len);
+	struct json token = { .start = s->data, .size = s->len, .escaped = true };
 	return json_text(&token, out);
 }
 
@@ -216,4 +216,81 @@ int openai_decode(struct delta *d, const char *json, size_t len, const char **er
 		d->error = flat.message;
 	}
 	return STATUS_OK;
+}
+
+/* ---- chunks that repeat ---- */
+
+#define PATTERN_BYTES 4096 /* of a longer chunk the text is most */
+#define PARTS         3    /* texts of a delta */
+
+static struct json_slice *part_of(struct delta *d, unsigned part)
+{
+	return part == 0 ? &d->content : part == 1 ? &d->reasoning : &d->tool;
+}
+
+/* How decoding goes on depends on what is there besides, and on whether a text is empty, but
+ * not on what the text says. So one that is not empty may stand for another. */
+static bool holds_one_text(struct delta *d, unsigned *part)
+{
+	unsigned found = 0;
+	for (unsigned i = 0; i < PARTS; i++) {
+		if (!part_of(d, i)->len)
+			continue;
+		*part = i;
+		found++;
+	}
+	return found == 1 && !d->finish_reason.len && !d->has_usage && !d->has_error;
+}
+
+static void learn(struct openai_pattern *p, struct delta *d, const char *json, size_t len)
+{
+	p->chunk.limit = PATTERN_BYTES;
+	buffer_clear(&p->chunk);
+	/* Out of memory: the next chunk is read in full, too. */
+	if (!holds_one_text(d, &p->part) || buffer_append(&p->chunk, json, len))
+		return;
+	const struct json_slice *s = part_of(d, p->part);
+	p->before = (size_t)(s->data - json);
+	p->after = len - p->before - s->len;
+	p->tool_is_name = d->tool_is_name;
+}
+
+static bool fits(const struct openai_pattern *p, const char *json, size_t len,
+                 struct json_slice *text)
+{
+	if (!p->chunk.len || len <= p->before + p->after)
+		return false;
+	const char *end = json + len - p->after; /* on the quote */
+	text->data = json + p->before;
+	text->len = (size_t)(end - text->data);
+	return memcmp(json, p->chunk.data, p->before) == 0 &&
+	       memcmp(end, p->chunk.data + p->chunk.len - p->after, p->after) == 0 &&
+	       json_string_end(text->data, json + len, &text->escaped) == end;
+}
+
+int openai_decode_chunk(struct openai_pattern *p, struct delta *d, const char *json, size_t len,
+                        const char **error)
+{
+	struct json_slice text;
+	if (fits(p, json, len, &text)) {
+		*d = (struct delta){ .tokens_in = -1, .tokens_out = -1, .tokens_cached = -1 };
+		*part_of(d, p->part) = text;
+		d->tool_is_name = p->tool_is_name;
+		d->has_choices = true;
+		return STATUS_OK;
+	}
+	int err = openai_decode(d, json, len, error);
+	if (!err)
+		learn(p, d, json, len);
+	return err;
+}
+
+void openai_pattern_reset(struct openai_pattern *p)
+{
+	buffer_clear(&p->chunk);
+}
+
+void openai_pattern_free(struct openai_pattern *p)
+{
+	buffer_free(&p->chunk);
 }

@@ -40,6 +40,23 @@ bool delta_has_content(const struct delta *d);
 /* Read one object. Returns 0; or STATUS_EPROTO with *error a static text. */
 int openai_decode(struct delta *d, const char *json, size_t len, const char **error);
 
+/* The chunks of a stream mostly differ in nothing but their text. A pattern holds one that was
+ * read; of the next one that is the same around its text only that is looked at. Of zeroed
+ * memory. */
+struct openai_pattern {
+	struct buffer chunk; /* empty: none */
+	size_t before;       /* bytes in front of the text */
+	size_t after;        /* and behind it */
+	unsigned part;       /* which of a delta's texts it is */
+	bool tool_is_name;
+};
+
+/* As openai_decode(), with the same result. */
+int openai_decode_chunk(struct openai_pattern *p, struct delta *d, const char *json, size_t len,
+                        const char **error);
+void openai_pattern_reset(struct openai_pattern *p); /* keeps the memory */
+void openai_pattern_free(struct openai_pattern *p);
+
 /* Append the slice, unescaped. Returns 0, STATUS_ELIMIT or STATUS_ENOMEM. */
 int json_slice_text(const struct json_slice *s, struct buffer *out);
 

@@ -29,6 +29,7 @@ void response_free(struct response *r)
 	buffer_free(&r->tools);
 	buffer_free(&r->body);
 	sse_free(&r->sse);
+	openai_pattern_free(&r->pattern);
 	free(r->chunk_us);
 	r->chunk_us = NULL;
 	r->chunk_us_count = r->chunk_us_cap = 0;
@@ -51,6 +52,7 @@ void response_start(struct response *r, enum decoder decoder,
 	buffer_trim(&r->tools, KEEP_BYTES);
 	buffer_trim(&r->body, KEEP_BYTES);
 	sse_reset(&r->sse);
+	openai_pattern_reset(&r->pattern);
 	r->decoder = decoder;
 	r->on_delta = on_delta;
 	r->on_delta_ctx = ctx;
@@ -213,7 +215,7 @@ static int on_event(void *ctx, const struct sse_event *e)
 		r->first_event_ns = r->now_ns;
 	struct delta d;
 	const char *why;
-	if (openai_decode(&d, e->data, e->len, &why)) {
+	if (openai_decode_chunk(&r->pattern, &d, e->data, e->len, &why)) {
 		set_error(r, "event %u: %s: %.*s", r->events, why, excerpt(e->len), e->data);
 		return fail(r, FAILURE_BAD_JSON);
 	}

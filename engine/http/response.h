@@ -61,6 +61,7 @@ struct response {
 	uint32_t chunk_us_cap;
 	enum decoder decoder;
 	struct sse sse;
+	struct openai_pattern pattern;
 	uint64_t now_ns;  /* of the bytes that are being decoded */
 	size_t max_bytes; /* of text, reasoning, tools and body each */
 	bool failed;      /* the rest of the bytes is only counted */

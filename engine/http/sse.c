@@ -112,6 +112,8 @@ static int bad_line(struct sse *s, const char *line, size_t len)
 /* Any line but an empty one. */
 static int take_field(struct sse *s, const char *line, size_t len, bool stable)
 {
+	if (len > 6 && memcmp(line, "data: ", 6) == 0)
+		return add_data(s, line + 6, len - 6, stable);
 	const char *colon = memchr(line, ':', len);
 	size_t name_len = colon ? (size_t)(colon - line) : len;
 	const char *value = colon ? colon + 1 : line + len;
@@ -166,9 +168,11 @@ static int take_line(struct sse *s, const char *line, size_t len, bool stable,
 	return rc;
 }
 
-/* The first line end in [p, end), NULL when there is none. */
+/* The first line end in [p, end), which is not empty; NULL when there is none. */
 static const char *find_line_end(const char *p, const char *end)
 {
+	if (*p == '\n') /* each second one */
+		return p;
 	const char *lf = memchr(p, '\n', (size_t)(end - p));
 	const char *cr = memchr(p, '\r', (size_t)((lf ? lf : end) - p));
 	return cr ? cr : lf;

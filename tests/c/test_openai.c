@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,6 +163,118 @@ static void errors_are_found(void **state)
 	}
 }
 
+/* ---- chunks that repeat ---- */
+
+static bool same_slice(const struct json_slice *a, const struct json_slice *b)
+{
+	return a->len == b->len && (!a->len || (a->data == b->data && a->escaped == b->escaped));
+}
+
+/* Does the pattern make no difference? Whatever it has read before. */
+static void decodes_alike(struct openai_pattern *p, const char *json)
+{
+	struct delta plain, d;
+	const char *why = NULL;
+	size_t len = strlen(json);
+	char *copy = malloc(len ? len : 1);
+	assert_non_null(copy);
+	memcpy(copy, json, len);
+	int expected = openai_decode(&plain, copy, len, &why);
+	assert_int_equal(openai_decode_chunk(p, &d, copy, len, &why), expected);
+	if (!expected) {
+		assert_true(same_slice(&d.content, &plain.content));
+		assert_true(same_slice(&d.reasoning, &plain.reasoning));
+		assert_true(same_slice(&d.tool, &plain.tool));
+		assert_true(same_slice(&d.finish_reason, &plain.finish_reason));
+		assert_true(same_slice(&d.error, &plain.error));
+		assert_int_equal(d.tool_is_name, plain.tool_is_name);
+		assert_int_equal(d.has_choices, plain.has_choices);
+		assert_int_equal(d.has_error, plain.has_error);
+		assert_int_equal(d.has_usage, plain.has_usage);
+		assert_int_equal(d.tokens_in, plain.tokens_in);
+		assert_int_equal(d.tokens_out, plain.tokens_out);
+		assert_int_equal(d.tokens_cached, plain.tokens_cached);
+	}
+	free(copy);
+}
+
+/* A shape of a chunk, around its text. */
+static const struct {
+	const char *before, *after;
+} shapes[] = {
+	{ "{\"choices\":[{\"delta\":{\"content\":\"", "\"},\"finish_reason\":null}]}" },
+	{ "{\"choices\":[{\"delta\":{\"content\":\"a\",\"content\":\"", "\"}}]}" },
+	{ "{\"choices\":[{\"delta\":{\"reasoning\":\"", "\"}}],\"usage\":null}" },
+	{ "{\"choices\":[{\"delta\":{\"reasoning\":\"", "\",\"reasoning_content\":\"z\"}}]}" },
+	{ "{\"choices\":[{\"delta\":{\"content\":\"", "\",\"reasoning\":\"z\"}}]}" },
+	{ "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"arguments\":\"",
+	  "\"}}]}}]}" },
+	{ "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"", "\"}}]}}]}" },
+	{ "{\"choices\":[{\"delta\":{\"content\":\"", "\"}},{\"delta\":{\"content\":\"b\"}}]}" },
+	{ "{\"choices\":[{\"delta\":{\"content\":\"", "\"},\"finish_reason\":\"stop\"}]}" },
+	{ "{\"choices\":[{\"text\":\"", "\"}],\"usage\":{\"prompt_tokens\":1}}" },
+	{ "{\"choices\":[{\"text\":\"", "\"}],\"object\":\"error\"}" },
+	{ "{\"choices\":[{\"text\":\"", "\"}],\"model\":}" },
+	{ "{\"error\":\"", "\"}" },
+};
+
+static const char *const texts[] = {
+	"a",
+	"",
+	"ab",
+	"\\\"",
+	"a\\n\\u00e9",
+	"\\",
+	"\"",
+	"\n",
+	"\\x",
+	"\",\"x\":\"",
+	"a text of more than sixteen bytes, \\t and one escape",
+	"a\"},\"finish_reason\":null}]}",
+};
+
+#define COUNT(list) (sizeof(list) / sizeof(*(list)))
+
+static void a_chunk_is_read_alike_after_any_other(void **state)
+{
+	(void)state;
+	for (size_t s = 0; s < COUNT(shapes); s++) {
+		for (size_t i = 0; i < COUNT(texts) * COUNT(texts); i++) {
+			struct openai_pattern p = { 0 };
+			char first[256], second[256];
+			snprintf(first, sizeof(first), "%s%s%s", shapes[s].before,
+			         texts[i / COUNT(texts)], shapes[s].after);
+			snprintf(second, sizeof(second), "%s%s%s", shapes[s].before,
+			         texts[i % COUNT(texts)], shapes[s].after);
+			decodes_alike(&p, first);
+			decodes_alike(&p, second);
+			for (size_t c = 0; c < COUNT(cases); c++)
+				decodes_alike(&p, cases[c].json);
+			decodes_alike(&p, second);
+			openai_pattern_free(&p);
+		}
+	}
+}
+
+static void a_repeated_chunk_is_recognised(void **state)
+{
+	struct openai_pattern p = { 0 };
+	struct delta d;
+	const char *why;
+	const char first[] = CHAT("{\"content\":\"Hi\"}"), second[] = CHAT("{\"content\":\"you\"}");
+	(void)state;
+	assert_int_equal(openai_decode_chunk(&p, &d, first, strlen(first), &why), 0);
+	assert_int_equal(p.before + p.after, strlen(first) - 2);
+	assert_int_equal(p.chunk.len, strlen(first));
+	assert_int_equal(openai_decode_chunk(&p, &d, second, strlen(second), &why), 0);
+	slice_is(&d.content, "you");
+	assert_int_equal(p.chunk.len, strlen(first)); /* it learned nothing new */
+	openai_pattern_reset(&p);
+	assert_int_equal(openai_decode_chunk(&p, &d, second, strlen(second), &why), 0);
+	assert_int_equal(p.chunk.len, strlen(second));
+	openai_pattern_free(&p);
+}
+
 static void malformed_json_is_refused(void **state)
 {
 	(void)state;
@@ -206,6 +319,8 @@ int main(void)
 		cmocka_unit_test(names_are_told_from_arguments),
 		cmocka_unit_test(usage_is_read),
 		cmocka_unit_test(errors_are_found),
+		cmocka_unit_test(a_chunk_is_read_alike_after_any_other),
+		cmocka_unit_test(a_repeated_chunk_is_recognised),
 		cmocka_unit_test(malformed_json_is_refused),
 		cmocka_unit_test(every_cut_is_refused),
 	};
