@@ -205,7 +205,7 @@ local function show(list, stream)
       lines[#lines + 1] = { r.tool, cell(r.cpu_us_per_request, "%.1f"), cell(r.ratio_to_wrk, "%.2f"),
          cell(r.syscalls_per_request, "%.1f"), cell(r.instructions_per_request, "%.0f"), cell(r.requests_per_s, "%.0f") }
    end
-   for _, line in ipairs(report_table.align(lines, "")) do print(line) end
+   for _, line in ipairs(align(lines, "")) do print(line) end
    print ""
 end
 

@@ -164,8 +164,8 @@ end)
 
 describe("perigee.report.table", function()
    it("aligns columns", function()
-      assert.same({ "  a     10  x", "  long   2  y" }, report_table.align({ { "a", "10", "x" }, { "long", "2", "y" } }, "  "))
-      assert.same({ "größe  1", "b      2" }, report_table.align({ { "größe", "1" }, { "b", "2" } }, ""))
+      assert.same({ "  a     10  x", "  long   2  y" }, align({ { "a", "10", "x" }, { "long", "2", "y" } }, "  "))
+      assert.same({ "größe  1", "b      2" }, align({ { "größe", "1" }, { "b", "2" } }, ""))
    end)
 
    it("shows a phase with its numbers, errors and checks", function()
