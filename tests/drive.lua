@@ -102,6 +102,15 @@ function drive.jsonl(path)
    return list
 end
 
+--- Is text that of tests/integration/golden/NAME.txt? PERIGEE_GOLDEN=write replaces the files, to be read before they are
+--- committed.
+function drive.is_golden(name, text)
+   local path = "tests/integration/golden/" .. name .. ".txt"
+   if os.getenv "PERIGEE_GOLDEN" == "write" then write(path, text) end
+   local expected = assert(read(path), path .. " is not there")
+   assert(expected == text, ("%s has\n%s\nbut this was printed:\n%s"):format(path, expected, text))
+end
+
 --- Where the shared data sets are, or nil.
 function drive.shared(name)
    local path = "../shared/data/" .. name

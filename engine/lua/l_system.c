@@ -7,6 +7,7 @@
 #include "lua/binding.h"
 #include "lua/watch.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -80,6 +81,25 @@ static int l_replace_file(lua_State *L)
 	if (err)
 		return binding_failure(L, err, e.text);
 	lua_pushboolean(L, 1);
+	return 1;
+}
+
+/* entries(path) -> the names in a folder, in no order | nil, message, code */
+static int l_entries(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	DIR *dir = opendir(path);
+	if (!dir) {
+		lua_pushfstring(L, "%s: %s", path, strerror(errno));
+		return binding_failure(L, status_from_errno(errno), lua_tostring(L, -1));
+	}
+	lua_newtable(L);
+	int n = 0;
+	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+		lua_pushstring(L, entry->d_name);
+		lua_rawseti(L, -2, ++n);
+	}
+	closedir(dir);
 	return 1;
 }
 
@@ -305,6 +325,7 @@ void binding_system(lua_State *L)
 		{ "sha256", l_sha256 },
 		{ "mkdir", l_mkdir },
 		{ "replace_file", l_replace_file },
+		{ "entries", l_entries },
 		{ "mkdtemp", l_mkdtemp },
 		{ "isatty", l_isatty },
 		{ "host", l_host },

@@ -21,7 +21,7 @@ agenda.NO_SAMPLES = { {} }
 function agenda.load(p, seed)
    p.cache = p.cache or {}
    return p.load:build {
-      seed = seed, number = p.number, duration = p.duration or p.max_duration, cache = p.cache, session = p.session,
+      seed = seed, number = p.draws_as or p.number, duration = p.duration or p.max_duration, cache = p.cache, session = p.session,
       order = function(n) return agenda.order(p, seed, n) end,
    }
 end
@@ -32,7 +32,7 @@ end
 ---@param n? integer  over so many; else over the phase's samples
 ---@return fun(i: integer): integer?
 function agenda.order(p, seed, n)
-   return order.iterator(p.order, n or #(p.dataset or agenda.NO_SAMPLES), engine.rng(seed, p.number, stream.order))
+   return order.iterator(p.order, n or #(p.dataset or agenda.NO_SAMPLES), engine.rng(seed, p.draws_as or p.number, stream.order))
 end
 
 -- What the engine makes of seconds.

@@ -3,6 +3,7 @@
 local api = require "perigee.api"
 local checks = require "perigee.checks"
 local engine = require "perigee.engine"
+local interleave = require "perigee.interleave"
 local metric = require "perigee.metric"
 local opt = require "perigee.opt"
 local phase = require "perigee.phase"
@@ -58,6 +59,15 @@ end
 function perigee.phase(definition)
    phase.check(1, definition)
    return definition
+end
+
+--- Phases of two sides or more that take turns, so that whatever changes with time meets all of them alike: the `phases` of a
+--- scenario, or a part of them. Each is named after its side and round (`old.1`, `new.1`, `new.2`, `old.2`, ...); the sides of
+--- a round share arrivals and order. `perigee compare` compares the sides; see [interleaved phases](#interleaved-phases).
+---@param definition perigee.Interleaving
+---@return perigee.Phase[]
+function perigee.interleave(definition)
+   return interleave.phases(definition)
 end
 
 --- Stands for the value of the command line option `--name`; replaces a whole value, cannot be joined to a string.

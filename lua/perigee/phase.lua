@@ -96,6 +96,7 @@ end
 ---@field name? string  (required) 1 to 63 bytes; must be the only one of the scenario
 ---@field kind? "performance"|"warmup"|"accuracy"  ("performance") all are reported alike, but only performance phases are framed
 ---   by the tracking events and must have a success
+---@field side? string  which side of a comparison the phase belongs to: `perigee.interleave` sets it
 
 -- Fields that a phase takes from the scenario when it does not set them.
 phase.INHERITED = {
@@ -143,6 +144,7 @@ local SLO = { latency = schema.duration, ttft = schema.duration, tpot = schema.d
 local FIELDS = {
    name = schema.required(name),
    kind = schema.default(schema.one_of { "performance", "warmup", "accuracy" }, "performance"),
+   side = name,
 }
 for field, check in pairs(phase.INHERITED) do FIELDS[field] = check end
 
@@ -185,7 +187,7 @@ function phase.check(number, written, place)
 end
 
 local function inherit(scenario, own)
-   local fields = { name = own.name, kind = own.kind }
+   local fields = { name = own.name, kind = own.kind, side = own.side }
    for field in pairs(phase.INHERITED) do
       fields[field] = own[field]
       if fields[field] == nil then fields[field] = scenario[field] end

@@ -2,6 +2,7 @@
 --- a run to a plan, a plain table without placeholders.
 local api = require "perigee.api"
 local checks = require "perigee.checks"
+local interleave = require "perigee.interleave"
 local opt = require "perigee.opt"
 local phase = require "perigee.phase"
 local schema = require "perigee.schema"
@@ -177,6 +178,7 @@ function Scenario:resolve(given)
    end)
    local fields = check(definition, self.place)
    for i, own in ipairs(fields.phases) do phase.complete(own, i, self.place) end
+   interleave.share_draws(fields.phases)
    return {
       name = self.name, seed = fields.seed or 0, workers = fields.workers, options = values, phases = fields.phases,
       overall = checks.compile(fields.overall, "scenario.overall", self.place, true),

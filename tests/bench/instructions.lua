@@ -4,7 +4,7 @@
 local engine = require "perigee_engine"
 local files = require "files"
 local measure = require "measure"
-local report_table = require "perigee.report.table"
+local align = require "perigee.align"
 local results = require "results"
 
 local json = engine.json
@@ -41,7 +41,7 @@ measure.main("instructions", function(dir)
       end
    end
    process:stop(2)
-   for _, line in ipairs(report_table.align(lines, "")) do print(line) end
+   for _, line in ipairs(align(lines, "")) do print(line) end
    print(("kept: of %s, with %s and %s"):format(kept.perigee or "nothing", kept.libcurl or "-", kept.luajit or "-"))
    print("written to " .. results.save(result))
    if os.getenv "RECORD" and not arg[1] then

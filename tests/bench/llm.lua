@@ -5,7 +5,7 @@
 local engine = require "perigee_engine"
 local measure = require "measure"
 local peers = require "peers"
-local report_table = require "perigee.report.table"
+local align = require "perigee.align"
 local results = require "results"
 
 local json, null = engine.json, engine.json.null
@@ -80,7 +80,7 @@ local function show(list)
       line[#line + 1], line[#line + 2] = ("%.0f"):format(r.cpu_us_per_request), ("%.0f"):format(r.requests_per_s)
       lines[#lines + 1] = line
    end
-   for _, line in ipairs(report_table.align(lines, "")) do print(line) end
+   for _, line in ipairs(align(lines, "")) do print(line) end
 end
 
 measure.main("llm", function(dir)

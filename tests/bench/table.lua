@@ -5,7 +5,7 @@
 local engine = require "perigee_engine"
 local measure = require "measure"
 local peers = require "peers"
-local report_table = require "perigee.report.table"
+local align = require "perigee.align"
 local results = require "results"
 
 local null = engine.json.null
@@ -99,7 +99,7 @@ local function show(list, title)
       lines[#lines + 1] = { r.tool, cell(r.cpu_us_per_request, "%.1f"), cell(r.ratio_to_wrk, "%.2f"),
          cell(r.syscalls_per_request, "%.1f"), cell(instructions, "%.0f"), cell(r.requests_per_s, "%.0f") }
    end
-   for _, line in ipairs(report_table.align(lines, "")) do print(line) end
+   for _, line in ipairs(align(lines, "")) do print(line) end
    print ""
    io.stdout:flush()
 end

@@ -1,8 +1,6 @@
 --- The command line as a whole: what it prints and how it ends, and that all of it is documented.
 local drive = require "drive"
 
-local GOLDEN = "tests/integration/golden/"
-
 -- What differs from run to run and from machine to machine.
 local MASKS = {
    { "127%.0%.0%.1:%d+", "HOST:PORT" },
@@ -20,22 +18,16 @@ local function mask(text, which)
    return text
 end
 
---- Compare with the file of that name. PERIGEE_GOLDEN=write replaces the files, to be read before they are committed.
-local function is_golden(name, text)
-   local path = GOLDEN .. name .. ".txt"
-   if os.getenv "PERIGEE_GOLDEN" == "write" then drive.write(path, text) end
-   assert.equal(assert(drive.read(path), path .. " is not there"), text)
-end
-
 local COMMANDS = {
-   "run", "once", "explain", "explain-metrics", "check", "report", "mock", "events", "metrics", "top", "control", "init", "selftest", "info"
+   "run", "once", "explain", "explain-metrics", "check", "report", "compare", "mock", "events", "metrics", "top", "control", "init",
+   "selftest", "info"
 }
 
 describe("the command line", function()
    it("shows its commands", function()
       local r = drive.perigee "--help"
       assert.same({ 0, "" }, { r.code, r.err })
-      is_golden("help", r.out)
+      drive.is_golden("help", r.out)
       local listed = {}
       for name in r.out:gmatch "\n  ([%l-]+) " do listed[#listed + 1] = name end
       assert.same(COMMANDS, listed)
@@ -51,14 +43,14 @@ describe("the command line", function()
       it("shows the help of " .. command, function()
          local r = drive.perigee(command, "--help")
          assert.same({ 0, "" }, { r.code, r.err })
-         is_golden("help-" .. command, r.out)
+         drive.is_golden("help-" .. command, r.out)
       end)
    end
 
    it("shows a scenario's own options", function()
       local r = drive.perigee("run", "examples/quickstart.lua", "--help")
       assert.same({ 0, "" }, { r.code, r.err })
-      is_golden("help-run-quickstart", r.out)
+      drive.is_golden("help-run-quickstart", r.out)
    end)
 
    it("refuses what it does not know, and names what is near", function()
@@ -84,7 +76,7 @@ describe("the command line", function()
    it("explains a plan", function()
       local r = drive.perigee("explain", "examples/quickstart.lua", "--rate", "5", "--seed", "1")
       assert.same({ 0, "" }, { r.code, r.err })
-      is_golden("explain", r.out)
+      drive.is_golden("explain", r.out)
    end)
 
    it("checks a scenario", function()
@@ -120,7 +112,7 @@ describe("the command line", function()
    it("sends one request and shows all of it", function()
       local r = drive.perigee("once", "examples/quickstart.lua", "--index", "2")
       assert.same({ 0, "" }, { r.code, r.err })
-      is_golden("once", mask(r.out, { 1, 2, 3 }))
+      drive.is_golden("once", mask(r.out, { 1, 2, 3 }))
    end)
 
    it("shows the machine", function()

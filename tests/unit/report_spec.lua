@@ -1,4 +1,5 @@
 local checks = require "perigee.checks"
+local align = require "perigee.align"
 local config = require "perigee.report.config"
 local engine = require "perigee.engine"
 local files = require "perigee.report.files"
@@ -164,8 +165,8 @@ end)
 
 describe("perigee.report.table", function()
    it("aligns columns", function()
-      assert.same({ "  a     10  x", "  long   2  y" }, report_table.align({ { "a", "10", "x" }, { "long", "2", "y" } }, "  "))
-      assert.same({ "größe  1", "b      2" }, report_table.align({ { "größe", "1" }, { "b", "2" } }, ""))
+      assert.same({ "  a     10  x", "  long   2  y" }, align({ { "a", "10", "x" }, { "long", "2", "y" } }, "  "))
+      assert.same({ "größe  1", "b      2" }, align({ { "größe", "1" }, { "b", "2" } }, ""))
    end)
 
    it("shows a phase with its numbers, errors and checks", function()

@@ -12,6 +12,7 @@ local COMMANDS = {
    { "explain-metrics", "show what each metric is, and what other tools call it" },
    { "check", "load a scenario and resolve its options, without traffic" },
    { "report", "rebuild the report of a run from its event log" },
+   { "compare", "compare runs: what changed, and how sure that is" },
    { "mock", "run the built-in inference endpoint" },
    { "events", "subscribe to the events of a run" },
    { "metrics", "aggregate the events of a run, publish snapshots" },

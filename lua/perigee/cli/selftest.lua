@@ -2,7 +2,7 @@
 local command = require "perigee.cli.command"
 local engine = require "perigee.engine"
 local place = require "perigee.cli.place"
-local report_table = require "perigee.report.table"
+local align = require "perigee.align"
 local units = require "perigee.units"
 
 local selftest = {
@@ -34,7 +34,7 @@ local function distributions(floor)
    rows[#rows + 1] = lateness_cells(("%.0f requests/s are late by"):format(s.open_rate_per_s), s.open_lateness_us)
    rows[#rows + 1] = lateness_cells("and answered after", s.open_latency_us)
    rows[#rows + 1] = lateness_cells(("answered with %d in flight"):format(s.concurrency), s.latency_us)
-   return report_table.align(rows, "  ")
+   return align(rows, "  ")
 end
 
 local function costs(floor)
@@ -51,7 +51,7 @@ local function costs(floor)
    for _, p in ipairs(floor.pacing) do
       rows[#rows + 1] = { ("polling at %.0f arrivals/s"):format(p.rate_per_s), units.percent(p.spin_share) .. " of a core" }
    end
-   return report_table.align(rows, "  ")
+   return align(rows, "  ")
 end
 
 --- The figures as a table.

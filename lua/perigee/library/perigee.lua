@@ -59,6 +59,13 @@ function perigee.scenario(definition) end
 ---@return perigee.Phase definition
 function perigee.phase(definition) end
 
+--- Phases of two sides or more that take turns, so that whatever changes with time meets all of them alike: the `phases` of a
+--- scenario, or a part of them. Each is named after its side and round (`old.1`, `new.1`, `new.2`, `old.2`, ...); the sides of
+--- a round share arrivals and order. `perigee compare` compares the sides; see [interleaved phases](#interleaved-phases).
+---@param definition perigee.Interleaving
+---@return perigee.Phase[]
+function perigee.interleave(definition) end
+
 --- Stands for the value of the command line option `--name`; replaces a whole value, cannot be joined to a string.
 ---@param name string  which `options` of the scenario declare
 ---@return any
@@ -74,6 +81,11 @@ function perigee.slo(written) end
 ---@param stream? number  (0) independent numbers for the same seed
 ---@return perigee.Rng
 function perigee.rng(seed, stream) end
+
+--- What takes turns: a phase for each side, and how often. The first side is the baseline.
+---@class perigee.Interleaving
+---@field [integer] perigee.Phase  two at least; its name is the side's
+---@field rounds? integer  (6) how often each side has its turn, at least 2; an even number puts each side first as often as last
 
 --- When the client is the limit of what a phase measured.
 ---@class perigee.ClientLimits
@@ -420,6 +432,7 @@ function perigee_Gauge:set(v) end
 ---@field [1]? string  the name
 ---@field name? string  (required) 1 to 63 bytes; must be the only one of the scenario
 ---@field kind? "performance"|"warmup"|"accuracy"  ("performance") all are reported alike, but only performance phases are framed by the tracking events and must have a success
+---@field side? string  which side of a comparison the phase belongs to: `perigee.interleave` sets it
 
 --- LoadGen's rules with its defaults, and targets for the percentile.
 ---@class perigee.Mlperf

@@ -120,7 +120,7 @@ end
 local function phase_data(p, forced)
    local handlers = schema.sorted_keys(p.on)
    return {
-      name = p.name, kind = p.kind, load = spec_data(p.load), order = spec_data(p.order), target = spec_data(p.target),
+      name = p.name, kind = p.kind, side = p.side, load = spec_data(p.load), order = spec_data(p.order), target = spec_data(p.target),
       transport = transport_data(p.target.args, forced),
       dataset = p.dataset and { source = p.dataset.source, sha256 = p.dataset.sha256, samples = #p.dataset } or nil,
       request = p.request, session = p.session,

@@ -97,9 +97,13 @@ local function per_second(count, report)
    return seconds > 0 and count / seconds or null
 end
 
--- Wilson's interval of a share: E. B. Wilson, Probable inference, JASA 22 (1927).
 local Z95 = 1.959964
-local function share_interval(count, n)
+
+--- Wilson's interval of a share, 95 %: E. B. Wilson, Probable inference, JASA 22 (1927).
+---@param count number
+---@param n number  of all
+---@return number[]|userdata interval  { low, high }; null of none
+function summary.share_interval(count, n)
    if n == 0 then return null end
    local p, zz = count / n, Z95 * Z95 / n
    local middle, half = (p + zz / 2) / (1 + zz), Z95 * math.sqrt(p * (1 - p) / n + zz / (4 * n)) / (1 + zz)
@@ -118,14 +122,14 @@ local function goodput(report, slo)
    local ended = report.completed + report.failed + report.abandoned
    return {
       slo = slo_of(slo), good = report.good, share = ended > 0 and report.good / ended or null,
-      share_ci95 = share_interval(report.good, ended), per_s = per_second(report.good, report),
+      share_ci95 = summary.share_interval(report.good, ended), per_s = per_second(report.good, report),
    }
 end
 
 local function add_errors(out, report)
    local bad = report.failed + report.abandoned
    local ended = report.completed + bad
-   out.error_rate, out.error_rate_ci95 = ended > 0 and bad / ended or null, share_interval(bad, ended)
+   out.error_rate, out.error_rate_ci95 = ended > 0 and bad / ended or null, summary.share_interval(bad, ended)
    out.errors, out.finish_reasons = report.errors or {}, report.finish_reasons or {}
 end
 

@@ -1,4 +1,5 @@
 --- The summary for people: one block of plain text per phase.
+local align = require "perigee.align"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
@@ -18,32 +19,6 @@ local function present(v)
    return v
 end
 
--- Characters of UTF-8, a column each.
-local function width(text)
-   local _, continued = text:gsub("[\128-\191]", "")
-   return #text - continued
-end
-
---- Rows of strings as aligned text: the first column to the left, others to the right.
----@param rows string[][]
----@param indent string
----@return string[] lines
-function report_table.align(rows, indent)
-   local widths, lines = {}, {}
-   for _, row in ipairs(rows) do
-      for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, width(cell)) end
-   end
-   for _, row in ipairs(rows) do
-      local cells = {}
-      for i, cell in ipairs(row) do
-         local fill = (" "):rep(widths[i] - width(cell))
-         cells[i] = i == 1 and cell .. fill or fill .. cell
-      end
-      lines[#lines + 1] = indent .. table.concat(cells, "  ")
-   end
-   return lines
-end
-
 local function append(lines, more)
    for _, line in ipairs(more) do lines[#lines + 1] = line end
 end
@@ -60,7 +35,7 @@ local function distributions(phase)
          rows[#rows + 1] = cells
       end
    end
-   return #rows > 1 and report_table.align(rows, "  ") or {}
+   return #rows > 1 and align(rows, "  ") or {}
 end
 
 -- Which of the rows have percentiles that are no observed values.
@@ -171,7 +146,7 @@ local function conclusion_lines(phase)
       rows[i + 1] = {}
       for k, column in ipairs(found.columns) do rows[i + 1][k] = cell(step[column]) end
    end
-   if #rows > 1 then append(lines, report_table.align(rows, "    ")) end
+   if #rows > 1 then append(lines, align(rows, "    ")) end
    return lines
 end
 
@@ -213,7 +188,7 @@ local function tag_lines(phase)
    local rows = { { "tag", "issued", "failed" } }
    for _, column in ipairs(TAG_COLUMNS) do table.insert(rows[1], column[1]) end
    for i = 1, math.min(#names, MOST_TAGS) do rows[i + 1] = tag_row(names[i], phase.tags[names[i]]) end
-   local lines = report_table.align(rows, "  ")
+   local lines = align(rows, "  ")
    if #names > MOST_TAGS then lines[#lines + 1] = ("  and %d more tags in summary.json"):format(#names - MOST_TAGS) end
    return lines
 end
