@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#define OFFSET_READS 5 /* one of them is hardly ever interrupted */
+
 static uint64_t read_clock(clockid_t id)
 {
 	struct timespec ts;
@@ -17,6 +19,38 @@ uint64_t clock_now(void)
 uint64_t clock_realtime(void)
 {
 	return read_clock(CLOCK_REALTIME);
+}
+
+/* What another clock is ahead of CLOCK_MONOTONIC, as a difference modulo 2^64. Of several reads
+ * the one that lies between the closest two of CLOCK_MONOTONIC. */
+static uint64_t offset_of(clockid_t id)
+{
+	uint64_t best = UINT64_MAX, offset = 0;
+	for (int i = 0; i < OFFSET_READS; i++) {
+		uint64_t before = clock_now(), other = read_clock(id);
+		uint64_t width = clock_now() - before;
+		if (width >= best)
+			continue;
+		best = width;
+		offset = other - before - width / 2;
+	}
+	return offset;
+}
+
+uint64_t clock_realtime_at(uint64_t monotonic_ns)
+{
+	return monotonic_ns + offset_of(CLOCK_REALTIME);
+}
+
+uint64_t clock_suspended(void)
+{
+#ifdef CLOCK_BOOTTIME
+	uint64_t offset = offset_of(CLOCK_BOOTTIME);
+	return (int64_t)offset > 0 ? offset
+	                           : 0; /* a machine that never slept reads as some ns below */
+#else
+	return 0;
+#endif
 }
 
 uint64_t clock_thread_cpu(void)

@@ -14,6 +14,13 @@ uint64_t clock_now(void);
 /* CLOCK_REALTIME, for the one pair that ties a session to the calendar. */
 uint64_t clock_realtime(void);
 
+/* CLOCK_REALTIME at a moment of clock_now(), to about a microsecond. */
+uint64_t clock_realtime_at(uint64_t monotonic_ns);
+
+/* How long the machine has slept since its start: what CLOCK_BOOTTIME counts beside
+ * CLOCK_MONOTONIC; 0 where that cannot be told. */
+uint64_t clock_suspended(void);
+
 /* CPU time used by the calling thread. */
 uint64_t clock_thread_cpu(void);
 

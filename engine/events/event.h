@@ -87,7 +87,9 @@ struct event {
 	int32_t http_status; /* 0: no response */
 	uint32_t chunks;     /* content-bearing deltas */
 	int64_t bytes_in, bytes_out;
-	int64_t tokens_in, tokens_out; /* from the server's usage */
+	int64_t tokens_in, tokens_out;     /* from the server's usage */
+	int64_t tokens_cached;             /* likewise: those of tokens_in that it had cached */
+	int64_t tokens_least, tokens_most; /* what the request asked tokens_out to be */
 	struct slice finish_reason;
 	const uint32_t *chunk_us; /* gaps between chunks; [0] is first_ns to the second chunk */
 	uint32_t chunk_us_count;
@@ -108,7 +110,9 @@ struct event {
 	/* SESSION_STARTED; session_id also SESSION_ENDED, PHASE_START, PHASE_END */
 	struct slice session_id; /* 32 hex digits */
 	struct slice name;       /* of the scenario; PHASE_*: of the phase */
-	uint64_t realtime_ns;    /* CLOCK_REALTIME at timestamp_ns */
+	/* also PHASE_END: the other clocks at timestamp_ns */
+	uint64_t realtime_ns; /* CLOCK_REALTIME */
+	int64_t suspended_ns; /* how long the machine has slept since its start */
 
 	/* PHASE_START, PHASE_END */
 	struct slice kind;       /* "performance", "warmup", "accuracy" */
@@ -122,6 +126,8 @@ struct event {
 	int64_t worst_late_ns; /* PHASE_END: of these arrivals */
 	int64_t busy_ns;       /* PHASE_END: CPU time of the session's thread, spin left out */
 	int64_t spin_ns;       /* PHASE_END: spent polling for what was due next */
+	int64_t connections;   /* PHASE_END: opened in the phase, by all clients */
+	int64_t reconnects;    /* PHASE_END: of these, made because the endpoint had closed one */
 	int64_t goal_duration_ns; /* PHASE_START: or after so long */
 	/* PHASE_END: of the thread that measures, from the phase's start; absent on simulated time
 	 */

@@ -45,6 +45,9 @@
 	X("bytes_out", NUMBER, bytes_out)                                                          \
 	X("tokens_in", NUMBER, tokens_in)                                                          \
 	X("tokens_out", NUMBER, tokens_out)                                                        \
+	X("tokens_cached", NUMBER, tokens_cached)                                                  \
+	X("tokens_least", NUMBER, tokens_least)                                                    \
+	X("tokens_most", NUMBER, tokens_most)                                                      \
 	X("chunk_times", GAPS, chunk_us)                                                           \
 	X("left_out", TIME, left_out)                                                              \
 	X("body", TEXT, body)                                                                      \
@@ -55,6 +58,7 @@
 	X("session_id", TEXT, session_id)                                                          \
 	X("name", TEXT, name)                                                                      \
 	X("realtime_ns", TIME, realtime_ns)                                                        \
+	X("suspended_ns", NUMBER, suspended_ns)                                                    \
 	X("kind", TEXT, kind)                                                                      \
 	X("end_reason", TEXT, end_reason)                                                          \
 	X("dropped", NUMBER, dropped)                                                              \
@@ -64,6 +68,8 @@
 	X("worst_late_ns", NUMBER, worst_late_ns)                                                  \
 	X("busy_ns", NUMBER, busy_ns)                                                              \
 	X("spin_ns", NUMBER, spin_ns)                                                              \
+	X("connections", NUMBER, connections)                                                      \
+	X("reconnects", NUMBER, reconnects)                                                        \
 	X("open_load", NUMBER, open_load)                                                          \
 	X("goal_requests", NUMBER, goal_requests)                                                  \
 	X("goal_duration_ns", NUMBER, goal_duration_ns)                                            \

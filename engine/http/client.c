@@ -128,7 +128,8 @@ static bool copy_urls(struct client *c, const struct client_config *config)
 	const char *path = config->path ? config->path : "";
 	c->bases = calloc(config->url_count, sizeof(*c->bases));
 	c->urls = calloc(config->url_count, sizeof(*c->urls));
-	if (!c->bases || !c->urls)
+	c->uses = calloc(config->url_count, sizeof(*c->uses));
+	if (!c->bases || !c->urls || !c->uses)
 		return false;
 	c->url_count = config->url_count;
 	for (size_t i = 0; i < c->url_count; i++) {
@@ -217,6 +218,7 @@ void client_fini(struct client *c)
 {
 	free_strings(c->bases, c->url_count);
 	free_strings(c->urls, c->url_count);
+	free(c->uses);
 	free_strings(c->headers, c->header_count);
 	free_strings(c->sources, c->source_count);
 	free(c->path);
@@ -280,9 +282,32 @@ void client_ended(struct client *c, struct exchange *x, enum failure why, const 
 	client_settled(c, x);
 }
 
+static struct endpoint_use *use_of(struct client *c, const struct exchange *x)
+{
+	return &c->uses[x->endpoint % c->url_count];
+}
+
+/* Was the connection given up on this side? After a status or at the endpoint's own will it
+ * was not, and what never got one has none to give up. */
+static bool gave_up(const struct exchange *x)
+{
+	enum failure why = x->response.failure;
+	bool kept = why == FAILURE_NONE || why == FAILURE_HTTP;
+	bool theirs = why == FAILURE_RESET || why == FAILURE_TRUNCATED;
+	return x->response.sent_ns && !kept && !theirs;
+}
+
+static void count_use(struct client *c, const struct exchange *x)
+{
+	use_of(c, x)->now--;
+	c->fresh += x->response.fresh;
+	c->needed += gave_up(x);
+}
+
 void client_settled(struct client *c, struct exchange *x)
 {
 	bool is_cut = x->verdict && !c->ops->cancel;
+	count_use(c, x);
 	list_remove(is_cut ? &c->cut : &c->flying, x);
 	loop_timer_stop(c->loop, &x->timer);
 	x->flying = false;
@@ -387,6 +412,11 @@ int client_submit(struct client *c, struct exchange *x)
 	x->flying = true;
 	list_append(&c->flying, x);
 	c->inflight++;
+	struct endpoint_use *use = use_of(c, x);
+	if (++use->now > use->most) {
+		use->most = use->now;
+		c->needed++;
+	}
 	return STATUS_OK;
 }
 
@@ -398,6 +428,13 @@ unsigned client_inflight(const struct client *c)
 uint64_t client_connections(const struct client *c)
 {
 	return c->ops->connections(c);
+}
+
+uint64_t client_reconnects(const struct client *c)
+{
+	if (c->ops->reconnects)
+		return c->ops->reconnects(c);
+	return c->fresh > c->needed ? c->fresh - c->needed : 0;
 }
 
 void client_free(struct client *c)

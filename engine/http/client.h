@@ -115,6 +115,11 @@ unsigned client_inflight(const struct client *c);
 /* Connections opened so far: with keep-alive far fewer than requests. */
 uint64_t client_connections(const struct client *c);
 
+/* How many of these were opened because the endpoint had closed a kept one: those over which a
+ * request went, beyond the most that were in use at a time and those that perigee gave up. May
+ * lag behind until what is in flight has ended. */
+uint64_t client_reconnects(const struct client *c);
+
 /* Ends what is in flight as ABANDONED (done is called), closes, frees. NULL is fine. */
 void client_free(struct client *c);
 

@@ -172,6 +172,8 @@ void connection_send(struct connection *c, struct exchange *x, const struct buff
 	c->body_sent = 0;
 	c->body_left = body_follows;
 	http1_start(&c->parser, is_head);
+	x->response.fresh = !c->sent;
+	c->sent = true;
 	x->response.sent_ns = loop_refresh(c->group->loop);
 	bool all = send_some(c, request->data, request->len);
 	arm(c, all ? UV_READABLE : UV_READABLE | UV_WRITABLE);

@@ -54,6 +54,7 @@ struct connection {
 	int fd;
 	int armed;          /* what libuv was told to watch */
 	bool used;          /* it has served an exchange */
+	bool sent;          /* it was given one */
 	struct exchange *x; /* while busy */
 	struct buffer rest; /* of the request: what is not sent yet and not in the body */
 	size_t body_sent;   /* bytes of the exchange's own body that are sent */

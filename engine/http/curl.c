@@ -757,11 +757,15 @@ static enum failure classify(const struct slot *s)
 	}
 }
 
+/* What curl knows of the exchange: when it was sent, and over which kind of connection. */
 static void stamp_sent(const struct slot *s)
 {
 	struct response *r = &s->x->response;
 	curl_off_t us = 0;
 	curl_easy_getinfo(s->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
+	long opened = 0;
+	curl_easy_getinfo(s->easy, CURLINFO_NUM_CONNECTS, &opened);
+	r->fresh = opened > 0;
 	r->sent_ns = us > 0 ? s->submitted_ns + (uint64_t)us * NS_PER_US : 0;
 	if (r->first_byte_ns && r->sent_ns > r->first_byte_ns)
 		r->sent_ns = r->first_byte_ns;

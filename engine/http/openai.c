@@ -148,6 +148,9 @@ static bool usage_member(struct json *j, struct delta *d)
 		return read_count(j, &d->tokens_out);
 	if (KEY_IS(j, "prompt_tokens_details"))
 		return read_object(j, d, prompt_details_member);
+	if (KEY_IS(j, "prompt_cache_hit_tokens") || KEY_IS(j, "cached_tokens") ||
+	    KEY_IS(j, "num_cached_tokens"))
+		return read_count(j, &d->tokens_cached);
 	return json_skip(j);
 }
 

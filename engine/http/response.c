@@ -43,7 +43,7 @@ void response_start(struct response *r, enum decoder decoder,
 	r->failure = FAILURE_NONE;
 	r->error[0] = r->finish_reason[0] = '\0';
 	r->status = 0;
-	r->streamed = r->done = r->failed = false;
+	r->streamed = r->done = r->failed = r->fresh = false;
 	r->bytes = 0;
 	r->events = r->chunks = r->chunk_us_count = 0;
 	r->tokens_in = r->tokens_out = r->tokens_cached = -1;

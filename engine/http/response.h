@@ -49,6 +49,7 @@ struct response {
 	int64_t tokens_in; /* from usage; -1: not told */
 	int64_t tokens_out;
 	int64_t tokens_cached;
+	bool fresh;              /* its connection was opened for it, by the transport */
 	char finish_reason[32];  /* "" when not told */
 	struct buffer text;      /* content, when keep_text */
 	struct buffer reasoning; /* when keep_text */

@@ -32,7 +32,14 @@ struct client_ops {
 	void (*sweep)(struct client *c);
 	void (*send)(struct client *c);
 	uint64_t (*connections)(const struct client *c);
+	/* NULL: the book knows. */
+	uint64_t (*reconnects)(const struct client *c);
 	void (*free)(struct client *c); /* nothing is in flight; calls client_fini() */
+};
+
+/* The exchanges in flight to one endpoint. */
+struct endpoint_use {
+	unsigned now, most;
 };
 
 /* First in, first out. */
@@ -69,6 +76,9 @@ struct client {
 	struct exchange_list flying; /* started, no verdict */
 	struct exchange_list cut;    /* have a verdict; the next hook aborts and reports them */
 	unsigned inflight;           /* in both lists */
+	struct endpoint_use *uses;   /* one per url */
+	uint64_t fresh;              /* exchanges that paid a new connection */
+	uint64_t needed;             /* so many it takes when the endpoint closes none */
 	bool closing;                /* client_free() runs: nothing new is started */
 };
 

@@ -55,7 +55,7 @@ struct seat {
 	struct station *station;
 	struct worker_client *client;
 	struct client *inner;
-	_Atomic uint64_t connections; /* of inner, as of the latest end */
+	_Atomic uint64_t connections, reconnects; /* of inner, as of the latest end */
 };
 
 struct worker_client {
@@ -211,6 +211,8 @@ static void inner_done(void *ctx, struct exchange *x)
 	struct seat *seat = ctx;
 	struct flight *f = (struct flight *)x;
 	atomic_store_explicit(&seat->connections, client_connections(seat->inner),
+	                      memory_order_relaxed);
+	atomic_store_explicit(&seat->reconnects, client_reconnects(seat->inner),
 	                      memory_order_relaxed);
 	reply(&f->done);
 }
@@ -424,6 +426,15 @@ static uint64_t outer_connections(const struct client *base)
 	return sum;
 }
 
+static uint64_t outer_reconnects(const struct client *base)
+{
+	const struct worker_client *c = (const struct worker_client *)base;
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < c->ws->config.count; i++)
+		sum += atomic_load_explicit(&c->seats[i].reconnects, memory_order_relaxed);
+	return sum;
+}
+
 /* ---- the end ---- */
 
 static void stop(struct workers *ws)
@@ -505,6 +516,7 @@ static const struct client_ops outer_ops = {
 	.cancel = outer_cancel,
 	.close = outer_close,
 	.connections = outer_connections,
+	.reconnects = outer_reconnects,
 	.free = outer_free,
 };
 

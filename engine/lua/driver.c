@@ -143,6 +143,13 @@ static int64_t index_at(lua_State *L, int at)
 	return (int64_t)v - 1;
 }
 
+/* What a request asked for is counted, not enforced: a value that no count is says nothing. */
+static int64_t tokens_at(lua_State *L, int at)
+{
+	double v = lua_tonumber(L, at);
+	return v >= 1 && v < SCRIPT_MAX_INDEX ? (int64_t)v : 0;
+}
+
 /* The results of the build function, from stack index 1 on: texts are borrowed. */
 static void read_job(lua_State *L, struct job *job)
 {
@@ -153,6 +160,8 @@ static void read_job(lua_State *L, struct job *job)
 	job->tag = text_at(L, BUILT_TAG, "tag", &job->tag_len);
 	job->method = text_at(L, BUILT_METHOD, "method", &ignored);
 	job->prompt = text_at(L, BUILT_PROMPT, "prompt", &job->prompt_len);
+	job->tokens_least = tokens_at(L, BUILT_TOKENS_LEAST);
+	job->tokens_most = tokens_at(L, BUILT_TOKENS_MOST);
 }
 
 /* Push what keeps the texts alive: the body when it is alone, else one table. */

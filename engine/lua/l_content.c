@@ -11,9 +11,15 @@
 #include <string.h>
 
 static const char *const built_names[BUILT_COUNT + 1] = {
-	[BUILT_BODY] = "body",       [BUILT_INDEX] = "index", [BUILT_PATH] = "path",
-	[BUILT_HEADERS] = "headers", [BUILT_TAG] = "tag",     [BUILT_METHOD] = "method",
+	[BUILT_BODY] = "body",
+	[BUILT_INDEX] = "index",
+	[BUILT_PATH] = "path",
+	[BUILT_HEADERS] = "headers",
+	[BUILT_TAG] = "tag",
+	[BUILT_METHOD] = "method",
 	[BUILT_PROMPT] = "prompt",
+	[BUILT_TOKENS_LEAST] = "tokens_least",
+	[BUILT_TOKENS_MOST] = "tokens_most",
 };
 
 bool content_has_body(lua_State *L, int t)
@@ -113,6 +119,10 @@ void content_push_again(lua_State *L, const struct job *job)
 	set_string(L, "method", job->method);
 	set_text(L, "prompt", job->prompt, job->prompt_len);
 	set_text(L, "conversation", job->conversation, job->conversation_len);
+	if (job->tokens_least)
+		binding_set_number(L, "tokens_least", (double)job->tokens_least);
+	if (job->tokens_most)
+		binding_set_number(L, "tokens_most", (double)job->tokens_most);
 	if (job->turn >= 0)
 		binding_set_number(L, "turn", (double)job->turn);
 	binding_set_number(L, "deadline", (double)job->deadline_ns / 1e9);

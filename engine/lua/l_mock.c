@@ -71,6 +71,7 @@ static struct mock_config read_config(lua_State *L, int t)
 		.tpot = opt_draw(L, t, "tpot", 1e9),
 		.tokens = opt_draw(L, t, "tokens", 1),
 		.token_bytes = (size_t)opt_count(L, t, "token_bytes", MAX_COUNT),
+		.cached_tokens = (uint64_t)opt_count(L, t, "cached_tokens", MAX_COUNT),
 		.seed = (uint64_t)opt_count(L, t, "seed", 0x1p53),
 		.fault_status = (int)opt_count(L, t, "fault_status", 999),
 		.api_key = binding_opt_string(L, t, "api_key"),

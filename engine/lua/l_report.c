@@ -117,6 +117,7 @@ static void set_counts(lua_State *L, const struct tally *m)
 	binding_set_number(L, "tokens_in", (double)m->tokens_in);
 	binding_set_number(L, "tokens_out", (double)m->tokens_out);
 	binding_set_number(L, "token_responses", (double)m->token_responses);
+	binding_set_number(L, "tokens_cached", (double)m->tokens_cached);
 	binding_set_number(L, "chunks", (double)m->chunks);
 	binding_set_number(L, "bytes_in", (double)m->bytes_in);
 	binding_set_number(L, "bytes_out", (double)m->bytes_out);
@@ -128,6 +129,16 @@ static void set_known(lua_State *L, const char *key, int64_t v)
 		binding_set_number(L, key, (double)v);
 }
 
+static void push_lengths(lua_State *L, const struct lengths *l)
+{
+	lua_createtable(L, 0, 5);
+	binding_set_number(L, "answers", (double)l->answers);
+	binding_set_number(L, "too_short", (double)l->too_short);
+	binding_set_number(L, "too_long", (double)l->too_long);
+	binding_set_number(L, "asked", (double)l->asked);
+	binding_set_number(L, "got", (double)l->got);
+}
+
 /* Absent while the phase runs. */
 static void set_client(lua_State *L, const struct phase_metrics *m)
 {
@@ -136,6 +147,12 @@ static void set_client(lua_State *L, const struct phase_metrics *m)
 	set_known(L, "worst_late_ns", m->worst_late_ns);
 	set_known(L, "busy_ns", m->busy_ns);
 	set_known(L, "spin_ns", m->spin_ns);
+	set_known(L, "connections", m->connections);
+	set_known(L, "reconnects", m->reconnects);
+	if (!m->clocks.known)
+		return;
+	binding_set_number(L, "clock_step_ns", (double)m->clocks.step_ns);
+	binding_set_number(L, "suspended_ns", (double)m->clocks.suspended_ns);
 }
 
 static void set_stamps(lua_State *L, const struct tally *m)
@@ -167,6 +184,8 @@ static void set_tally(lua_State *L, const struct tally *m)
 	lua_setfield(L, -2, "errors");
 	push_finish_reasons(L, m);
 	lua_setfield(L, -2, "finish_reasons");
+	push_lengths(L, &m->lengths);
+	lua_setfield(L, -2, "lengths");
 }
 
 /* A running phase lasts until its latest event so far. */

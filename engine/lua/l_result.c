@@ -32,6 +32,7 @@
 	X(CHUNKS, "chunks")                                                                        \
 	X(TOKENS_IN, "tokens_in")                                                                  \
 	X(TOKENS_OUT, "tokens_out")                                                                \
+	X(TOKENS_CACHED, "tokens_cached")                                                          \
 	X(FINISH_REASON, "finish_reason")                                                          \
 	X(BYTES, "bytes")                                                                          \
 	X(TEXT, "text")                                                                            \
@@ -244,6 +245,9 @@ static void push_answer(lua_State *L, const struct request *r, enum field field)
 		break;
 	case FIELD_TOKENS_OUT:
 		push_count(L, res->tokens_out);
+		break;
+	case FIELD_TOKENS_CACHED:
+		push_count(L, res->tokens_cached);
 		break;
 	case FIELD_FINISH_REASON:
 		push_text(L, res->finish_reason);

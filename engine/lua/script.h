@@ -43,7 +43,9 @@ enum {
 	BUILT_TAG,
 	BUILT_METHOD,
 	BUILT_PROMPT,
-	BUILT_COUNT = BUILT_PROMPT
+	BUILT_TOKENS_LEAST, /* of the answer, as asked */
+	BUILT_TOKENS_MOST,
+	BUILT_COUNT = BUILT_TOKENS_MOST
 };
 
 /* What script_enter() calls. */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CLOCK_NOISE_NS 1000000 /* two clocks that are read one after the other differ by less */
+
 struct fold {
 	struct phase_metrics *phases[FOLD_MAX_PHASES];
 	int phase_count;             /* highest index seen + 1 */
@@ -12,6 +14,8 @@ struct fold {
 	uint64_t lost;
 	char session_id[33];
 	uint64_t started_ns, started_realtime_ns;
+	bool has_clocks;
+	uint64_t realtime_offset_ns, suspended_ns; /* as of the latest event that told them */
 };
 
 int fold_new(struct fold **out)
@@ -59,6 +63,7 @@ static void begin_metrics(struct phase_metrics *m)
 	m->lua_ns = m->gc_ns = EVENT_NONE;
 	m->late = m->catch_ups = m->worst_late_ns = EVENT_NONE;
 	m->busy_ns = m->spin_ns = EVENT_NONE;
+	m->connections = m->reconnects = EVENT_NONE;
 }
 
 static struct phase_metrics *new_phase_metrics(void)
@@ -175,6 +180,8 @@ static void put_phase_end(struct phase_metrics *m, const struct event *e)
 	m->worst_late_ns = e->worst_late_ns;
 	m->busy_ns = e->busy_ns;
 	m->spin_ns = e->spin_ns;
+	m->connections = e->connections;
+	m->reconnects = e->reconnects;
 	copy_text(m->end_reason, sizeof(m->end_reason), e->end_reason);
 	m->lua_ns = e->lua_ns;
 	m->lua_calls = e->lua_calls;
@@ -182,6 +189,28 @@ static void put_phase_end(struct phase_metrics *m, const struct event *e)
 	m->gc_ns = e->gc_ns;
 	m->gc_steps = e->gc_steps;
 	m->gc_max_ns = e->gc_max_ns;
+}
+
+static int64_t without_noise(uint64_t difference)
+{
+	return difference + CLOCK_NOISE_NS <= 2 * CLOCK_NOISE_NS ? 0 : (int64_t)difference;
+}
+
+/* Differences modulo 2^64: a clock may have been set to any time. out NULL: nothing to tell yet. */
+static void compare_clocks(struct fold *f, const struct event *e, struct clocks *out)
+{
+	if (!e->realtime_ns || e->suspended_ns < 0)
+		return;
+	uint64_t offset = e->realtime_ns - e->timestamp_ns;
+	uint64_t slept = (uint64_t)e->suspended_ns - f->suspended_ns;
+	if (out && f->has_clocks) {
+		out->known = true;
+		out->suspended_ns = without_noise(slept);
+		out->step_ns = without_noise(offset - f->realtime_offset_ns - slept);
+	}
+	f->has_clocks = true;
+	f->realtime_offset_ns = offset;
+	f->suspended_ns = (uint64_t)e->suspended_ns;
 }
 
 static int put_in_phase(struct fold *f, struct phase_metrics *m, const struct event *e)
@@ -192,6 +221,7 @@ static int put_in_phase(struct fold *f, struct phase_metrics *m, const struct ev
 		return STATUS_OK;
 	case EVENT_PHASE_END:
 		put_phase_end(m, e);
+		compare_clocks(f, e, &m->clocks);
 		return STATUS_OK;
 	case EVENT_SAMPLE_ISSUED:
 		return put_issued(f, m, e);
@@ -208,6 +238,7 @@ int fold_put(struct fold *f, const struct event *e)
 		copy_text(f->session_id, sizeof(f->session_id), e->session_id);
 		f->started_ns = e->timestamp_ns;
 		f->started_realtime_ns = e->realtime_ns;
+		compare_clocks(f, e, NULL);
 	}
 	if (e->phase < 0)
 		return STATUS_OK;

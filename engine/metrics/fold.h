@@ -16,6 +16,14 @@
 #define FOLD_MAX_PHASES 4096
 #define FOLD_NAME_SIZE  64
 
+/* What the other clocks did beside CLOCK_MONOTONIC, from the end of the phase before, or the
+ * session's start, to the end of this one. */
+struct clocks {
+	bool known;
+	int64_t step_ns;      /* CLOCK_REALTIME was set, forward or back */
+	int64_t suspended_ns; /* the machine slept */
+};
+
 /* One phase's numbers. Callers read only. */
 struct phase_metrics {
 	char name[FOLD_NAME_SIZE];
@@ -35,6 +43,8 @@ struct phase_metrics {
 	/* told at the end of a phase; EVENT_NONE: not told, or it has no schedule */
 	int64_t late, catch_ups, worst_late_ns;
 	int64_t busy_ns, spin_ns;
+	int64_t connections, reconnects;
+	struct clocks clocks;
 
 	struct slo slo;
 	struct tally all;

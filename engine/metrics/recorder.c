@@ -185,6 +185,7 @@ static void put_counts(struct line *l, const struct event *e)
 	PUT_COUNT(l, "chunks", (int64_t)e->chunks);
 	PUT_COUNT(l, "tokens_in", e->tokens_in);
 	PUT_COUNT(l, "tokens_out", e->tokens_out);
+	PUT_COUNT(l, "tokens_cached", e->tokens_cached);
 	PUT_COUNT(l, "bytes_in", e->bytes_in);
 	PUT_COUNT(l, "bytes_out", e->bytes_out);
 	PUT_TEXT(l, "finish_reason", e->finish_reason);

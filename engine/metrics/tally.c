@@ -92,13 +92,28 @@ static void add_finish_reason(struct tally *t, struct slice text, uint64_t n)
 	t->finish_reasons[i].count += n;
 }
 
+static void count_length(struct lengths *l, const struct event *e)
+{
+	int64_t asked = e->tokens_most >= 0 ? e->tokens_most : e->tokens_least;
+	if (asked < 0)
+		return;
+	l->answers++;
+	l->asked += (uint64_t)asked;
+	l->got += (uint64_t)e->tokens_out;
+	l->too_short += e->tokens_out < e->tokens_least;
+	l->too_long += e->tokens_most >= 0 && e->tokens_out > e->tokens_most;
+}
+
 static void count_tokens(struct tally *t, const struct event *e)
 {
 	if (e->tokens_in > 0)
 		t->tokens_in += (uint64_t)e->tokens_in;
+	if (e->tokens_cached > 0)
+		t->tokens_cached += (uint64_t)e->tokens_cached;
 	if (e->tokens_out >= 0) {
 		t->tokens_out += (uint64_t)e->tokens_out;
 		t->token_responses++;
+		count_length(&t->lengths, e);
 	}
 }
 
@@ -146,6 +161,12 @@ static void add_counts(struct tally *t, const struct tally *from)
 	t->tokens_in += from->tokens_in;
 	t->tokens_out += from->tokens_out;
 	t->token_responses += from->token_responses;
+	t->tokens_cached += from->tokens_cached;
+	t->lengths.answers += from->lengths.answers;
+	t->lengths.too_short += from->lengths.too_short;
+	t->lengths.too_long += from->lengths.too_long;
+	t->lengths.asked += from->lengths.asked;
+	t->lengths.got += from->lengths.got;
 	t->chunks += from->chunks;
 	t->bytes_in += from->bytes_in;
 	t->bytes_out += from->bytes_out;

@@ -15,6 +15,13 @@
 #define TALLY_FIRST_STATUS   400 /* HTTP statuses that count as failures */
 #define TALLY_STATUS_COUNT   600
 
+/* Answers of those that told tokens_out, of requests that asked for a length. */
+struct lengths {
+	uint64_t answers;
+	uint64_t too_short, too_long;
+	uint64_t asked, got; /* sums: the most that was asked for, else the least, and tokens_out */
+};
+
 /* issued = completed + failed + abandoned + cancelled + those in flight. */
 struct tally {
 	uint64_t issued;
@@ -33,6 +40,8 @@ struct tally {
 
 	uint64_t tokens_in, tokens_out; /* sums over the responses that told them */
 	uint64_t token_responses;       /* how many told tokens_out */
+	uint64_t tokens_cached;         /* of tokens_in, where that was told */
+	struct lengths lengths;
 	uint64_t chunks, bytes_in, bytes_out;
 
 	struct distribution *distributions[METRIC_COUNT]; /* NULL until the first value */

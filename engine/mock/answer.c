@@ -67,6 +67,7 @@ static bool start_completion(struct answer *a, const struct answer_terms *t)
 		.id = rng_mix(style->seed, t->number),
 		.created = t->created,
 		.token_bytes = style->token_bytes,
+		.cached = style->cached_tokens,
 	};
 	struct rng r;
 	rng_init(&r, style->seed, rng_mix(t->number, STREAM_TOKENS));

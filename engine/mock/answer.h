@@ -25,6 +25,7 @@ struct answer_style {
 	enum mock_mode mode;
 	struct mock_draw ttft, tpot, tokens;
 	size_t token_bytes;
+	uint64_t cached_tokens;
 	uint64_t seed;
 };
 

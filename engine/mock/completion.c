@@ -139,7 +139,9 @@ static const char *finish_reason(const struct completion *c)
 
 static struct reply_usage usage(const struct completion *c)
 {
-	return (struct reply_usage){ c->ask.prompt_words, c->tokens, c->reasoning };
+	uint64_t prompt = c->ask.prompt_words, cached = c->terms.cached;
+	return (struct reply_usage){ prompt, c->tokens, c->reasoning,
+		                     cached < prompt ? cached : prompt };
 }
 
 /* ---- events ---- */

@@ -15,6 +15,7 @@ struct completion_terms {
 	uint64_t created;   /* seconds since 1970 */
 	uint64_t tokens;    /* how many, when not echo */
 	size_t token_bytes; /* characters of each, at least 1, when not echo */
+	uint64_t cached;    /* tokens of the prompt that are told as cached, at most */
 };
 
 struct completion {

@@ -59,6 +59,8 @@ struct mock_config {
 	struct mock_draw ttft;   /* TIMED */
 	struct mock_draw tpot;   /* TIMED: gap before each token after the first */
 	struct mock_draw tokens; /* TIMED and MAX: answer length; in TIMED max_tokens caps it */
+	uint64_t cached_tokens;  /* of each prompt, so many at most are told as cached; 0: none told
+	                          */
 	size_t token_bytes;      /* characters per token in TIMED and MAX; 0: 5 */
 	uint64_t seed;
 	double fault[MOCK_FAULT_COUNT]; /* probability of each; at most 1 together */

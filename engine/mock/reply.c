@@ -111,6 +111,10 @@ bool reply_usage_json(struct buffer *out, const struct reply_usage *u)
 	                  ",\"total_tokens\":%" PRIu64,
 	                  u->prompt, u->completion, u->prompt + u->completion))
 		return false;
+	if (u->cached &&
+	    buffer_printf(out, ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu64 "}",
+	                  u->cached))
+		return false;
 	if (u->reasoning &&
 	    buffer_printf(out, ",\"completion_tokens_details\":{\"reasoning_tokens\":%" PRIu64 "}",
 	                  u->reasoning))

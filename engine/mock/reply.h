@@ -44,7 +44,7 @@ struct reply_about {
 bool reply_about_json(struct buffer *out, const struct reply_about *about);
 
 struct reply_usage {
-	uint64_t prompt, completion, reasoning; /* tokens */
+	uint64_t prompt, completion, reasoning, cached; /* tokens; the latter two of the former */
 };
 
 /* "usage":{...} */

@@ -384,6 +384,7 @@ int service_init(struct service *s, const struct mock_config *c, struct error *e
 			.tpot = c->tpot,
 			.tokens = c->tokens,
 			.token_bytes = c->token_bytes ? c->token_bytes : DEFAULT_TOKEN_BYTES,
+			.cached_tokens = c->cached_tokens,
 			.seed = c->seed,
 		},
 		.max_body = c->max_body ? c->max_body : DEFAULT_BODY,

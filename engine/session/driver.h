@@ -34,6 +34,8 @@ struct job {
 	uint32_t attempt;     /* from 1; 0: the first one, too */
 	const char *prompt;   /* NULL: not to be recorded */
 	size_t prompt_len;
+	/* what the answer's tokens were asked to be; 0: nothing was said */
+	int64_t tokens_least, tokens_most;
 	intptr_t anchor; /* the driver's own: what keeps the strings alive */
 };
 

@@ -106,6 +106,8 @@ static void set_client(struct event *e, const struct phase *p)
 {
 	e->busy_ns = (int64_t)p->busy_ns;
 	e->spin_ns = (int64_t)p->spin_ns;
+	e->connections = (int64_t)p->connections;
+	e->reconnects = (int64_t)p->reconnects;
 	if (!p->pacer)
 		return;
 	e->late = (int64_t)p->late;

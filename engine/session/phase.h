@@ -141,6 +141,7 @@ struct phase {
 
 	/* of the session's thread, while the phase was the current one; by the session */
 	uint64_t busy_ns, spin_ns; /* CPU time without the spin; the spin */
+	uint64_t connections, reconnects;
 
 	/* what strategies and handlers asked for, oldest first; a ring */
 	struct want *wants;

@@ -107,6 +107,9 @@ void request_complete_event(const struct request *r, struct event *e)
 	e->bytes_out = (int64_t)r->job.body_len;
 	e->tokens_in = res->tokens_in;
 	e->tokens_out = res->tokens_out;
+	e->tokens_cached = res->tokens_cached;
+	e->tokens_least = r->job.tokens_least ? r->job.tokens_least : EVENT_NONE;
+	e->tokens_most = r->job.tokens_most ? r->job.tokens_most : EVENT_NONE;
 	e->finish_reason = slice_of(res->finish_reason);
 	e->chunk_us = res->chunk_us;
 	e->chunk_us_count = res->chunk_us_count;

@@ -42,11 +42,12 @@ struct session {
 	struct loop_hook hook;
 	struct loop_timer wake; /* its only work is to begin a turn */
 	struct loop_timer tick;
-	struct loop_timer phase_tick; /* of the current phase */
-	uint64_t busy_ns, spin_ns;    /* of the thread, when the current phase began */
-	bool stopping;                /* no further phase begins */
-	bool loadgen_stopped;         /* nothing will be issued any more, and that was told */
-	uint64_t straggler_deadline;  /* past the last phase: when to give up; 0: not there yet */
+	struct loop_timer phase_tick;     /* of the current phase */
+	uint64_t busy_ns, spin_ns;        /* of the thread, when the current phase began */
+	uint64_t connections, reconnects; /* that the ends of phases have told */
+	bool stopping;                    /* no further phase begins */
+	bool loadgen_stopped;             /* nothing will be issued any more, and that was told */
+	uint64_t straggler_deadline; /* past the last phase: when to give up; 0: not there yet */
 	bool ended;
 	int signal;         /* the first one, which stopped the session */
 	int latest_signal;  /* cleared by who waits for the next one */
@@ -85,12 +86,20 @@ static void emit_named(struct session *s, struct event *e)
 	emit(s, e);
 }
 
+/* Simulated time is its own calendar, and never sleeps. */
+static void set_clocks(const struct session *s, struct event *e)
+{
+	bool simulated = loop_is_virtual(s->loop);
+	e->realtime_ns = simulated ? e->timestamp_ns : clock_realtime_at(e->timestamp_ns);
+	e->suspended_ns = simulated ? 0 : (int64_t)clock_suspended();
+}
+
 static void emit_started(struct session *s)
 {
 	struct event e;
 	event_init(&e, EVENT_SESSION_STARTED, s->started_ns);
 	e.name = slice_of(s->name);
-	e.realtime_ns = loop_is_virtual(s->loop) ? s->started_ns : clock_realtime();
+	set_clocks(s, &e);
 	emit_named(s, &e);
 }
 
@@ -129,8 +138,10 @@ static void emit_phase(struct session *s, enum event_type type, const struct pha
 {
 	struct event e;
 	phase_event(p, &e, type, loop_now(s->loop));
-	if (type == EVENT_PHASE_END)
+	if (type == EVENT_PHASE_END) {
 		set_costs(s, &e);
+		set_clocks(s, &e);
+	}
 	emit_named(s, &e);
 }
 
@@ -312,6 +323,25 @@ static void count_costs(const struct session *s, struct phase *p)
 	p->spin_ns = spin_ns - s->spin_ns;
 }
 
+/* How much a count that may lag behind has grown since it was told. */
+static uint64_t growth(uint64_t *told, uint64_t now)
+{
+	uint64_t more = now > *told ? now - *told : 0;
+	*told += more;
+	return more;
+}
+
+static void count_connections(struct session *s, struct phase *p)
+{
+	uint64_t opened = 0, again = 0;
+	for (int i = 0; i < s->client_count; i++) {
+		opened += client_connections(s->clients[i]);
+		again += client_reconnects(s->clients[i]);
+	}
+	p->connections = growth(&s->connections, opened);
+	p->reconnects = growth(&s->reconnects, again);
+}
+
 static void start_phase(struct session *s, struct phase *p)
 {
 	read_costs(s, &s->busy_ns, &s->spin_ns);
@@ -346,6 +376,7 @@ static void end_phase(struct session *s, struct phase *p)
 	count_unsent(p);
 	loop_timer_stop(s->loop, &s->phase_tick);
 	count_costs(s, p);
+	count_connections(s, p);
 	phase_enter(p, PHASE_ENDED,
 	            loop_refresh(s->loop)); /* what the turn has cost is part of it */
 	if (p->config.kind == PHASE_PERFORMANCE)

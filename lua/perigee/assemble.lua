@@ -14,10 +14,9 @@ local function builder(samples, following, make, record_text)
          if index == nil then return false end
       end
       local sample = samples[index]
-      local body, path, headers, tag, method, prompt = make(sample, index)
+      local body, path, headers, tag, method, prompt, least, most = make(sample, index)
       if body == nil then return nil end
-      if not record_text then return body, index, path, headers, tag, method end
-      return body, index, path, headers, tag, method, prompt or sample.prompt or body
+      return body, index, path, headers, tag, method, record_text and (prompt or sample.prompt or body) or nil, least, most
    end
 end
 
@@ -26,9 +25,9 @@ local function recorded(sample_of, make, record_text)
    return function(i)
       local sample = sample_of(i)
       if not sample then return false end
-      local body, path, headers, tag, method, prompt = make(sample, i)
+      local body, path, headers, tag, method, prompt, least, most = make(sample, i)
       if body == nil then return nil end
-      return body, i, path, headers, tag, method, record_text and (prompt or sample.prompt) or nil
+      return body, i, path, headers, tag, method, record_text and (prompt or sample.prompt) or nil, least, most
    end
 end
 

@@ -2,6 +2,7 @@
 local define = require "perigee.load.define"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
+local warnings = require "perigee.warnings"
 
 local limits = {}
 
@@ -43,31 +44,36 @@ local function late(bounds, planned, report)
    if not (report.open and lateness and latency) or define.sender(planned.load).args.max_inflight then return nil end
    local p99 = lateness.p99
    if p99 <= bounds.lateness_floor * 1e9 or p99 <= bounds.lateness * latency.p50 then return nil end
-   return ("the client was late: p99 of lateness is %s"):format(units.ns(p99))
+   return "client_late", ("the client was late: p99 of lateness is %s"):format(units.ns(p99))
 end
 
 local function busy(bounds, report)
    local part = limits.busy_share(report)
    if not part or part <= bounds.busy or report.duration_ns < LEAST_DURATION then return nil end
-   return ("the client was busy for %.0f%% of the time: what was measured may be its own limit"):format(part * 100)
+   return "client_busy", ("the client was busy for %.0f%% of the time: what was measured may be its own limit"):format(part * 100)
 end
 
 -- Requests that failed for want of memory, descriptors or ports of our own.
 local function failed(report)
    local count = report.errors and report.errors.client or 0
-   return count > 0 and ("%d requests failed in the client itself: what was measured is its limit"):format(count) or nil
+   if count == 0 then return nil end
+   return "client_failed", ("%d requests failed in the client itself: what was measured is its limit"):format(count)
 end
 
---- Why the client was the limit of a phase, in words; empty when it was not.
+--- Warn where the client was the limit of a phase.
 ---@param planned table  the phase of the plan
 ---@param report table   the engine's
----@return string[]
-function limits.reasons(planned, report)
-   local bounds, list = planned.client_limits or limits.DEFAULTS, {}
-   list[#list + 1] = failed(report)
-   list[#list + 1] = late(bounds, planned, report)
-   list[#list + 1] = busy(bounds, report)
-   return list
+---@param list perigee.Warning[]
+---@return boolean limited  was it?
+function limits.look(planned, report, list)
+   local bounds, before = planned.client_limits or limits.DEFAULTS, #list
+   local function add(kind, text)
+      if kind then warnings.add(list, kind, report.name, "%s", text) end
+   end
+   add(failed(report))
+   add(late(bounds, planned, report))
+   add(busy(bounds, report))
+   return #list > before
 end
 
 return limits

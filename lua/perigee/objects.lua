@@ -38,6 +38,7 @@
 ---@field chunks? integer  content-bearing ones
 ---@field tokens_in? integer  of the server's usage
 ---@field tokens_out? integer  of the server's usage
+---@field tokens_cached? integer  of the server's usage: those of `tokens_in` that it had cached
 ---@field finish_reason? string  of the answer
 ---@field bytes? integer  of the body
 ---@field text string  of the answer, "" when there is none

@@ -2,6 +2,7 @@
 local checks = require "perigee.checks"
 local dataset = require "perigee.dataset"
 local define = require "perigee.load.define"
+local guards = require "perigee.guards"
 local limits = require "perigee.limits"
 local load = require "perigee.load"
 local opt = require "perigee.opt"
@@ -86,6 +87,7 @@ end
 ---@field tick? perigee.Duration  (1 s) time between two calls of `on.tick`, and between two looks of `stop_when` while nothing ends
 ---@field client_limits? perigee.ClientLimits  when perigee itself was the limit of what was measured, see
 ---   [client limits](#client-limits)
+---@field guards? perigee.Guards  from where on the report warns of what the phase measured, see [warnings](warnings.md)
 ---@field record_text? boolean  (false) events and `requests.jsonl` carry prompts and answers
 ---@field record_body? boolean  (false) events carry whole request bodies, so that `load.replay` can send them again
 ---@field chunk_events? boolean  (false) each content-bearing chunk is an event `sample.recv_non_first`
@@ -106,6 +108,7 @@ phase.INHERITED = {
    max_duration = schema.duration, drain = schema.either(schema.boolean, schema.duration),
    max_error_rate = error_rate, stop_when = schema.func,
    deadline = schema.duration, stall = schema.duration, tick = schema.duration, client_limits = schema.table,
+   guards = schema.table,
    -- What the events carry beside the stamps: prompts and answers, whole bodies (for load.replay), each chunk.
    record_text = schema.boolean, record_body = schema.boolean, chunk_events = schema.boolean,
    slo = schema.table,
@@ -165,6 +168,7 @@ function phase.check_inner(at, fields, place)
    if fields.client_limits then
       fields.client_limits = schema.check(at .. ".client_limits", limits.FIELDS, fields.client_limits, place)
    end
+   if fields.guards then fields.guards = schema.check(at .. ".guards", guards.FIELDS, fields.guards, place) end
    checks.compile(fields.checks, at .. ".checks", place)
 end
 
@@ -262,6 +266,7 @@ function phase.complete(fields, number, place)
    fields.checks = checks.compile(fields.checks, at .. ".checks", place)
    fields.on = fields.on or {}
    fields.client_limits = fields.client_limits or limits.DEFAULTS
+   fields.guards = fields.guards or guards.DEFAULTS
    fields.tick = fields.tick or TICK
    fields.deadline = fields.deadline or fields.target.args.timeout or DEADLINE
    if fields.drain == nil or fields.drain == true then fields.drain = DRAIN end

@@ -216,7 +216,7 @@ end
 
 -- What the session measured, as summary, text and exit code.
 local function conclude(session, plan, options, run)
-   run.plan, run.metrics = plan, metric_values(run.report)
+   run.plan, run.metrics, run.strict = plan, metric_values(run.report), options.strict
    run.checks = evaluate(plan, run)
    run.overall = evaluate_overall(session, plan, run)
    run.judged = verdict.judge(run)
@@ -343,7 +343,7 @@ end
 --- Play a plan.
 --- options: workers (threads for HTTP, in place of the plan's),
 --- out (folder, exists), log (path of the event log), junit (path), export (of perigee.export),
---- events, subscribers, subscribers_timeout, progress,
+--- events, subscribers, subscribers_timeout, progress, strict (warnings fail the run),
 --- description (for config.json), on_ready(address, control_address, metrics_url), close_timeout,
 --- services (perigee.service, not begun; close_timeout is theirs too), control (an address), metrics (of perigee.exposition);
 --- for tests simulate ({ answer =, slots = }: no endpoint, simulated time), on_event(e), on_result(r), a kept result.

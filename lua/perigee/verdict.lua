@@ -1,5 +1,7 @@
 --- What a run amounts to: the verdict, the exit code, and why.
+local guards = require "perigee.guards"
 local limits = require "perigee.limits"
+local warnings = require "perigee.warnings"
 
 local verdict = {}
 
@@ -14,23 +16,28 @@ local FAILED_ENDS = {
 -- So many arrivals that the end of a phase cut off are no accident.
 local UNSENT_SHARE = 0.01 -- of those issued
 
-local function judge_phase(report, limited, failures, warnings)
-   local function add(list, ...) list[#list + 1] = ("phase '%s': "):format(report.name) .. (...):format(select(2, ...)) end
-   if report.abandoned > 0 then
-      add(failures, "%d requests were abandoned when the drain deadline passed", report.abandoned)
+local function has_no_success(report)
+   return report.kind == "performance" and report.completed == 0 and report.end_reason ~= "check"
+end
+
+local function find_failures(report, failures)
+   local function add(...) failures[#failures + 1] = ("phase '%s': "):format(report.name) .. (...):format(select(2, ...)) end
+   if report.abandoned > 0 then add("%d requests were abandoned when the drain deadline passed", report.abandoned) end
+   if FAILED_ENDS[report.end_reason] then add("%s", FAILED_ENDS[report.end_reason]) end
+   if has_no_success(report) then add("not one request succeeded (%d issued, %d failed)", report.issued, report.failed) end
+end
+
+-- Of requests that did not go as the load meant them to.
+local function find_losses(report, list)
+   local function add(kind, ...) warnings.add(list, kind, report.name, ...) end
+   if report.failed > 0 and not has_no_success(report) then
+      add("failed", "%d of %d requests failed", report.failed, report.issued)
    end
-   if FAILED_ENDS[report.end_reason] then add(failures, "%s", FAILED_ENDS[report.end_reason]) end
-   if report.kind == "performance" and report.completed == 0 and report.end_reason ~= "check" then
-      add(failures, "not one request succeeded (%d issued, %d failed)", report.issued, report.failed)
-   elseif report.failed > 0 then
-      add(warnings, "%d of %d requests failed", report.failed, report.issued)
-   end
-   if (report.dropped or 0) > 0 then add(warnings, "%d arrivals were dropped by the overload rule", report.dropped) end
-   if report.tags_full then add(warnings, "there were more tags than are kept apart: the rest is counted as 'other'") end
+   if (report.dropped or 0) > 0 then add("dropped", "%d arrivals were dropped by the overload rule", report.dropped) end
+   if report.tags_full then add("tags_full", "there were more tags than are kept apart: the rest is counted as 'other'") end
    if (report.unsent or 0) > UNSENT_SHARE * report.issued then
-      add(warnings, "%d arrivals were due and not sent when the phase ended", report.unsent)
+      add("unsent", "%d arrivals were due and not sent when the phase ended", report.unsent)
    end
-   for _, reason in ipairs(limited) do add(warnings, "%s", reason) end
 end
 
 -- The checks that ended the run, in words.
@@ -46,15 +53,17 @@ local function aborts(run)
    return list
 end
 
-local function judge_phases(run, failures, warnings, aborted)
-   local reports, limited = {}, false
-   for _, report in ipairs(run.report.phases) do reports[report.name] = report end
+local function judge_phases(run, failures, list, aborted)
+   local numbers, limited, facts = {}, false, run.facts or {}
+   for i, report in ipairs(run.report.phases) do numbers[report.name] = i end
    for _, phase_plan in ipairs(run.plan.phases) do
-      local report = reports[phase_plan.name]
-      if report then
-         local reasons = limits.reasons(phase_plan, report)
-         judge_phase(report, reasons, failures, warnings)
-         limited = limited or #reasons > 0
+      local at = numbers[phase_plan.name]
+      if at then
+         local report = run.report.phases[at]
+         find_failures(report, failures)
+         find_losses(report, list)
+         limited = limits.look(phase_plan, report, list) or limited
+         guards.look(facts.config or {}, run.report, at, facts.local_ports, list)
       elseif run.outcome.outcome == "ok" and not aborted then
          failures[#failures + 1] = ("phase '%s' did not run"):format(phase_plan.name)
       end
@@ -81,25 +90,25 @@ local function judge_checks(run, failures)
 end
 
 --- run: plan, outcome (of session:run), report, checks (phase name -> results), overall (results),
---- undelivered (event records, at the close of the session).
+--- undelivered (event records, at the close of the session), facts (of report.summary), strict (warnings fail the run).
 ---@param run table
----@return { verdict: string, exit_code: integer, failures: string[], warnings: string[], script_error: string? }
+---@return { verdict: string, exit_code: integer, failures: string[], warnings: perigee.Warning[], script_error: string? }
 function verdict.judge(run)
-   local failures, warnings, outcome = {}, {}, run.outcome
+   local failures, list, outcome = {}, {}, run.outcome
    for _, text in ipairs(outcome.problems or {}) do failures[#failures + 1] = text end
    if outcome.error then failures[#failures + 1] = outcome.error:match("^[^\n]*") end
    if run.undelivered > 0 then
       failures[#failures + 1] = ("%d event records did not reach their subscribers"):format(run.undelivered)
    end
    local aborted = aborts(run)
-   local limited = judge_phases(run, failures, warnings, aborted[1])
+   local limited = judge_phases(run, failures, list, aborted[1])
    if outcome.worker_waits then
       limited = true
-      warnings[#warnings + 1] = ("HTTP workers waited %d times for the session to take chunks, and stamped late by that"):format(
+      warnings.add(list, "worker_waits", nil, "HTTP workers waited %d times for the session to take chunks, and stamped late by that",
          outcome.worker_waits)
    end
    local check_failed, check_error = judge_checks(run, failures)
-   local result = { failures = failures, warnings = warnings }
+   local result = { failures = failures, warnings = list }
    result.script_error = outcome.outcome == "script_error" and outcome.error or check_error
 
    if outcome.outcome == "script_error" or check_error then
@@ -108,8 +117,9 @@ function verdict.judge(run)
       result.verdict, result.exit_code = "interrupted", 128 + (outcome.signal or 2)
    elseif outcome.outcome ~= "ok" or #failures > 0 then
       result.verdict, result.exit_code = "failed", verdict.EXIT.failed
-   elseif check_failed then
+   elseif check_failed or run.strict and list[1] then
       result.verdict, result.exit_code = "failed", verdict.EXIT.check
+      if not check_failed then failures[1] = ("%d warnings in a strict run"):format(#list) end
    else
       result.verdict, result.exit_code = limited and "client_limited" or "ok", verdict.EXIT.ok
    end

@@ -524,6 +524,7 @@ static void connections_are_kept(void **state)
 		assert_true(r->first_ns <= r->finished_ns);
 	}
 	assert_int_equal(client_connections(f->client), 1);
+	assert_int_equal(client_reconnects(f->client), 0);
 	assert_int_equal(f->server->accepted, 1);
 	assert_int_equal(f->server->requests, 50);
 	response_free(&j.x.response);
@@ -1022,6 +1023,7 @@ static void servers_that_close(void **state)
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(one(f, &j, "/close")->failure, FAILURE_NONE);
 	assert_int_equal(client_connections(f->client), 3);
+	assert_int_equal(client_reconnects(f->client), 2);
 	/* A kept connection that died meanwhile is found dead or tried once more. */
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(one(f, &j, "/close-silently")->failure, FAILURE_NONE);
@@ -1040,6 +1042,7 @@ static void a_request_that_met_the_close_is_sent_again(void **state)
 		assert_true(r->sent_ns <= r->first_byte_ns);
 	}
 	assert_int_equal(client_connections(f->client), 5);
+	assert_int_equal(client_reconnects(f->client), 4);
 	assert_int_equal(f->server->requests, 9);
 	/* On a new connection nobody could have closed it by chance. */
 	drop_client(f);

@@ -17,6 +17,26 @@ static void never_goes_back(void **state)
 	assert_true(clock_realtime() > 1700000000 * NS_PER_S); /* after 2023 */
 }
 
+static void ties_the_calendar_to_any_moment(void **state)
+{
+	(void)state;
+	uint64_t now = clock_now(), before = clock_realtime();
+	uint64_t told = clock_realtime_at(now), after = clock_realtime();
+	/* It is of a moment before `before`; no clock is set while tests run. */
+	assert_true(told <= after);
+	assert_true(before - told < 60 * NS_PER_S);
+	uint64_t later = clock_realtime_at(now + NS_PER_S) - told;
+	assert_true(later > NS_PER_S - 50 * NS_PER_MS && later < NS_PER_S + 50 * NS_PER_MS);
+}
+
+static void tells_how_long_the_machine_slept(void **state)
+{
+	(void)state;
+	uint64_t slept = clock_suspended(), again = clock_suspended();
+	uint64_t apart = again > slept ? again - slept : slept - again;
+	assert_true(apart < 50 * NS_PER_MS); /* it did not meanwhile */
+}
+
 static void turns_seconds_into_nanoseconds(void **state)
 {
 	(void)state;
@@ -48,6 +68,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(never_goes_back),
+		cmocka_unit_test(ties_the_calendar_to_any_moment),
+		cmocka_unit_test(tells_how_long_the_machine_slept),
 		cmocka_unit_test(turns_seconds_into_nanoseconds),
 	};
 	return cmocka_run_group_tests_name("clock", tests, NULL, NULL);

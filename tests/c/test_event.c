@@ -35,12 +35,17 @@ static struct event full(enum event_type type)
 		e.session_id = text("0123456789abcdef0123456789abcdef");
 		e.name = text("chat-sweep");
 		e.realtime_ns = 1800000000000000000ULL;
+		e.suspended_ns = 0;
 		return e;
 	case EVENT_PHASE_START:
 	case EVENT_PHASE_END:
 		e.name = text("rate-10");
 		e.kind = text("performance");
 		e.end_reason = text("duration");
+		e.realtime_ns = 1800000000000000001ULL;
+		e.suspended_ns = 86400000000000;
+		e.connections = 64;
+		e.reconnects = 0;
 		e.dropped = 0;
 		e.open_load = 1;
 		e.goal_requests = 1000;
@@ -94,6 +99,9 @@ static struct event full(enum event_type type)
 	e.bytes_out = 512;
 	e.tokens_in = 0;
 	e.tokens_out = 100000;
+	e.tokens_cached = 0;
+	e.tokens_least = 1;
+	e.tokens_most = 1 << 16;
 	e.finish_reason = text("stop");
 	e.chunk_us = gaps;
 	e.chunk_us_count = sizeof(gaps) / sizeof(*gaps);
@@ -136,6 +144,9 @@ static void assert_event(const struct event *a, const struct event *b)
 	assert_true(a->bytes_out == b->bytes_out);
 	assert_true(a->tokens_in == b->tokens_in);
 	assert_true(a->tokens_out == b->tokens_out);
+	assert_true(a->tokens_cached == b->tokens_cached);
+	assert_true(a->tokens_least == b->tokens_least);
+	assert_true(a->tokens_most == b->tokens_most);
 	assert_slice(a->finish_reason, b->finish_reason);
 	assert_int_equal(a->chunk_us_count, b->chunk_us_count);
 	if (a->chunk_us_count)
@@ -148,6 +159,9 @@ static void assert_event(const struct event *a, const struct event *b)
 	assert_slice(a->session_id, b->session_id);
 	assert_slice(a->name, b->name);
 	assert_true(a->realtime_ns == b->realtime_ns);
+	assert_true(a->suspended_ns == b->suspended_ns);
+	assert_true(a->connections == b->connections);
+	assert_true(a->reconnects == b->reconnects);
 	assert_slice(a->kind, b->kind);
 	assert_slice(a->end_reason, b->end_reason);
 	assert_true(a->dropped == b->dropped);
@@ -566,7 +580,8 @@ static void test_json_has_the_keys_of_the_wire(void **state)
 	            "\"first_reasoning_after_ns\":70000,"
 	            "\"failure\":\"truncated\",\"http_status\":200,\"chunks\":7,"
 	            "\"bytes_in\":1048576,\"bytes_out\":512,\"tokens_in\":0,"
-	            "\"tokens_out\":100000,\"chunk_times\":[0,127,128,65535,65536,4294967295]}");
+	            "\"tokens_out\":100000,\"tokens_cached\":0,\"tokens_least\":1,"
+	            "\"tokens_most\":65536,\"chunk_times\":[0,127,128,65535,65536,4294967295]}");
 }
 
 static void test_uuids_are_32_hex_digits(void **state)

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "metrics/fold.h"
 
 #include "support.h"
@@ -107,6 +108,8 @@ static void knows_its_phases(void **state)
 	e = blank(EVENT_PHASE_END, 2, T0 + 9);
 	e.end_reason = text("duration");
 	e.dropped = 4;
+	e.connections = 7;
+	e.reconnects = 2;
 	e.lua_ns = 5;
 	e.lua_calls = 6;
 	e.lua_max_ns = 3;
@@ -116,6 +119,7 @@ static void knows_its_phases(void **state)
 	put(f, e);
 	assert_true(m->lua_ns == 5 && m->lua_calls == 6 && m->lua_max_ns == 3);
 	assert_true(m->gc_ns == 0 && m->gc_steps == 0 && m->gc_max_ns == 0);
+	assert_true(m->connections == 7 && m->reconnects == 2);
 	assert_true(m->ended);
 	assert_int_equal(m->ended_ns, T0 + 9);
 	assert_int_equal(m->dropped, 4);
@@ -336,6 +340,75 @@ static void what_was_not_told_is_not_counted(void **state)
 	assert_int_equal(m->all.tokens_out, 1);
 	assert_int_equal(m->all.tokens_in, 0);
 	assert_int_equal(m->all.bytes_in, 0);
+	fold_free(f);
+}
+
+static void answers_are_as_long_as_asked_or_not(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t least, most, got;
+	} rows[] = {
+		{ 8, 8, 8 },                     /* as asked */
+		{ 8, 8, 7 },                     /* too short */
+		{ 8, 8, 9 },                     /* too long */
+		{ EVENT_NONE, 8, 3 },            /* may end before */
+		{ EVENT_NONE, 8, 9 },            /* too long */
+		{ 4, EVENT_NONE, 3 },            /* too short */
+		{ EVENT_NONE, EVENT_NONE, 100 }, /* nothing was asked */
+		{ 8, 8, EVENT_NONE },            /* nothing was told */
+	};
+	struct fold *f = new_fold();
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct event e = success(0);
+		e.tokens_in = 10;
+		e.tokens_cached = i == 0 ? EVENT_NONE : 2;
+		e.tokens_least = rows[i].least;
+		e.tokens_most = rows[i].most;
+		e.tokens_out = rows[i].got;
+		put(f, e);
+	}
+	const struct tally *t = &fold_phase(f, 0)->all;
+	assert_int_equal(t->lengths.answers, 6);
+	assert_int_equal(t->lengths.too_short, 2);
+	assert_int_equal(t->lengths.too_long, 2);
+	assert_int_equal(t->lengths.asked, 8 * 5 + 4);
+	assert_int_equal(t->lengths.got, 8 + 7 + 9 + 3 + 9 + 3);
+	assert_int_equal(t->tokens_cached, 2 * 7);
+	fold_free(f);
+}
+
+static void put_clocks(struct fold *f, enum event_type type, int phase, uint64_t at,
+                       uint64_t realtime, int64_t suspended)
+{
+	struct event e = blank(type, phase, at);
+	e.realtime_ns = realtime;
+	e.suspended_ns = suspended;
+	put(f, e);
+}
+
+static void clocks_that_jump_are_seen(void **state)
+{
+	(void)state;
+	const uint64_t day = 86400 * NS_PER_S, real = 20000 * day;
+	struct fold *f = new_fold();
+	put_clocks(f, EVENT_SESSION_STARTED, EVENT_NONE, T0, real, 5);
+	/* no more than the noise */
+	put_clocks(f, EVENT_PHASE_END, 0, T0 + 1000, real + 1000 + 999999, 4);
+	/* set back by an hour */
+	put_clocks(f, EVENT_PHASE_END, 1, T0 + 2000, real + 2000 - 3600 * NS_PER_S, 5);
+	/* asleep for two days: the calendar goes on, and is then set by one more second */
+	put_clocks(f, EVENT_PHASE_END, 2, T0 + 3000, real + 3000 - 3599 * NS_PER_S + 2 * day,
+	           (int64_t)(2 * day) + 5);
+	put(f, blank(EVENT_PHASE_END, 3, T0 + 4000)); /* of an older version */
+	const struct clocks *c = &fold_phase(f, 0)->clocks;
+	assert_true(c->known && !c->step_ns && !c->suspended_ns);
+	c = &fold_phase(f, 1)->clocks;
+	assert_true(c->known && c->step_ns < -3598 * (int64_t)NS_PER_S && !c->suspended_ns);
+	c = &fold_phase(f, 2)->clocks;
+	assert_true(c->known && c->step_ns == (int64_t)NS_PER_S);
+	assert_true(c->suspended_ns == (int64_t)(2 * day));
+	assert_false(fold_phase(f, 3)->clocks.known);
 	fold_free(f);
 }
 
@@ -589,6 +662,8 @@ int main(void)
 		cmocka_unit_test(a_good_request_keeps_every_bound),
 		cmocka_unit_test(the_window_ends_with_the_latest_issue),
 		cmocka_unit_test(what_was_not_told_is_not_counted),
+		cmocka_unit_test(answers_are_as_long_as_asked_or_not),
+		cmocka_unit_test(clocks_that_jump_are_seen),
 		cmocka_unit_test(failures_are_counted_apart_and_never_in_latencies),
 		cmocka_unit_test(statuses_outside_the_table_do_no_harm),
 		cmocka_unit_test(finish_reasons_past_the_table_are_gathered),

@@ -195,7 +195,7 @@ describe("perigee metrics", function()
          }]])
       assert.equal(0, r.code, r.err)
       assert.equal(300 - 255, r.summary.phases[1].tags.other.issued)
-      assert.truthy(r.summary.warnings[1]:find "more tags than are kept apart")
+      assert.truthy(r.summary.warnings[1].detail:find "more tags than are kept apart")
    end)
 
    it("does so in the mlcommons framing too", function()

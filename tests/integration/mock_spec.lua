@@ -124,7 +124,7 @@ describe("perigee mock", function()
       local status, output = finish(start("--help"))
       assert.equal(0, status)
       assert.truthy(output:find("^usage: perigee mock"))
-      assert.truthy(output:find("\n  --ttft DIST       timed: time to the first token (default 50ms)\n", 1, true), output)
+      assert.truthy(output:find("\n  --ttft DIST        timed: time to the first token (default 50ms)\n", 1, true), output)
    end)
 
    local refused = {

@@ -22,7 +22,7 @@ local function build(report, results, p)
    return summary.build {
       facts = summary.facts(p, config.describe(p), "0123"),
       report = { session_id = "ab", started_realtime_ns = 1700000000.123e9, phases = { report } },
-      checks = { steady = results or {} }, judged = { verdict = "ok", failures = {}, warnings = { "w" } },
+      checks = { steady = results or {} }, judged = { verdict = "ok", failures = {}, warnings = { { kind = "dropped", detail = "w" } } },
    }
 end
 
@@ -97,7 +97,7 @@ describe("perigee.report.summary", function()
       assert.equal(null, back.phases[1].ttft_ms.std)
       assert.equal("0123", back.plan_checksum)
       assert.equal(64, #back.dataset_sha256)
-      assert.same({ "w" }, { unpack(back.warnings) })
+      assert.same({ { kind = "dropped", phase = null, detail = "w" } }, { unpack(back.warnings) })
       assert.matches('"checks": %[%]', text)
    end)
 end)

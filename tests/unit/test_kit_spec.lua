@@ -258,7 +258,8 @@ describe("perigee.test", function()
          local phase = { load = load.constant(10, { max_inflight = 1 }), duration = "5s" }
          local result = run(phase, { ttft = "1s", tokens = 1 })
          assert.same({ 5, 0, 45 }, { result.phases.only.issued, result.phases.only.dropped, result.phases.only.unsent })
-         assert.equal("phase 'only': 45 arrivals were due and not sent when the phase ended", result.summary.warnings[1])
+         assert.same({ kind = "unsent", phase = "only", detail = "45 arrivals were due and not sent when the phase ended" },
+            result.summary.warnings[1])
          assert.equal(0, run({ load = load.constant(10), duration = "5s" }).phases.only.unsent)
          phase.requests = 3 -- no more were asked for
          assert.equal(0, run(phase, { ttft = "1s", tokens = 1 }).phases.only.unsent)

@@ -1,6 +1,7 @@
 local perigee = require "perigee"
 local support = require "tests.unit.support"
 local verdict = require "perigee.verdict"
+local warnings = require "perigee.warnings"
 
 local function plan(load, limits)
    return perigee.scenario({
@@ -14,9 +15,16 @@ local function judge(changes, run, load, limits)
    local all = {
       plan = plan(load, limits), outcome = { outcome = "ok", problems = {} }, checks = {}, undelivered = 0,
       report = { phases = { support.phase_report(changes) } },
+      facts = { config = { phases = { { name = "steady", guards = { percentile = false } } } } },
    }
    for k, v in pairs(run or {}) do all[k] = v end
    return verdict.judge(all)
+end
+
+local function texts(result)
+   local list = {}
+   for i, w in ipairs(result.warnings) do list[i] = warnings.text(w) end
+   return list
 end
 
 local ENDED = { steady = { { check = "x", passed = false, detail = "7%", aborted = true } } }
@@ -62,8 +70,8 @@ describe("perigee.verdict", function()
       assert.same({ "phase 'steady': 1 requests were abandoned when the drain deadline passed" }, judge({ abandoned = 1 }).failures)
       assert.same({ "phase 'steady': the check 'x' ended the run (7%)" }, judge(nil, { checks = ENDED }).failures)
       assert.same({ "s.lua:3: oops" }, judge(nil, { outcome = { outcome = "script_error", error = "s.lua:3: oops\nstack" } }).failures)
-      assert.same({ "phase 'steady': 1 of 10 requests failed" }, judge({ completed = 9, failed = 1 }).warnings)
-      assert.same({ "phase 'steady': 4 arrivals were dropped by the overload rule" }, judge({ dropped = 4 }).warnings)
+      assert.same({ "phase 'steady': 1 of 10 requests failed" }, texts(judge { completed = 9, failed = 1 }))
+      assert.same({ "phase 'steady': 4 arrivals were dropped by the overload rule" }, texts(judge { dropped = 4 }))
    end)
 
    it("tells when the client was the limit", function()
@@ -71,7 +79,7 @@ describe("perigee.verdict", function()
       local open = perigee.load.poisson(5)
       assert.equal("client_limited", judge(late, nil, open).verdict)
       assert.equal(0, judge(late, nil, open).exit_code)
-      assert.matches("p99 of lateness is 20.0 ms", judge(late, nil, open).warnings[1])
+      assert.matches("p99 of lateness is 20.0 ms", texts(judge(late, nil, open))[1])
       -- Waiting below max_inflight is the user's wish.
       assert.equal("ok", judge(late, nil, perigee.load.poisson(5, { max_inflight = 3 })).verdict)
       late.lateness = support.distribution(9e6)
@@ -90,7 +98,7 @@ describe("perigee.verdict", function()
       local busy = { busy_ns = 1.9e9, duration_ns = 2e9 }
       local result = judge(busy)
       assert.same({ "client_limited", 0 }, { result.verdict, result.exit_code })
-      assert.matches("phase 'steady': the client was busy for 95%% of the time", result.warnings[1])
+      assert.matches("phase 'steady': the client was busy for 95%% of the time", texts(result)[1])
       assert.equal("ok", judge(busy, nil, nil, { busy = 0.97 }).verdict)
       assert.equal("ok", judge({ busy_ns = 1.7e9, duration_ns = 2e9 }).verdict)
       -- The beginning of a run says nothing of the rest.
@@ -109,15 +117,26 @@ describe("perigee.verdict", function()
       end
    end)
 
+   it("fails a strict run that has warnings", function()
+      local result = judge({ dropped = 4 }, { strict = true })
+      assert.same({ "failed", 3, { "1 warnings in a strict run" } }, { result.verdict, result.exit_code, result.failures })
+      result = judge(nil, { strict = true })
+      assert.same({ "ok", 0, {} }, { result.verdict, result.exit_code, result.failures })
+      result = judge({ dropped = 4 }, { strict = true, checks = FAILED_CHECK })
+      assert.same({ 3, {} }, { result.exit_code, result.failures })
+      assert.equal(1, judge({ dropped = 4, abandoned = 1 }, { strict = true }).exit_code)
+      assert.equal(130, judge({ dropped = 4 }, { strict = true, outcome = { outcome = "interrupted", signal = 2 } }).exit_code)
+   end)
+
    it("calls a run limited by its client when workers had to wait for it", function()
       local result = judge(nil, { outcome = { outcome = "ok", problems = {}, worker_waits = 3 } })
       assert.same({ "client_limited", 0 }, { result.verdict, result.exit_code })
-      assert.same({ "HTTP workers waited 3 times for the session to take chunks, and stamped late by that" }, result.warnings)
+      assert.same({ "HTTP workers waited 3 times for the session to take chunks, and stamped late by that" }, texts(result))
    end)
 
    it("calls a run limited by its client when requests failed for want of the client's own means", function()
       local result = judge { failed = 3, errors = { client = 2, reset = 1 } }
       assert.same({ "client_limited", 0 }, { result.verdict, result.exit_code })
-      assert.matches("2 requests failed in the client itself", table.concat(result.warnings, "\n"))
+      assert.matches("2 requests failed in the client itself", table.concat(texts(result), "\n"))
    end)
 end)

@@ -54,6 +54,8 @@ GET /v1/models, /health and /stats. It prints its address, then serves until it 
       { name = "tpot", value = "DIST", read = times, default = "10ms", help = "timed: gap before each token after it" },
       { name = "tokens", value = "DIST", read = counts, default = "16", help = "timed and max: tokens of an answer" },
       { name = "token-bytes", value = "N", read = integer(1, 65536), default = 5, help = "timed and max: characters of a token" },
+      { name = "cached-tokens", value = "N", read = integer(0, 2 ^ 31), default = 0,
+         help = "tokens of each prompt, at most, that usage tells as cached" },
       { name = "fault", value = "KIND=P", read = fault, repeatable = true, help = "a fault with probability P; may be repeated" },
       { name = "fault-status", value = "N", read = integer(400, 599), default = 500, help = 'what the fault "status" answers with' },
       { name = "api-key", value = "KEY", read = some_text, help = 'ask for "Authorization: Bearer KEY"' },

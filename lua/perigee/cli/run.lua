@@ -33,6 +33,7 @@ local run = {
       { name = "log", value = "FILE", help = "event log (default DIR/events.plog); off writes none" },
       { name = "junit", value = "FILE", help = "write the checks there as JUnit XML" },
       { name = "export", value = "FORMS", read = export.parse, help = export.HELP },
+      { name = "strict", help = "a run with warnings fails, exit status 3" },
       { name = "progress", value = "MODE", choices = progress.MODES, default = "auto", help = table.concat(progress.MODES, ", ") },
       { name = "quiet", help = "no progress and no summary on the terminal" },
       { name = "help", help = "show this text and the scenario's options" },
@@ -109,7 +110,7 @@ local function play_on(loaded, out, address, services, control)
    local result = runner.run(loaded.plan, {
       workers = values.workers, out = out,
       log = values.log ~= "off" and (values.log or out .. "/events.plog") or nil,
-      junit = values.junit, export = values.export,
+      strict = values.strict, junit = values.junit, export = values.export,
       events = address and {
          address = address, framing = values.framing, overflow = values.overflow, spill_dir = out,
          max_bytes = values.events_memory * MIB,

@@ -32,6 +32,15 @@ local perigee_Dataset = {}
 ---@return perigee.Sample? sample
 function perigee_Dataset:get(i) end
 
+--- From where on a phase is warned of. `false` turns a rule off.
+---@class perigee.Guards
+---@field cached? number|boolean  (0.1) more than this share of the input tokens were in the server's cache
+---@field lengths? number|boolean  (0.01) more than this share of the answers are not as long as the request asked
+---@field counts? number|boolean  (0.01) more than this share of the answers told no token counts
+---@field reconnects? number|boolean  (0.01) more than this share of the requests paid a new connection because the endpoint had closed a kept one
+---@field ports? number|boolean  (0.8) connections of one minute took more than this share of the local ports
+---@field percentile? number|boolean  (99.9) the highest percentile that the requests of a performance phase are to be enough for: 50, 90, 95, 99 or 99.9
+
 ---@class perigee
 ---@field version string  of the program
 ---@field api integer  the number of this interface, see [libraries.md](libraries.md)
@@ -315,6 +324,7 @@ function perigee_Gauge:set(v) end
 ---@field chunks? integer  content-bearing ones
 ---@field tokens_in? integer  of the server's usage
 ---@field tokens_out? integer  of the server's usage
+---@field tokens_cached? integer  of the server's usage: those of `tokens_in` that it had cached
 ---@field finish_reason? string  of the answer
 ---@field bytes? integer  of the body
 ---@field text string  of the answer, "" when there is none
@@ -423,6 +433,7 @@ function perigee_Gauge:set(v) end
 ---@field mlperf? boolean|perigee.Mlperf  `true` or a table of rules: the report tells the phase as MLPerf's tools do, and whether it is valid; see [MLPerf](#mlperf)
 ---@field tick? perigee.Duration  (1 s) time between two calls of `on.tick`, and between two looks of `stop_when` while nothing ends
 ---@field client_limits? perigee.ClientLimits  when perigee itself was the limit of what was measured, see [client limits](#client-limits)
+---@field guards? perigee.Guards  from where on the report warns of what the phase measured, see [warnings](warnings.md)
 ---@field record_text? boolean  (false) events and `requests.jsonl` carry prompts and answers
 ---@field record_body? boolean  (false) events carry whole request bodies, so that `load.replay` can send them again
 ---@field chunk_events? boolean  (false) each content-bearing chunk is an event `sample.recv_non_first`
@@ -609,6 +620,11 @@ function perigee_test.run(given, options) end
 ---@field overall table[]  the same of the whole run
 ---@field requests perigee.Result[]  in the order of issue: what `r:keep()` gives in a handler
 ---@field events table[]  `{ type, time, phase, index, conversation, turn, tag, reason, error, text }`, `time` in seconds from the session's start
+
+---@class perigee.Warning
+---@field kind string  one of those below
+---@field phase? string  the name of the phase; null: it is about the whole run
+---@field detail string  in words, with the numbers
 
 ---@class perigee.load
 local perigee_load = {}

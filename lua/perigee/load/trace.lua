@@ -95,7 +95,7 @@ return define.open("trace", { "path" }, {
          if not row then return nil end
          return {
             prompt = prompt_of(row, capped(row.input, args.max_input), text_of),
-            max_tokens = capped(row.output, args.max_output),
+            max_tokens = capped(row.output, args.max_output), exact_length = true,
          }
       end,
    }

@@ -128,7 +128,8 @@ local function phase_data(p, forced)
       min_duration_s = p.min_duration, max_duration_s = p.max_duration, drain_s = p.drain, deadline_s = p.deadline,
       stall_s = p.stall, stop_when = p.stop_when, max_error_rate = p.max_error_rate,
       tick_s = p.on.tick and p.tick, record_text = p.record_text, record_body = p.record_body,
-      chunk_events = p.chunk_events, client_limits = limits_data(p.client_limits), slo_s = p.slo, mlperf = mlperf_data(p.mlperf),
+      chunk_events = p.chunk_events, client_limits = limits_data(p.client_limits), guards = p.guards,
+      slo_s = p.slo, mlperf = mlperf_data(p.mlperf),
       checks = check_texts(p.checks), on = json.array(handlers),
    }
 end

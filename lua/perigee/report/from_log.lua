@@ -1,14 +1,17 @@
 --- A run's summary and requests from its event log alone: the same fold, the same functions, the same bytes.
 local engine = require "perigee.engine"
+local guards = require "perigee.guards"
 local summary = require "perigee.report.summary"
 
 local json = engine.json
 local from_log = {}
 
--- A run that was killed told nothing of its end.
-local function cut_short(log)
+-- A run that was killed told nothing of its end. What it measured until then can be warned of all the same.
+local function cut_short(log, facts)
    local failures = { log.ended and "the log ends before its run was judged" or "the log ends before its run did: it was killed" }
-   return { judged = { verdict = "failed", failures = failures, warnings = {} }, checks = {} }
+   local list = {}
+   for i in ipairs(log.report.phases) do guards.look(facts.config, log.report, i, facts.local_ports, list) end
+   return { judged = { verdict = "failed", failures = failures, warnings = list }, checks = {} }
 end
 
 --- What is wrong with a log, by the counts of its reading; empty when it is whole.
@@ -37,7 +40,7 @@ function from_log.summary(path, requests)
    if not log then return nil, message, code end
    local facts = log.run_config and json.decode(log.run_config)
    if not facts then return nil, path .. ": the log does not say which run it is of", "EPROTO" end
-   local outcome = log.run_outcome and json.decode(log.run_outcome) or cut_short(log)
+   local outcome = log.run_outcome and json.decode(log.run_outcome) or cut_short(log, facts)
    local problems = from_log.damage(path, log.stats)
    problems[#problems + 1] = log.requests_problem
    if not log.run_outcome then problems[#problems + 1] = path .. ": " .. outcome.judged.failures[1] end

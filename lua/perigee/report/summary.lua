@@ -89,6 +89,9 @@ local function client(report)
       busy_share = share(report.busy_ns, report), spin_share = share(report.spin_ns, report),
       late = or_null(report.late), catch_ups = or_null(report.catch_ups),
       worst_late_ms = or_null(report.worst_late_ns and report.worst_late_ns / MS),
+      connections = or_null(report.connections), reconnects = or_null(report.reconnects),
+      clock_step_ms = or_null(report.clock_step_ns and report.clock_step_ns / MS),
+      suspended_ms = or_null(report.suspended_ns and report.suspended_ns / MS),
    }
 end
 
@@ -133,6 +136,15 @@ local function add_errors(out, report)
    out.errors, out.finish_reasons = report.errors or {}, report.finish_reasons or {}
 end
 
+-- Of the requests that asked for a length.
+local function lengths(l)
+   if not l or l.answers == 0 then return null end
+   return {
+      answers = l.answers, too_short = l.too_short, too_long = l.too_long,
+      mean_asked = l.asked / l.answers, mean_got = l.got / l.answers,
+   }
+end
+
 -- What a phase and each of its tags have, into `out`.
 local function add_numbers(out, report, slo)
    out.issued, out.completed, out.failed = report.issued, report.completed, report.failed
@@ -141,6 +153,9 @@ local function add_numbers(out, report, slo)
    out.qps = per_second(report.completed, report)
    out.output_tokens_per_s = (report.token_responses or 0) > 0 and per_second(report.tokens_out, report) or null
    out.tokens_in, out.tokens_out, out.chunks = or_null(report.tokens_in), or_null(report.tokens_out), or_null(report.chunks)
+   out.tokens_cached = or_null(report.tokens_cached)
+   out.tokens_cached_share = (report.tokens_in or 0) > 0 and report.tokens_cached and report.tokens_cached / report.tokens_in or null
+   out.output_lengths = lengths(report.lengths)
    for _, d in ipairs(DISTRIBUTIONS) do out[d.key] = distribution(report[d.name], d.unit) end
    for _, d in ipairs(WITH_FAILURES) do out[d.key] = with_failures(report[d.name]) end
    out.goodput = goodput(report, slo)
@@ -206,6 +221,12 @@ local function dataset_sha256(plan)
    return null
 end
 
+local function warning_list(list)
+   local out = {}
+   for i, w in ipairs(list) do out[i] = { kind = w.kind, phase = or_null(w.phase), detail = w.detail } end
+   return json.array(out)
+end
+
 local function strings(list)
    local copy = {}
    for i, text in ipairs(list) do copy[i] = text end
@@ -225,6 +246,7 @@ function summary.facts(plan, config, plan_checksum)
       config = config,
       dataset_sha256 = dataset_sha256(plan),
       plan_checksum = plan_checksum,
+      local_ports = select(2, engine.limits()),
       selftest = or_null(selftest.kept()),
    }
 end
@@ -242,7 +264,7 @@ function summary.build(run)
    return {
       schema_version = 1,
       verdict = run.judged.verdict,
-      failures = strings(run.judged.failures), warnings = strings(run.judged.warnings),
+      failures = strings(run.judged.failures), warnings = warning_list(run.judged.warnings),
       scenario = facts.scenario,
       session_id = or_null(run.report.session_id),
       started_at = run.report.started_realtime_ns and summary.timestamp(run.report.started_realtime_ns) or null,

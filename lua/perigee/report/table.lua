@@ -3,6 +3,7 @@ local align = require "perigee.align"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
+local warnings = require "perigee.warnings"
 local workers = require "perigee.workers"
 
 local null = engine.json.null
@@ -235,7 +236,7 @@ end
 function report_table.render(summary)
    local lines = { ("%s: %s"):format(summary.scenario, summary.verdict) }
    for _, text in ipairs(summary.failures) do lines[#lines + 1] = "  failure: " .. text end
-   for _, text in ipairs(summary.warnings) do lines[#lines + 1] = "  warning: " .. text end
+   for _, warning in ipairs(summary.warnings) do lines[#lines + 1] = "  warning: " .. warnings.text(warning) end
    local threads = (summary.config or {}).workers
    if threads and threads.count > 0 then lines[#lines + 1] = "  " .. workers.describe(threads) end
    for _, phase in ipairs(summary.phases) do

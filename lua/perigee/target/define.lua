@@ -173,14 +173,10 @@ local REQUEST_FIELDS = { path = path, headers = headers, body = schema.either(sc
 
 -- Without a hook a sample's body never changes: encode it once.
 local function cached(encode)
-   local bodies = {}
+   local bodies, least, most = {}, {}, {}
    return function(sample, index)
-      local body = bodies[index]
-      if not body then
-         body = encode(sample, nil, index)
-         bodies[index] = body
-      end
-      return body
+      if not bodies[index] then bodies[index], least[index], most[index] = encode(sample, nil, index) end
+      return bodies[index], nil, nil, nil, nil, nil, least[index], most[index]
    end
 end
 
@@ -192,24 +188,31 @@ local function json_text(body, place)
    return text
 end
 
--- encode(sample, text, index) -> body, where text is what the hook gave instead of the sample's own.
+-- encode(sample, text, index) -> body, least, most, where text is what the hook gave instead of the sample's own.
 -- passing: each sample is seen once, there is nothing to cache.
 local function builder(encode, request, passing)
    if not request and passing then
-      return function(sample, index) return encode(sample, nil, index) end
+      return function(sample, index)
+         local body, least, most = encode(sample, nil, index)
+         return body, nil, nil, nil, nil, nil, least, most
+      end
    end
    if not request then return cached(encode) end
    local place = where.of(request)
    return function(sample, index)
       local asked = request(sample, index)
       if asked == nil then return nil end
-      if type(asked) == "string" then return encode(sample, asked, index), nil, nil, nil, nil, asked end
+      if type(asked) == "string" then
+         local body, least, most = encode(sample, asked, index)
+         return body, nil, nil, nil, nil, asked, least, most
+      end
       if type(asked) ~= "table" then
          where.fail("request: a string, a table or nil expected, got " .. schema.show(asked), place)
       end
       local r = schema.check("request", REQUEST_FIELDS, asked, place)
-      local body = json_text(r.body, place)
-      return body or encode(sample, nil, index), r.path, r.headers and define.header_list(r.headers), r.tag, r.method, body
+      local own, body, least, most = json_text(r.body, place), nil, nil, nil
+      if not own then body, least, most = encode(sample, nil, index) end
+      return own or body, r.path, r.headers and define.header_list(r.headers), r.tag, r.method, own, least, most
    end
 end
 
@@ -271,9 +274,9 @@ local function asker(def, encode)
       if content.body then
          content.body = json_text(content.body)
       else
-         local ok, text = pcall(encode, content, content.prompt, nil, content)
+         local ok, text, least, most = pcall(encode, content, content.prompt, nil, content)
          if not ok then where.fail("p:issue: " .. tostring(text)) end
-         content.body = text
+         content.body, content.tokens_least, content.tokens_most = text, least, most
       end
       content.messages = nil -- they are in the body, and may grow until it is sent
       content.prompt = content.prompt or content.body
@@ -283,9 +286,10 @@ end
 
 --- A constructor of a target. def: kind, fields, check, default_path, content_type,
 --- decoder, asked (fields of p:issue that only this kind has),
---- encoder(args) -> encode(sample, text, index, changes) -> body, where changes are values of those fields. The target builds
+--- encoder(args) -> encode(sample, text, index, changes) -> body, least, most, where changes are values of those fields, and
+--- least and most the tokens that the answer is asked to have (nil: nothing is said). The target builds
 --- { client =, ask = function(table) -> content,
----   build = function(request) -> function(sample, index) -> body, path, headers, tag, method, prompt },
+---   build = function(request) -> function(sample, index) -> body, path, headers, tag, method, prompt, least, most },
 --- where prompt is what the hook put in place of the sample's own.
 function define.target(def)
    local fields = {}

@@ -68,6 +68,14 @@ local function body_for(common, sample, changes)
    return body
 end
 
+-- How long the answer is asked to be, in tokens: at least, at most; nil where nothing is said. A sample of a trace has the
+-- length that was recorded.
+local function asked_length(body, sample)
+   local most = body.max_tokens or body.max_completion_tokens
+   if most and (body.ignore_eos == true or sample.exact_length) then return most, most end
+   return body.min_tokens, most
+end
+
 local function message_list(v)
    local words = "a list of messages ({ role =, content = })"
    if type(v) ~= "table" or #v == 0 then return false, words end
@@ -100,7 +108,7 @@ openai.chat = define.target {
          body.messages = messages(sample, text, index)
          -- A conversation of the script's may have a system message of its own.
          if system and not (changes and body.messages[1].role == "system") then table.insert(body.messages, 1, system) end
-         return json.encode(body)
+         return json.encode(body), asked_length(body, sample)
       end
    end,
 }
@@ -117,7 +125,7 @@ openai.completions = define.target {
          local body = body_for(common, sample, changes)
          body.prompt = text or sample.prompt
          if type(body.prompt) ~= "string" then error(("sample %d has no 'prompt'"):format(index), 0) end
-         return json.encode(body)
+         return json.encode(body), asked_length(body, sample)
       end
    end,
 }

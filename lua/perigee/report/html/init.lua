@@ -6,6 +6,7 @@ local schema = require "perigee.schema"
 local style = require "perigee.report.html.style"
 local svg = require "perigee.report.html.svg"
 local units = require "perigee.units"
+local warnings = require "perigee.warnings"
 
 local json = engine.json
 local null, escape = json.null, svg.escape
@@ -117,6 +118,12 @@ local function messages(list, class, word)
    return table.concat(out)
 end
 
+local function texts(list)
+   local out = {}
+   for i, w in ipairs(list) do out[i] = warnings.text(w) end
+   return out
+end
+
 local function overview(summary)
    local head = { "phase", "completed", "failed", "per s", "tokens/s", "latency p50", "p99", "first token p50", "p99", "checks" }
    local rows = {}
@@ -194,7 +201,7 @@ function html.render(summary, histograms, report)
       ("<title>%s – perigee</title><style>%s</style></head><body><main>"):format(escape(summary.scenario), style),
       ('<h1>%s</h1><p><span class="verdict %s">%s</span> <span class="soft">%s</span></p>'):format(
          escape(summary.scenario), verdict[1], escape(summary.verdict), verdict[2]),
-      messages(summary.failures, "bad", "failure"), messages(summary.warnings, "warn", "warning"),
+      messages(summary.failures, "bad", "failure"), messages(texts(summary.warnings), "warn", "warning"),
       overview(summary), figure("Throughput against latency", charts.sweep(summary.phases)),
    }
    for _, phase in ipairs(summary.phases) do out[#out + 1] = phase_section(phase, by_name[phase.name], histograms) end
