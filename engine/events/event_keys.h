@@ -57,6 +57,7 @@
 	X("worst_late_ns", NUMBER, worst_late_ns)                                                  \
 	X("busy_ns", NUMBER, busy_ns)                                                              \
 	X("spin_ns", NUMBER, spin_ns)                                                              \
+	X("worker_busy_ns", NUMBER, worker_busy_ns)                                                \
 	X("open_load", NUMBER, open_load)                                                          \
 	X("goal_requests", NUMBER, goal_requests)                                                  \
 	X("goal_duration_ns", NUMBER, goal_duration_ns)                                            \

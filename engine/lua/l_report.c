@@ -136,6 +136,7 @@ static void set_client(lua_State *L, const struct phase_metrics *m)
 	set_known(L, "worst_late_ns", m->worst_late_ns);
 	set_known(L, "busy_ns", m->busy_ns);
 	set_known(L, "spin_ns", m->spin_ns);
+	set_known(L, "worker_busy_ns", m->worker_busy_ns);
 }
 
 static void set_stamps(lua_State *L, const struct tally *m)
