@@ -58,6 +58,19 @@ uint64_t clock_thread_cpu(void)
 	return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
+uint64_t clock_cpu_of(pthread_t thread)
+{
+#ifdef __linux__
+	clockid_t id;
+	struct timespec ts;
+	if (pthread_getcpuclockid(thread, &id) == 0 && clock_gettime(id, &ts) == 0)
+		return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+#else
+	(void)thread;
+#endif
+	return 0;
+}
+
 uint64_t clock_from_seconds(double s)
 {
 	double ns = s * 1e9;

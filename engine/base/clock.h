@@ -2,6 +2,7 @@
 #ifndef PERIGEE_BASE_CLOCK_H
 #define PERIGEE_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 #define NS_PER_US 1000ULL
@@ -23,6 +24,10 @@ uint64_t clock_suspended(void);
 
 /* CPU time used by the calling thread. */
 uint64_t clock_thread_cpu(void);
+
+/* The same of another thread of the process, which has not been joined. 0: it has ended, or the
+ * system (macOS) does not tell. */
+uint64_t clock_cpu_of(pthread_t thread);
 
 /* A counter of the CPU that runs at a constant rate and is read in a few nanoseconds, for
  * spans alone: its unit is unknown (see meter.h), and where the CPU has none it is clock_now(). */

@@ -1,5 +1,6 @@
 #include "base/worker.h"
 
+#include "base/clock.h"
 #include "base/ring.h"
 #include "base/status.h"
 
@@ -123,6 +124,11 @@ struct parcel *worker_take(struct worker *w)
 bool worker_rest(struct worker *w)
 {
 	return ring_rest(w->back);
+}
+
+uint64_t worker_cpu(const struct worker *w)
+{
+	return w->started && !atomic_load(&w->ended) ? clock_cpu_of(w->thread) : 0;
 }
 
 bool worker_has_ended(const struct worker *w)

@@ -51,6 +51,9 @@ struct parcel *worker_take(struct worker *w);
 /* Before the owner's loop waits. False: there is something to take. */
 bool worker_rest(struct worker *w);
 
+/* CPU time that the thread has used; 0 when it does not run, or nobody tells. */
+uint64_t worker_cpu(const struct worker *w);
+
 /* Did the thread end unasked? Then it touches nothing any more. The owner is woken. */
 bool worker_has_ended(const struct worker *w);
 

@@ -42,6 +42,7 @@ void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns)
 		.spin_ns = EVENT_NONE,
 		.connections = EVENT_NONE,
 		.reconnects = EVENT_NONE,
+		.worker_busy_ns = EVENT_NONE,
 		.open_load = EVENT_NONE,
 		.goal_requests = EVENT_NONE,
 		.goal_duration_ns = EVENT_NONE,

@@ -129,6 +129,8 @@ struct event {
 	int64_t connections;   /* PHASE_END: opened in the phase, by all clients */
 	int64_t reconnects;    /* PHASE_END: of these, made because the endpoint had closed one */
 	int64_t goal_duration_ns; /* PHASE_START: or after so long */
+	/* PHASE_END: CPU time of the HTTP worker that had most to do; absent without workers */
+	int64_t worker_busy_ns;
 	/* PHASE_END: of the thread that measures, from the phase's start; absent on simulated time
 	 */
 	int64_t lua_ns, lua_calls, lua_max_ns; /* inside the script */

@@ -70,6 +70,7 @@
 	X("spin_ns", NUMBER, spin_ns)                                                              \
 	X("connections", NUMBER, connections)                                                      \
 	X("reconnects", NUMBER, reconnects)                                                        \
+	X("worker_busy_ns", NUMBER, worker_busy_ns)                                                \
 	X("open_load", NUMBER, open_load)                                                          \
 	X("goal_requests", NUMBER, goal_requests)                                                  \
 	X("goal_duration_ns", NUMBER, goal_duration_ns)                                            \

@@ -30,6 +30,7 @@ struct station {
 
 	/* The caller's. */
 	unsigned inflight;
+	uint64_t cpu_mark; /* CPU time it had used at workers_mark() */
 
 	_Atomic size_t delta_bytes; /* sent and not yet taken */
 	_Atomic uint64_t waits;     /* for the caller to take some */
@@ -648,6 +649,24 @@ uint64_t workers_waits(const struct workers *ws)
 	for (unsigned i = 0; i < ws->config.count; i++)
 		sum += atomic_load_explicit(&ws->stations[i].waits, memory_order_relaxed);
 	return sum;
+}
+
+void workers_mark(struct workers *ws)
+{
+	for (unsigned i = 0; i < ws->config.count; i++)
+		ws->stations[i].cpu_mark = worker_cpu(ws->stations[i].worker);
+}
+
+uint64_t workers_busiest_ns(const struct workers *ws)
+{
+	uint64_t most = 0;
+	for (unsigned i = 0; i < ws->config.count; i++) {
+		const struct station *s = &ws->stations[i];
+		uint64_t now = worker_cpu(s->worker);
+		uint64_t used = now > s->cpu_mark ? now - s->cpu_mark : 0;
+		most = used > most ? used : most;
+	}
+	return most;
 }
 
 void workers_free(struct workers *ws)

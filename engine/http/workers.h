@@ -49,6 +49,11 @@ int workers_start(struct workers *ws, struct error *e);
 /* How often a worker had to wait for the caller: its stamps are late by that. */
 uint64_t workers_waits(const struct workers *ws);
 
+/* CPU time that the busiest worker has used since the latest workers_mark(); 0 when the system
+ * does not tell (clock.h). */
+void workers_mark(struct workers *ws);
+uint64_t workers_busiest_ns(const struct workers *ws);
+
 /* After client_free() of each client; the first of these ends the threads. What a stuck
  * worker may still touch is not freed. NULL is fine. */
 void workers_free(struct workers *ws);

@@ -147,6 +147,7 @@ static void set_client(lua_State *L, const struct phase_metrics *m)
 	set_known(L, "worst_late_ns", m->worst_late_ns);
 	set_known(L, "busy_ns", m->busy_ns);
 	set_known(L, "spin_ns", m->spin_ns);
+	set_known(L, "worker_busy_ns", m->worker_busy_ns);
 	set_known(L, "connections", m->connections);
 	set_known(L, "reconnects", m->reconnects);
 	if (!m->clocks.known)

@@ -62,7 +62,7 @@ static void begin_metrics(struct phase_metrics *m)
 	memset(m, 0, sizeof(*m));
 	m->lua_ns = m->gc_ns = EVENT_NONE;
 	m->late = m->catch_ups = m->worst_late_ns = EVENT_NONE;
-	m->busy_ns = m->spin_ns = EVENT_NONE;
+	m->busy_ns = m->spin_ns = m->worker_busy_ns = EVENT_NONE;
 	m->connections = m->reconnects = EVENT_NONE;
 }
 
@@ -182,6 +182,7 @@ static void put_phase_end(struct phase_metrics *m, const struct event *e)
 	m->spin_ns = e->spin_ns;
 	m->connections = e->connections;
 	m->reconnects = e->reconnects;
+	m->worker_busy_ns = e->worker_busy_ns;
 	copy_text(m->end_reason, sizeof(m->end_reason), e->end_reason);
 	m->lua_ns = e->lua_ns;
 	m->lua_calls = e->lua_calls;

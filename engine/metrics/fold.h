@@ -42,7 +42,7 @@ struct phase_metrics {
 
 	/* told at the end of a phase; EVENT_NONE: not told, or it has no schedule */
 	int64_t late, catch_ups, worst_late_ns;
-	int64_t busy_ns, spin_ns;
+	int64_t busy_ns, spin_ns, worker_busy_ns;
 	int64_t connections, reconnects;
 	struct clocks clocks;
 

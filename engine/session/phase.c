@@ -54,6 +54,7 @@ int phase_new(struct phase **out, const struct phase_config *config, const struc
 	p->driver = driver;
 	p->driver_ctx = ctx;
 	p->strategy_ended = !driver->resume;
+	p->worker_busy_ns = EVENT_NONE;
 	if (driver->schedule && pacer_new(&p->pacer, pull_schedule, p)) {
 		phase_free(p);
 		return STATUS_ENOMEM;
@@ -108,6 +109,7 @@ static void set_client(struct event *e, const struct phase *p)
 	e->spin_ns = (int64_t)p->spin_ns;
 	e->connections = (int64_t)p->connections;
 	e->reconnects = (int64_t)p->reconnects;
+	e->worker_busy_ns = p->worker_busy_ns;
 	if (!p->pacer)
 		return;
 	e->late = (int64_t)p->late;

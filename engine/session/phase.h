@@ -142,6 +142,7 @@ struct phase {
 	/* of the session's thread, while the phase was the current one; by the session */
 	uint64_t busy_ns, spin_ns; /* CPU time without the spin; the spin */
 	uint64_t connections, reconnects;
+	int64_t worker_busy_ns; /* CPU time of the busiest HTTP worker; EVENT_NONE: none */
 
 	/* what strategies and handlers asked for, oldest first; a ring */
 	struct want *wants;

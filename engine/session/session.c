@@ -321,6 +321,8 @@ static void count_costs(const struct session *s, struct phase *p)
 	read_costs(s, &busy_ns, &spin_ns);
 	p->busy_ns = busy_ns > s->busy_ns ? busy_ns - s->busy_ns : 0;
 	p->spin_ns = spin_ns - s->spin_ns;
+	if (s->workers)
+		p->worker_busy_ns = (int64_t)workers_busiest_ns(s->workers);
 }
 
 /* How much a count that may lag behind has grown since it was told. */
@@ -345,6 +347,8 @@ static void count_connections(struct session *s, struct phase *p)
 static void start_phase(struct session *s, struct phase *p)
 {
 	read_costs(s, &s->busy_ns, &s->spin_ns);
+	if (s->workers)
+		workers_mark(s->workers);
 	phase_enter(p, PHASE_RUNNING, loop_refresh(s->loop));
 	for (int i = 0; i < SESSION_METER_COUNT; i++)
 		meter_mark(&s->meters[i]);

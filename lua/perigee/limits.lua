@@ -16,9 +16,9 @@ end
 ---@field lateness? number  (0.1) the p99 of lateness is above this share of the median latency and above `lateness_floor`, in an
 ---   open load without `max_inflight`
 ---@field lateness_floor? perigee.Duration  (10 ms) a p99 of lateness below it is never too much
----@field busy? number  (0.9) the thread that measures worked for more than this share of the phase, polling left out. A phase of
----   less than a second is not judged so. A closed load against an endpoint that answers at once always ends here: the rate is
----   then perigee's own
+---@field busy? number  (0.9) the thread that measures worked for more than this share of the phase, polling left out, or an HTTP
+---   worker did. A phase of less than a second is not judged so. A closed load against an endpoint that answers at once
+---   always ends here: the rate is then perigee's own
 limits.FIELDS = {
    lateness = schema.default(share, 0.1), -- p99 of lateness, of the median latency
    lateness_floor = schema.default(schema.duration, 0.01), -- and not below this
@@ -30,12 +30,15 @@ local LEAST_DURATION = 1e9 -- ns: a shorter phase is its own beginning
 limits.DEFAULTS = {}
 for name, field in pairs(limits.FIELDS) do limits.DEFAULTS[name] = field.default end
 
---- Share of the phase in which the session's thread worked; nil when that was not told.
+--- Share of the phase in which the busiest thread worked, and which it is; nil when that was not told.
 ---@param report table  the engine's of the phase
----@return number?
+---@return number? share
+---@return string? who  "the client" for the session's thread, or "an HTTP worker"
 function limits.busy_share(report)
    if not report.busy_ns or report.duration_ns <= 0 then return nil end
-   return report.busy_ns / report.duration_ns
+   local worker_ns = report.worker_busy_ns or 0
+   if worker_ns > report.busy_ns then return worker_ns / report.duration_ns, "an HTTP worker" end
+   return report.busy_ns / report.duration_ns, "the client"
 end
 
 local function late(bounds, planned, report)
@@ -48,9 +51,9 @@ local function late(bounds, planned, report)
 end
 
 local function busy(bounds, report)
-   local part = limits.busy_share(report)
+   local part, who = limits.busy_share(report)
    if not part or part <= bounds.busy or report.duration_ns < LEAST_DURATION then return nil end
-   return "client_busy", ("the client was busy for %.0f%% of the time: what was measured may be its own limit"):format(part * 100)
+   return "client_busy", ("%s was busy for %.0f%% of the time: what was measured may be the client's own limit"):format(who, part * 100)
 end
 
 -- Requests that failed for want of memory, descriptors or ports of our own.

@@ -50,6 +50,7 @@ static struct event full(enum event_type type)
 		e.open_load = 1;
 		e.goal_requests = 1000;
 		e.goal_duration_ns = 60000000000;
+		e.worker_busy_ns = 2500000000;
 		e.lua_ns = 123456789;
 		e.lua_calls = 1000;
 		e.lua_max_ns = 0;
@@ -167,6 +168,7 @@ static void assert_event(const struct event *a, const struct event *b)
 	assert_true(a->dropped == b->dropped);
 	assert_true(a->open_load == b->open_load);
 	assert_true(a->goal_requests == b->goal_requests);
+	assert_true(a->worker_busy_ns == b->worker_busy_ns);
 	assert_true(a->lua_ns == b->lua_ns && a->lua_calls == b->lua_calls);
 	assert_true(a->lua_max_ns == b->lua_max_ns && a->gc_ns == b->gc_ns);
 	assert_true(a->gc_steps == b->gc_steps && a->gc_max_ns == b->gc_max_ns);

@@ -326,6 +326,25 @@ static void exchanges_are_spread(void **state)
 	}
 }
 
+static void the_busiest_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct job jobs[9] = { 0 };
+	begin(f, &(struct workers_config){ .count = 3 });
+	atomic_store(&held, false);
+	workers_mark(f->workers);
+	for (int i = 0; i < 9; i++)
+		submit(f, &jobs[i], "/held");
+	run(f, 9);
+#ifdef __linux__
+	assert_true(workers_busiest_ns(f->workers) > 0);
+#else
+	assert_int_equal(workers_busiest_ns(f->workers), 0);
+#endif
+	for (int i = 0; i < 9; i++)
+		response_free(&jobs[i].x.response);
+}
+
 static void what_came_in_changes_hands(void **state)
 {
 	struct fixture *f = *state;
@@ -596,6 +615,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(exchanges_are_spread),
+		TEST(the_busiest_is_told),
 		TEST(what_came_in_changes_hands),
 		TEST(a_handler_sees_what_came_so_far),
 		TEST(chunks_that_nobody_wants_stay_there),

@@ -1,6 +1,8 @@
 --- HTTP on threads of its own: the same run, whatever their number.
 local account = require "account"
 local drive = require "drive"
+local engine = require "perigee_engine"
+local ffi = require "ffi"
 
 local TEXT = [[
 local load, target = perigee.load, perigee.target
@@ -41,6 +43,9 @@ describe("workers", function()
          assert.equal(0, r.code, r.out .. r.err)
          assert.equal(100, r.summary.phases[1].completed)
          assert.same({ count = n, why = "--workers" }, r.summary.config.workers)
+         local share = r.summary.phases[1].client.workers_busy_share
+         if n == 0 then assert.equal(engine.json.null, share) else assert.is_true(share >= 0) end
+         if n > 0 and ffi.os == "Linux" then assert.is_true(share > 0) end
          local plan, lines = planned(r)
          local used = {}
          for _, line in ipairs(lines) do

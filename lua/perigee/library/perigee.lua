@@ -100,7 +100,7 @@ function perigee.rng(seed, stream) end
 ---@class perigee.ClientLimits
 ---@field lateness? number  (0.1) the p99 of lateness is above this share of the median latency and above `lateness_floor`, in an open load without `max_inflight`
 ---@field lateness_floor? perigee.Duration  (10 ms) a p99 of lateness below it is never too much
----@field busy? number  (0.9) the thread that measures worked for more than this share of the phase, polling left out. A phase of less than a second is not judged so. A closed load against an endpoint that answers at once always ends here: the rate is then perigee's own
+---@field busy? number  (0.9) the thread that measures worked for more than this share of the phase, polling left out, or an HTTP worker did. A phase of less than a second is not judged so. A closed load against an endpoint that answers at once always ends here: the rate is then perigee's own
 
 ---@class perigee.AimdOptions: perigee.SteppingOptions
 ---@field slo string|string[]  a check, or a list of them, as of `load.search`

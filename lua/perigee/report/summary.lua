@@ -87,6 +87,7 @@ local function client(report)
    if not report.busy_ns then return null end
    return {
       busy_share = share(report.busy_ns, report), spin_share = share(report.spin_ns, report),
+      workers_busy_share = share(report.worker_busy_ns, report),
       late = or_null(report.late), catch_ups = or_null(report.catch_ups),
       worst_late_ms = or_null(report.worst_late_ns and report.worst_late_ns / MS),
       connections = or_null(report.connections), reconnects = or_null(report.reconnects),
