@@ -2,6 +2,7 @@
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
+local width = require("perigee.text").width
 local workers = require "perigee.workers"
 
 local null = engine.json.null
@@ -16,12 +17,6 @@ local ROWS = {
 local function present(v)
    if v == null then return nil end
    return v
-end
-
--- Characters of UTF-8, a column each.
-local function width(text)
-   local _, continued = text:gsub("[\128-\191]", "")
-   return #text - continued
 end
 
 --- Rows of strings as aligned text: the first column to the left, others to the right.
