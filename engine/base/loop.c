@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/spin.h"
 #include "base/status.h"
+#include "base/terminal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -426,6 +427,7 @@ static void on_arrival(int signum)
 	uint64_t now = clock_now(), none = 0;
 	if (!atomic_compare_exchange_strong(&l->signal_ns, &none, now) &&
 	    atomic_load(&l->running) && now - none >= STUCK_NS) {
+		terminal_restore();
 		signal(signum, SIG_DFL);
 		raise(signum);
 	}

@@ -28,6 +28,8 @@ void binding_exposition(lua_State *L);
 void binding_mock(lua_State *L);
 void binding_transport(lua_State *L);
 void binding_floor(lua_State *L);
+void binding_glance(lua_State *L);
+void binding_terminal(lua_State *L);
 
 /* The Lua functions json.decode(text) and json.encode(value [, indent]). */
 int binding_json_decode(lua_State *L);

@@ -78,8 +78,7 @@ static void push_with_failures(lua_State *L, const struct tally *m, enum metric 
 	}
 }
 
-/* { refused = 3, http_429 = 1 } */
-static void push_errors(lua_State *L, const struct tally *m)
+void report_push_errors(lua_State *L, const struct tally *m)
 {
 	lua_newtable(L);
 	for (int i = FAILURE_NONE + 1; i < FAILURE_COUNT; i++)
@@ -181,7 +180,7 @@ static void set_tally(lua_State *L, const struct tally *m)
 	lua_setfield(L, -2, "latency_with_failures");
 	push_with_failures(L, m, METRIC_TTFT);
 	lua_setfield(L, -2, "ttft_with_failures");
-	push_errors(L, m);
+	report_push_errors(L, m);
 	lua_setfield(L, -2, "errors");
 	push_finish_reasons(L, m);
 	lua_setfield(L, -2, "finish_reasons");
@@ -200,8 +199,7 @@ static double duration_ns(const struct phase_metrics *m)
 	return end > m->started_ns ? (double)(end - m->started_ns) : 0;
 }
 
-/* A bin of the series, or several, into the table at the top. */
-static void set_point(lua_State *L, const struct series_point *p)
+void report_set_point(lua_State *L, const struct series_point *p)
 {
 	binding_set_number(L, "asked", (double)p->asked);
 	binding_set_number(L, "issued", (double)p->issued);
@@ -213,10 +211,12 @@ static void set_point(lua_State *L, const struct series_point *p)
 	binding_set_number(L, "inflight_max", (double)p->inflight_max);
 	if (p->latency_count) {
 		binding_set_number(L, "latency_p50", (double)p->latency_p50);
+		binding_set_number(L, "latency_p90", (double)p->latency_p90);
 		binding_set_number(L, "latency_p99", (double)p->latency_p99);
 	}
 	if (p->ttft_count) {
 		binding_set_number(L, "ttft_p50", (double)p->ttft_p50);
+		binding_set_number(L, "ttft_p90", (double)p->ttft_p90);
 		binding_set_number(L, "ttft_p99", (double)p->ttft_p99);
 	}
 }
@@ -255,7 +255,7 @@ static void push_steady(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "to_ns", w.to * width_ns);
 	binding_set_number(L, "rate_low", w.rate_low);
 	binding_set_number(L, "rate_high", w.rate_high);
-	set_point(L, &p);
+	report_set_point(L, &p);
 }
 
 /* { name = { ... as of a phase }, ... }; rates of a tag are over the phase's duration. */
@@ -325,7 +325,7 @@ static void push_series(lua_State *L, const struct phase_metrics *m)
 		lua_newtable(L);
 		binding_set_number(L, "from_ns", i * width_ns);
 		binding_set_number(L, "width_ns", width_ns);
-		set_point(L, &p);
+		report_set_point(L, &p);
 		lua_rawseti(L, -2, i + 1);
 	}
 }
@@ -355,6 +355,8 @@ void report_push(lua_State *L, const struct fold *f, bool whole)
 		if (!m)
 			continue;
 		report_push_phase(L, m);
+		if (!whole)
+			report_set_recent(L, m);
 		if (whole) {
 			push_series(L, m);
 			lua_setfield(L, -2, "series");

@@ -1,6 +1,7 @@
 /* l_session.c - perigee_engine.session: phases, run, report. */
 #include "base/clock.h"
 #include "base/process.h"
+#include "base/terminal.h"
 #include "http/workers.h"
 
 #include "lua/script.h"
@@ -185,6 +186,7 @@ static void end_process(void *ctx)
 {
 	struct script_session *ss = ctx;
 	session_salvage(ss->session);
+	terminal_restore();
 	if (ss->rescue)
 		process_run_last(ss->rescue, RESCUE_NS);
 	_exit(EXIT_SCRIPT);

@@ -13,6 +13,8 @@ int luaopen_perigee_engine(lua_State *L)
 	binding_histogram(L);
 	binding_json(L);
 	binding_session(L);
+	binding_glance(L);
+	binding_terminal(L);
 	binding_subscriber(L);
 	binding_aggregate(L);
 	binding_beacon(L);

@@ -164,6 +164,16 @@ enum transport script_transport(lua_State *L, int t);
 void report_push_phase(lua_State *L, const struct phase_metrics *m);
 void report_push(lua_State *L, const struct fold *f, bool whole);
 
+/* Push { refused = 3, http_429 = 1 }. */
+void report_push_errors(lua_State *L, const struct tally *m);
+
+/* A bin of the series, or several, into the table at the top. */
+void report_set_point(lua_State *L, const struct series_point *p);
+
+/* t.recent of a running phase, for the table on top of the stack: what the last seconds brought
+ * and the last bins of its series, as glance() gives them; nothing when there are none. */
+void report_set_recent(lua_State *L, const struct phase_metrics *m);
+
 /* Push the sums of a distribution as MLPerf's tools have them; nil without a value. */
 void report_push_rollup(lua_State *L, struct distribution *d);
 

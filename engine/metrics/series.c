@@ -248,7 +248,9 @@ void series_read(const struct series *s, int from, int to, struct series_point *
 	out->latency_mean =
 		out->latency_count ? (double)latency_sum / (double)out->latency_count : 0;
 	out->latency_p50 = quantile(latency, out->latency_count, 50);
+	out->latency_p90 = quantile(latency, out->latency_count, 90);
 	out->latency_p99 = quantile(latency, out->latency_count, 99);
 	out->ttft_p50 = quantile(ttft, out->ttft_count, 50);
+	out->ttft_p90 = quantile(ttft, out->ttft_count, 90);
 	out->ttft_p99 = quantile(ttft, out->ttft_count, 99);
 }

@@ -37,7 +37,7 @@ struct series_point {
 	uint64_t inflight_max;
 	uint64_t latency_count, ttft_count;
 	double latency_mean;
-	uint64_t latency_p50, latency_p99, ttft_p50, ttft_p99;
+	uint64_t latency_p50, latency_p90, latency_p99, ttft_p50, ttft_p90, ttft_p99;
 };
 
 int series_count(const struct series *s);

@@ -32,6 +32,18 @@ end
 
 function Watch:start(p, planned)
    self.phase, self.checks, self.last = p, able(planned), planned.number == self.phases
+   self.seen = {}
+end
+
+--- The checks of the phase as of the last look: { text, passed (nil before the first), detail }.
+---@return { text: string, passed?: boolean, detail?: string }[]
+function Watch:states()
+   local list = {}
+   for i, check in ipairs(self.checks or {}) do
+      local seen = self.seen[check] or {}
+      list[i] = { text = check.text, passed = seen.passed, detail = seen.detail }
+   end
+   return list
 end
 
 -- The phase so far, as it would stand in summary.json.
@@ -48,6 +60,7 @@ function Watch:look()
          report = report or p:report()
          local passed, detail, script_error = check.test(report, summary_of(p, report))
          if script_error then error(script_error, 0) end
+         self.seen[check] = { passed = passed, detail = detail }
          if passed == false then
             self.details[check] = detail or "does not hold"
             p.session:stop "check"

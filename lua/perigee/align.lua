@@ -1,10 +1,5 @@
 --- Rows of strings as aligned text.
-
--- Characters of UTF-8, a column each.
-local function width(text)
-   local _, continued = text:gsub("[\128-\191]", "")
-   return #text - continued
-end
+local width = require("perigee.text").width
 
 --- Rows of strings as aligned text: the first column to the left, others to the right.
 ---@param rows string[][]

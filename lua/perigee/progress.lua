@@ -1,6 +1,10 @@
---- What a run shows while it runs, on stderr: a line that is rewritten on a
---- terminal, else a line every few seconds.
+--- What a run shows while it runs, on stderr: a live view on a terminal, else a line every few seconds.
+local capture = require "perigee.live.capture"
 local engine = require "perigee.engine"
+local frame = require "perigee.live.frame"
+local gather = require "perigee.live.gather"
+local screen = require "perigee.live.screen"
+local terminal = require "perigee.live.terminal"
 local units = require "perigee.units"
 
 local progress = {}
@@ -10,26 +14,33 @@ local Progress_mt = { __name = "perigee.progress", __index = Progress }
 progress.MODES = { "auto", "live", "lines", "none" }
 
 local LIVE_TICK, LINES_TICK = 0.25, 5 -- seconds
-local RATE_WINDOW = 1 -- seconds over which the shown rate is taken
+local SOONEST = 0.05 -- seconds between two frames, when a script prints
+local RATE_WINDOW = 1 -- seconds over which the rate of a line is taken
 
-local function resolve_mode(mode)
-   if mode ~= "auto" then return mode end
-   local term = os.getenv "TERM"
-   return engine.isatty(2) and term ~= "dumb" and "live" or "lines"
+local STDOUT, STDERR = 1, 2
+
+-- Live needs a terminal that can be steered; `auto` also somebody who looks.
+local function resolve_mode(mode, look)
+   if mode == "live" then return look.steered and "live" or "lines" end
+   if mode == "auto" then return look.watched and "live" or "lines" end
+   return mode
 end
 
---- options: mode ("auto"|"live"|"lines"|"none"); out (a file, stderr), width, colour for tests.
----@param options table
+--- options: mode ("auto"|"live"|"lines"|"none"), plan (scenario and phases); out (a file, stderr) and look (of
+--- terminal.look) for tests.
+---@param options { mode?: string, plan?: table, out?: table, look?: table }
 function progress.new(options)
-   local mode = resolve_mode(options.mode or "auto")
-   local terminal, columns = engine.isatty(2)
-   local no_colour = os.getenv "NO_COLOR"
-   local colour = options.colour
-   if colour == nil then colour = terminal and (no_colour == nil or no_colour == "") end
-   return setmetatable({
-      mode = mode, out = options.out or io.stderr, colour = colour,
-      width = options.width or (columns and columns > 0 and columns or 80),
+   local look = options.look or terminal.look(STDERR)
+   local self = setmetatable({
+      mode = resolve_mode(options.mode or "auto", look), out = options.out or io.stderr, plan = options.plan, frames = 0,
    }, Progress_mt)
+   if self.mode == "live" then
+      self.screen = screen.new {
+         out = self.out, fd = not options.out and STDERR or nil, size = terminal.size_of(STDERR),
+         colour = look.colour, blocks = look.blocks,
+      }
+   end
+   return self
 end
 
 --- Seconds between two calls of tick(); nil when there is nothing to show.
@@ -38,10 +49,20 @@ function Progress:interval()
    return self.mode == "live" and LIVE_TICK or LINES_TICK
 end
 
+-- What scripts print on this terminal goes above the view.
+local function begin_capture(self)
+   if not self.screen or self.release or self.out ~= io.stderr then return end
+   local files = { io.stderr }
+   if engine.isatty(STDOUT) then files[2] = io.stdout end
+   self.release = capture.begin(self.screen, files, function() self:redraw() end)
+end
+
 --- A phase began. p: the engine's live view of it; planned: the phase of the plan.
 function Progress:start(p, planned)
    self.phase, self.planned = p, planned
    self.mark, self.rate = { elapsed = 0, ended = 0 }, nil
+   self.gather = gather.new(p, planned, self.plan)
+   begin_capture(self)
 end
 
 -- Requests ended per second, over at least the last second.
@@ -74,38 +95,42 @@ function Progress:line()
    return table.concat(parts, "  ")
 end
 
+local function draw(self)
+   self.drawn_at = engine.clock()
+   self.screen:draw(self.gather:model(self.watch))
+end
+
+--- Something was printed above the view: it comes back at once, or soon when there is much.
+function Progress:redraw()
+   if self.phase and engine.clock() - (self.drawn_at or 0) >= SOONEST then draw(self) end
+end
+
 --- Time to show something.
 function Progress:tick()
    if not self.phase or self.mode == "none" then return end
-   local line = self:line()
-   if self.mode == "lines" then
-      self.out:write(line, "\n")
-   else
-      line = line:sub(1, self.width - 1)
-      if self.colour and self.phase.failed > 0 then line = "\27[31m" .. line .. "\27[0m" end
-      self.out:write("\r\27[K", line)
-      self.shown = true
-   end
+   if self.screen then return draw(self) end
+   self.out:write(self:line(), "\n")
    self.out:flush()
 end
 
---- The phase ended: its last line stays.
-function Progress:finish()
+--- The phase ended: a line of it stays. report: the engine's of the phase.
+---@param report table
+function Progress:finish(report)
    if not self.phase then return end
-   local line = self:line()
-   self:clear()
-   if self.mode ~= "none" then self.out:write(line, "\n") end
-   self.out:flush()
    self.phase = nil
+   if self.mode == "none" then return end
+   local ended = gather.finished(report)
+   if self.screen then return self.screen:say(frame.finished(ended, self.screen.size() - 1) .. "\n") end
+   self.out:write(frame.finished(ended), "\n")
+   self.out:flush()
 end
 
---- Take the rewritten line away, so that other output starts on a clean one.
-function Progress:clear()
-   if self.shown then
-      self.out:write("\r\27[K")
-      self.out:flush()
-   end
-   self.shown = false
+--- The run is over, however it ended: nothing is left of the view, and the terminal is as it was.
+function Progress:close()
+   self.phase = nil
+   if self.release then self.release() end
+   self.release = nil
+   if self.screen then self.screen:close() end
 end
 
 return progress

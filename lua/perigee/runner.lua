@@ -72,7 +72,7 @@ local function with_watchers(planned, watchers, on_result)
       if user_start then user_start(p) end
    end
    on.phase_end = function(p, report)
-      for _, watcher in ipairs(watchers) do watcher:finish() end
+      for _, watcher in ipairs(watchers) do watcher:finish(report) end
       if user_end then user_end(p, report) end
    end
    local user_complete = on.complete
@@ -272,11 +272,12 @@ local function play(session, plan, options, assembled, view)
    local commands, socket = open_control(session, plan, options.control)
    local page = options.metrics and exposition.of_session(session, plan.name, options.metrics)
    local watch = abort.new(#plan.phases)
+   view.watch = watch
    local phases = add_phases(session, plan, assembled, { watch, view, socket and commands or nil }, watch, options.on_result)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address(), page and page:url()) end
    start_services(session, options)
    local run = { outcome = session:run(), aborted = watch.details }
-   view:clear()
+   view:close()
    if socket then socket:close() end
    if page then page:close() end
    run.report, run.conclusions = session:report(), conclusions(phases)
@@ -291,7 +292,7 @@ local function run_session(plan, options, endpoints)
    -- Before the outputs are emptied: a load may read what an earlier run left there.
    local could, assembled, checksum = guarded(assemble_phases, plan, targets)
    if not could then error(assembled, 0) end
-   local view = progress.new { mode = options.progress }
+   local view = progress.new { mode = options.progress, plan = plan }
    metric.reset()
    -- Simulated time has one thread.
    local chosen = options.simulate and { count = 0, why = "simulated" } or workers.choose(plan, options.workers)
@@ -302,6 +303,7 @@ local function run_session(plan, options, endpoints)
       run.facts = facts
       return conclude(session, plan, options, run)
    end)
+   view:close()
    if not ok and options.services then options.services:stop() end
    session:close(0)
    if not ok then error(result, 0) end

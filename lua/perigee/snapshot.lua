@@ -1,6 +1,7 @@
 --- A snapshot: what a session's events say so far, with the state of the stream itself.
 --- Its phases are those of summary.json, made by the same code from the same fold.
 local engine = require "perigee.engine"
+local gather = require "perigee.live.gather"
 local summary = require "perigee.report.summary"
 
 local snapshot = {}
@@ -48,6 +49,27 @@ local function goal(phase)
    }
 end
 
+local function percentiles(point, name)
+   if not point[name .. "_p50"] then return engine.json.null end
+   return { p50 = point[name .. "_p50"] / 1e6, p90 = point[name .. "_p90"] / 1e6, p99 = point[name .. "_p99"] / 1e6 }
+end
+
+-- What the running phase did in the last seconds, and in each bin of its series of late.
+local function recent(phase)
+   local r, null = phase and phase.recent, engine.json.null
+   local elapsed = phase and phase.duration_ns / 1e9
+   if not (r and r.recent and elapsed > r.recent_from_s) then return null end
+   local seconds = elapsed - r.recent_from_s
+   local rates, p99s = gather.over_time(r.bins, math.floor(elapsed / r.width_s), r.width_s)
+   for i, v in ipairs(p99s) do p99s[i] = v and v / 1e6 or null end
+   return {
+      seconds = seconds, qps = r.recent.completed / seconds, rate_delivered_per_s = r.recent.issued / seconds,
+      output_tokens_per_s = (phase.token_responses or 0) > 0 and r.recent.tokens_out / seconds or null,
+      latency_ms = percentiles(r.recent, "latency"), ttft_ms = percentiles(r.recent, "ttft"),
+      series = { width_s = r.width_s, qps = engine.json.array(rates), latency_p99_ms = engine.json.array(p99s) },
+   }
+end
+
 --- The snapshot as a table for JSON.
 ---@param report table  of engine.aggregate
 ---@param stats table
@@ -69,6 +91,7 @@ function snapshot.build(report, stats)
       received = received(stats),
       phase = current and current.name or null,
       goal = goal(current or report.phases[#report.phases]), in_flight = in_flight,
+      recent = recent(current),
       phases = engine.json.array(phases),
    }
 end

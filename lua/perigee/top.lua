@@ -1,33 +1,30 @@
---- The view of `perigee top`: a snapshot as lines, and lines as one write.
+--- The view of `perigee top`: what a snapshot shows, as the frame of a live view, as text or as one line.
+local frame = require "perigee.live.frame"
+local remaining = require "perigee.live.remaining"
+local text = require "perigee.text"
 local units = require "perigee.units"
 
 local top = {}
 local Top = {}
 local Top_mt = { __name = "perigee.top", __index = Top }
 
-local RATE_WINDOW = 1 -- seconds over which the shown rate is taken
-local BAR = 24 -- characters
-local RED, GREEN, YELLOW, BOLD, PLAIN = "\27[31m", "\27[32m", "\27[33m", "\27[1m", "\27[0m"
-local STATE_COLOURS = { running = GREEN, ended = GREEN, interrupted = YELLOW, incomplete = RED }
+local RATE_WINDOW = 1 -- seconds over which the rate of a line is taken
+local STATE_COLOURS = { running = "green", ended = "green", interrupted = "yellow", incomplete = "red" }
+local MS = 1e6 -- ns
+local ENOUGH = 1000 -- columns and lines of a frame that nothing bounds
 
-local DISTRIBUTIONS = {
-   { "latency", "latency_ms" }, { "ttft", "ttft_ms" }, { "tpot", "tpot_ms" }, { "itl", "itl_ms" },
-}
-local QUANTILES = { "p50", "p90", "p95", "p99", "max" }
-
---- options: colour.
-function top.new(options)
-   return setmetatable({ colour = options.colour, drawn = 0 }, Top_mt)
-end
-
--- Names come from outside: nothing in them may steer the terminal.
-local function clean(text)
-   return (tostring(text):gsub("[%c\127]", "?"))
+--- A view that has seen nothing yet.
+function top.new()
+   return setmetatable({ ended = {} }, Top_mt)
 end
 
 -- A number of JSON, where null is no number.
 local function number(v)
    return type(v) == "number" and v or nil
+end
+
+local function table_of(v)
+   return type(v) == "table" and v or nil
 end
 
 local function count_ended(snapshot)
@@ -51,67 +48,18 @@ end
 
 -- The phase that runs, else the last one.
 local function current(snapshot)
-   local last
-   for _, p in ipairs(snapshot.phases) do
-      last = p
-      if p.name == snapshot.phase then return p end
+   local last, at
+   for i, p in ipairs(snapshot.phases) do
+      last, at = p, i
+      if p.name == snapshot.phase then return p, i end
    end
-   return last
+   return last, at
 end
 
-local function milliseconds(v)
-   return number(v) and units.ns(v * 1e6) or "-"
-end
-
-local function rate_text(self, phase)
-   local rate = self.rate or phase and number(phase.qps)
-   return rate and units.number(rate) .. "/s" or "-"
-end
-
-local function paint(self, colour, text)
-   return self.colour and colour and { colour, text } or text
-end
-
-local function phase_line(snapshot, p)
-   local running = p.name == snapshot.phase
-   return ("%-20s %-12s %9s %9d %9d %7d %7d %9s"):format(
-      clean(p.name), running and "running" or clean(p.end_reason), units.seconds(p.duration_s),
-      p.issued, p.completed, p.failed, p.dropped, number(p.qps) and units.number(p.qps) or "-")
-end
-
-local function distribution_line(name, d)
-   local cells = { ("%-10s"):format(name) }
-   for _, q in ipairs(QUANTILES) do cells[#cells + 1] = ("%10s"):format(milliseconds(type(d) == "table" and d[q])) end
-   return table.concat(cells)
-end
-
--- { timeout = 2, http_429 = 7 } -> "http_429 7, timeout 2"
-local function error_list(p)
-   local names, parts = {}, {}
-   for name in pairs(p.errors) do names[#names + 1] = name end
-   table.sort(names, function(a, b)
-      if p.errors[a] ~= p.errors[b] then return p.errors[a] > p.errors[b] end
-      return a < b
-   end)
-   for i, name in ipairs(names) do parts[i] = ("%s %d"):format(clean(name), p.errors[name]) end
-   return table.concat(parts, ", ")
-end
-
--- What the phase is to reach, as a share of it; nil when nothing bounds it.
-local function progress(snapshot, p)
-   local goals = type(snapshot.goal) == "table" and snapshot.goal or {}
-   local requests, seconds = number(goals.requests), number(goals.duration_s)
-   local share = math.max(requests and p.issued / requests or 0, seconds and p.duration_s / seconds or 0)
-   if not (requests or seconds) then return nil end
-   return math.min(1, share), requests and ("%d of %d requests"):format(p.issued, requests)
-      or ("%s of %s"):format(units.seconds(p.duration_s), units.seconds(seconds))
-end
-
-local function progress_line(snapshot, p)
-   local share, text = progress(snapshot, p)
-   if not share then return nil end
-   local full = math.floor(share * BAR + 0.5)
-   return ("%-10s[%s%s] %s"):format(clean(p.name), ("#"):rep(full), ("."):rep(BAR - full), text)
+-- { p50 =, ... } in ns of a distribution of a snapshot, in ms.
+local function percentiles(d)
+   if not table_of(d) then return nil end
+   return { p50 = d.p50 * MS, p90 = d.p90 * MS, p99 = d.p99 * MS }
 end
 
 local function losses(received)
@@ -122,87 +70,123 @@ local function losses(received)
    return table.concat(parts, ", ")
 end
 
---- The lines of a frame; each a text, or { colour, text }.
----@return (string|string[])[]
-function Top:lines()
+local function goal_of(s, p, rate)
+   local goals = table_of(s.goal) or {}
+   local wanted = { requests = number(goals.requests), duration = number(goals.duration_s) }
+   local found = remaining.of(wanted, { elapsed = p.duration_s, issued = p.issued, rate = rate })
+   if not found then return nil end
+   return {
+      share = found.share, left = s.state == "running" and found.left or nil,
+      text = found.rule == "requests" and ("%d of %d requests"):format(p.issued, wanted.requests)
+         or ("%s of %s"):format(units.seconds(p.duration_s), units.seconds(wanted.duration)),
+   }
+end
+
+local function rows(p, recent)
+   local list = {}
+   for _, name in ipairs { "latency", "ttft", "tpot", "itl" } do
+      local whole, late = percentiles(p[name .. "_ms"]), percentiles(recent and recent[name .. "_ms"])
+      if whole or name == "latency" then list[#list + 1] = { name, recent = late, whole = whole } end
+   end
+   return list
+end
+
+-- null is a gap.
+local function in_ns(list)
+   local out = {}
+   for i, v in ipairs(list) do out[i] = number(v) and v * MS or false end
+   return out
+end
+
+--- What is shown of the latest snapshot.
+---@return table  of perigee.live.frame
+function Top:model()
    local s = self.snapshot
-   local p = current(s)
-   local lines = { paint(self, STATE_COLOURS[s.state], ("perigee top   %s   session %s"):format(
-      clean(s.state), type(s.session_id) == "string" and clean(s.session_id):sub(1, 8) or "-")) }
-   local function add(text, colour) lines[#lines + 1] = paint(self, colour, text) end
+   local p, at = current(s)
    local lost = losses(s.received)
-   add(("events %d%s"):format(s.received.records, lost ~= "" and "   LOST: " .. lost or ""), lost ~= "" and RED)
-   if not p then return lines end
-   add(("rate %s   in flight %d   output tokens %s/s"):format(rate_text(self, p), s.in_flight,
-      number(p.output_tokens_per_s) and units.number(p.output_tokens_per_s) or "-"))
-   local bar = progress_line(s, p)
-   if bar then add(bar) end
-   add("")
-   add(("%-10s%10s%10s%10s%10s%10s"):format(clean(p.name):sub(1, 10), unpack(QUANTILES)), BOLD)
-   for _, d in ipairs(DISTRIBUTIONS) do
-      if type(p[d[2]]) == "table" or d[1] == "latency" then add(distribution_line(d[1], p[d[2]])) end
-   end
-   local errors = error_list(p)
-   if errors ~= "" then add("errors    " .. errors, RED) end
-   add("")
-   add(("%-20s %-12s %9s %9s %9s %7s %7s %9s"):format(
-      "phase", "state", "time", "issued", "done", "failed", "dropped", "rate/s"), BOLD)
-   for _, phase in ipairs(s.phases) do add(phase_line(s, phase)) end
-   return lines
+   local m = {
+      title = "session " .. (type(s.session_id) == "string" and s.session_id:sub(1, 8) or "-"),
+      state = s.state, state_colour = STATE_COLOURS[s.state], in_flight = s.in_flight, lost = lost ~= "" and lost or nil,
+      counts = { issued = 0, completed = 0, failed = 0 },
+   }
+   if not p then return m end
+   local recent = table_of(s.recent)
+   m.name, m.number, m.elapsed = p.name, at, p.duration_s
+   m.counts = { issued = p.issued, completed = p.completed, failed = p.failed + p.abandoned + p.cancelled, dropped = p.dropped }
+   m.recent_s = recent and recent.seconds
+   m.done = recent and recent.qps or number(p.qps)
+   m.sent = recent and recent.rate_delivered_per_s
+   m.tokens = number(recent and recent.output_tokens_per_s or p.output_tokens_per_s)
+   m.goal = goal_of(s, p, m.sent)
+   m.rows, m.errors = rows(p, recent), p.errors
+   if recent then m.rates, m.p99s = recent.series.qps, in_ns(recent.series.latency_p99_ms) end
+   return m
 end
 
--- The first `width` columns, without cutting a character of UTF-8 in two.
-local function cut(text, width)
-   local columns, at = 0, 1
-   while at <= #text do
-      local byte = text:byte(at)
-      local size = byte < 0x80 and 1 or byte < 0xe0 and 2 or byte < 0xf0 and 3 or 4
-      if columns == width then break end
-      columns, at = columns + 1, at + size
-   end
-   return text:sub(1, at - 1)
+-- { p50 =, p99 = } in ns, for the line of an ended phase.
+local function summarised(p)
+   return {
+      name = p.name, issued = p.issued, duration_s = p.duration_s, qps = number(p.qps), failed = p.failed + p.abandoned,
+      errors = p.errors, end_reason = type(p.end_reason) == "string" and p.end_reason or nil,
+      latency = percentiles(p.latency_ms), ttft = percentiles(p.ttft_ms),
+   }
 end
 
---- A frame as one text that redraws the one before in its place. The terminal's last
---- column and row stay free, so that nothing wraps or scrolls.
----@param width integer
----@param height integer
+--- The lines of the phases that have ended since the last call, as one text.
+---@param width? integer  columns
 ---@return string
-function Top:frame(width, height)
-   local lines = self:lines()
-   local count = math.max(1, math.min(#lines, height - 1))
-   local parts = { self.drawn > 0 and ("\27[%dA\r"):format(self.drawn) or "" }
-   for i = 1, count do
-      local line = lines[i]
-      local colour, text = type(line) == "table" and line[1], type(line) == "table" and line[2] or line
-      text = cut(text, width - 1)
-      parts[#parts + 1] = (colour and colour .. text .. PLAIN or text) .. "\27[K\n"
+function Top:finished(width)
+   local s, lines = self.snapshot, {}
+   for i, p in ipairs(s.phases) do
+      if p.name ~= s.phase and not self.ended[i] then
+         self.ended[i] = true
+         lines[#lines + 1] = frame.finished(summarised(p), width) .. "\n"
+      end
    end
-   parts[#parts + 1] = "\27[J"
-   self.drawn = count
+   return table.concat(lines)
+end
+
+--- All of it as plain text, without any steering: the phases that have ended, then the frame.
+---@param blocks boolean  block characters, else ASCII
+---@return string
+function Top:text(blocks)
+   local parts = { self:finished() }
+   for _, l in ipairs(frame.lines(self:model(), ENOUGH, ENOUGH, { blocks = blocks })) do
+      parts[#parts + 1] = frame.text(l, false) .. "\n"
+   end
    return table.concat(parts)
 end
 
---- The frame as plain text, without any steering.
-function Top:text()
-   local parts = {}
-   for i, line in ipairs(self:lines()) do parts[i] = (type(line) == "table" and line[2] or line) .. "\n" end
-   return table.concat(parts)
+local function milliseconds(d, name)
+   d = table_of(d)
+   return d and number(d[name]) and units.ns(d[name] * MS) or "-"
+end
+
+-- "http_429 7, timeout 2"
+local function error_list(errors)
+   local names, parts = {}, {}
+   for name in pairs(errors) do names[#names + 1] = name end
+   table.sort(names, function(a, b)
+      if errors[a] ~= errors[b] then return errors[a] > errors[b] end
+      return a < b
+   end)
+   for i, name in ipairs(names) do parts[i] = ("%s %d"):format(text.clean(name), errors[name]) end
+   return table.concat(parts, ", ")
 end
 
 --- One plain line: for a pipe or a file.
 function Top:line()
    local s = self.snapshot
    local p = current(s)
-   if not p then return ("%s  events %d"):format(clean(s.state), s.received.records) end
-   local latency, ttft = p.latency_ms, p.ttft_ms
-   local errors, lost = error_list(p), losses(s.received)
-   local share, goal = progress(s, p)
+   if not p then return ("%s  events %d"):format(text.clean(s.state), s.received.records) end
+   local errors, lost = error_list(p.errors), losses(s.received)
+   local goal = goal_of(s, p)
+   local rate = self.rate or number(p.qps)
    return ("%s  %s  %s  issued %d  done %d  failed %d  in flight %d  %s  latency p50 %s p99 %s  ttft p50 %s p99 %s%s%s"):format(
-      clean(s.state), clean(p.name), share and goal or units.seconds(p.duration_s), p.issued, p.completed, p.failed, s.in_flight,
-      rate_text(self, p),
-      milliseconds(type(latency) == "table" and latency.p50), milliseconds(type(latency) == "table" and latency.p99),
-      milliseconds(type(ttft) == "table" and ttft.p50), milliseconds(type(ttft) == "table" and ttft.p99),
+      text.clean(s.state), text.clean(p.name), goal and goal.text or units.seconds(p.duration_s), p.issued, p.completed, p.failed,
+      s.in_flight, rate and units.number(rate) .. "/s" or "-",
+      milliseconds(p.latency_ms, "p50"), milliseconds(p.latency_ms, "p99"),
+      milliseconds(p.ttft_ms, "p50"), milliseconds(p.ttft_ms, "p99"),
       errors ~= "" and "  errors " .. errors or "", lost ~= "" and "  lost " .. lost or "")
 end
 

@@ -105,7 +105,7 @@ describe("perigee top", function()
       end
       local text = table.concat(lines, "\n")
       assert.truthy(text:find("\27[?25l", 1, true)) -- the cursor is hidden
-      assert.truthy(text:find("\27%[%d+A\r"), text) -- and the frame redrawn
+      assert.truthy(text:find("\27%[%d+A\r"), text) -- and the frame redrawn from there
       assert.truthy(text:find("\27[K", 1, true))
       assert.truthy(text:find("\27[?25h", 1, true)) -- and shown again
       assert.is_nil(text:find("\27[3", 1, true)) -- no colours

@@ -7,7 +7,19 @@ local function phase(changes)
    return p
 end
 
+local STEERED = { steered = true, watched = true, colour = false, blocks = false }
+
 describe("perigee.progress", function()
+   it("is live where somebody looks, and lines elsewhere, also when live is asked for", function()
+      for _, row in ipairs {
+         { "auto", true, true, "live" }, { "auto", true, false, "lines" }, { "auto", false, false, "lines" },
+         { "live", true, false, "live" }, { "live", false, false, "lines" }, { "lines", true, true, "lines" },
+         { "none", true, true, "none" },
+      } do
+         assert.equal(row[4], progress.new({ mode = row[1], out = support.sink(), look = { steered = row[2], watched = row[3] } }).mode)
+      end
+   end)
+
    it("shows where the phase stands", function()
       local view = progress.new { mode = "lines", out = support.sink() }
       view:start(phase(), { duration = 60, requests = 100 })
@@ -25,36 +37,20 @@ describe("perigee.progress", function()
       assert.matches("20/s$", view:line())
    end)
 
-   it("rewrites one line on a terminal, no wider than it", function()
-      local view = progress.new { mode = "live", out = support.sink(), width = 20, colour = false }
-      view:start(phase(), {})
-      view:tick()
-      assert.equal("\r\27[Ksteady  1.50 s  iss", view.out.text)
-      view:clear()
-      assert.equal("\r\27[K", view.out.text:sub(-4))
-      local length = #view.out.text
-      view:clear()
-      assert.equal(length, #view.out.text)
-   end)
-
-   it("colours failures only where colour is wanted", function()
-      for colour, expected in pairs { [true] = true, [false] = false } do
-         local view = progress.new { mode = "live", out = support.sink(), colour = colour }
-         view:start(phase { failed = 1 }, {})
+   it("leaves a line of a phase, and shows nothing between phases", function()
+      for _, mode in ipairs { "live", "lines" } do
+         local view = progress.new { mode = mode, out = support.sink(), look = STEERED }
+         view:start(phase(), {})
+         view:finish(support.phase_report { latency = support.distribution(12e6) })
+         -- a terminal of 80 columns has no room for the reason
+         assert.equal("steady  10 requests in 2.00 s  5/s  latency p50 12.0 ms p99 12.0 ms" ..
+            (mode == "lines" and "  ended by requests\n" or "\n"), view.out.text)
+         local length = #view.out.text
          view:tick()
-         assert.equal(expected, view.out.text:find("\27[31m", 1, true) ~= nil)
+         view:finish(support.phase_report())
+         view:close()
+         assert.equal(length, #view.out.text)
       end
-   end)
-
-   it("leaves the last line of a phase, and shows nothing between phases", function()
-      local view = progress.new { mode = "live", out = support.sink(), colour = false }
-      view:start(phase(), {})
-      view:finish()
-      assert.matches("^steady .*\n$", view.out.text)
-      local length = #view.out.text
-      view:tick()
-      view:finish()
-      assert.equal(length, #view.out.text)
    end)
 
    it("is silent in mode none", function()
@@ -62,12 +58,13 @@ describe("perigee.progress", function()
       assert.is_nil(view:interval())
       view:start(phase(), {})
       view:tick()
-      view:finish()
+      view:finish(support.phase_report())
+      view:close()
       assert.equal("", view.out.text)
    end)
 
    it("ticks fast on a terminal and slowly for lines", function()
-      assert.equal(0.25, progress.new({ mode = "live" }):interval())
+      assert.equal(0.25, progress.new({ mode = "live", out = support.sink(), look = STEERED }):interval())
       assert.equal(5, progress.new({ mode = "lines" }):interval())
    end)
 end)

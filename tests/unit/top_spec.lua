@@ -26,15 +26,15 @@ local function snapshot(changes)
    return s
 end
 
-local function view(changes, options)
-   local v = top.new(options or { colour = false })
+local function view(changes)
+   local v = top.new()
    v:see(snapshot(changes))
    return v
 end
 
 describe("perigee.top", function()
    it("takes the rate over at least a second, between snapshots", function()
-      local v = top.new { colour = false }
+      local v = top.new()
       local function see(at, done) v:see(snapshot { monotonic_s = at, phases = { phase { completed = done, qps = 1 } } }) end
       see(10, 0)
       support.contains("1/s", v:line()) -- the phase's own, so far
@@ -49,10 +49,24 @@ describe("perigee.top", function()
    end)
 
    it("shows how far a phase is when that is known", function()
-      support.contains("[######..................] 25 of 100 requests", view({ goal = { requests = 100 } }):text())
-      support.contains("[############............] 2.00 s of 4.00 s", view({ goal = { duration_s = 4 } }):text())
-      support.contains("[########################]", view({ goal = { duration_s = 1 } }):text())
-      assert.is_nil(view({ goal = {} }):text():find "%[")
+      support.contains("  25 of 100 requests\n", view({ goal = { requests = 100 } }):text(false))
+      assert.matches("%[#+%.+%]   25%%", view({ goal = { requests = 100 } }):text(false))
+      assert.matches("%[#+%.+%]   50%%  2.00 s left  2.00 s of 4.00 s\n", view({ goal = { duration_s = 4 } }):text(false))
+      assert.matches("%[#+%]  100%%  0 ns left", view({ goal = { duration_s = 1 } }):text(false))
+      assert.is_nil(view({ goal = {} }):text(false):find "%[")
+   end)
+
+   it("shows what the last seconds brought, beside the phase, and over time", function()
+      local null = require("perigee.engine").json.null
+      local shown = view { recent = {
+         seconds = 5, qps = 7, rate_delivered_per_s = 9, output_tokens_per_s = null,
+         latency_ms = { p50 = 1, p90 = 2, p99 = 3 }, ttft_ms = null,
+         series = { width_s = 1, qps = { 4, 8 }, latency_p99_ms = { null, 30 } },
+      } }:text(true)
+      support.contains("rate     done 7/s  in flight 5  sent 9/s\n", shown)
+      support.contains("latency    1.00 ms  2.00 ms  3.00 ms    12.0 ms  12.0 ms  12.0 ms\n", shown)
+      support.contains("rate     ▅█  max 8/s\n", shown)
+      support.contains("p99       █  max 30.0 ms\n", shown)
    end)
 
    it("lists errors, most first, and what was lost", function()
@@ -60,55 +74,30 @@ describe("perigee.top", function()
          received = { records = 7, missing = 3, corrupt = 1, duplicate = 0, lost_frames = 0, uncounted = 0 },
          phases = { phase { failed = 9, errors = { timeout = 2, http_429 = 7, refused = 2 } } },
       }
-      support.contains("errors    http_429 7, refused 2, timeout 2\n", v:text())
-      support.contains("LOST: 3 missing, 1 corrupt", v:text())
+      support.contains("errors   http_429 7  refused 2  timeout 2\n", v:text(false))
+      support.contains("LOST  3 missing, 1 corrupt\n", v:text(false))
       support.contains("lost 3 missing, 1 corrupt", v:line())
    end)
 
    it("stands before the first phase, and without a session", function()
       local v = view { phases = {}, phase = false, session_id = false }
-      support.contains("session -", v:text())
+      support.contains("session -", v:text(false))
       assert.equal("running  events 7", v:line())
    end)
 
-   it("fits into the width and the height of the terminal", function()
-      local v = view { phases = { phase { name = ("ä"):rep(200) } }, phase = ("ä"):rep(200) }
-      for _, width in ipairs { 1, 2, 20, 79, 200 } do
-         local frame = v:frame(width, 24)
-         for line in frame:gsub("\27%[[%d;?]*%a", ""):gsub("\r", ""):gmatch "[^\n]+" do
-            local _, columns = line:gsub("[^\128-\191]", "")
-            assert.is_true(columns <= width - 1, line)
-            assert.is_nil(line:find "\195$") -- no half character
-         end
-      end
-      local _, rows = v:frame(80, 5):gsub("\n", "")
-      assert.equal(4, rows)
-   end)
-
-   it("redraws exactly what it drew, and clears what is left of it", function()
-      local v = view { phases = { phase(), phase { name = "b" } } }
-      local first = v:frame(80, 50)
-      local _, rows = first:gsub("\n", "")
-      assert.is_nil(first:find("\27%[%d+A"))
-      v:see(snapshot())
-      local second = v:frame(80, 50)
-      assert.equal(("\27[%dA\r"):format(rows), second:match "^\27%[%d+A\r")
-      assert.equal("\27[J", second:sub(-3))
-      local _, cleared = second:gsub("\27%[K\n", "")
-      local _, now = second:gsub("\n", "")
-      assert.equal(now, cleared)
-      assert.equal(rows - 1, now)
+   it("tells each phase that has ended once", function()
+      local v = top.new()
+      v:see(snapshot { phases = { phase { name = "a", end_reason = "requests" }, phase() } })
+      assert.equal("a  25 requests in 2.00 s  10/s  latency p50 12.0 ms p99 12.0 ms  ended by requests\n", v:finished())
+      assert.equal("", v:finished())
+      v:see(snapshot { phase = false, phases = { phase { name = "a" }, phase { end_reason = "duration" } } })
+      assert.equal("steady  25 requests in 2.00 s  10/s", v:finished(40):sub(1, -2))
    end)
 
    it("lets no name steer the terminal", function()
       local evil = "x\27[2J\7\r\n"
       local v = view { phases = { phase { name = evil, end_reason = evil, errors = { [evil] = 1 } } }, phase = evil, state = evil }
-      assert.is_nil(v:text():find "[\27\7\r]")
+      assert.is_nil(v:text(true):find "[\27\7\r]")
       assert.is_nil(v:line():find "[\27\7\r\n]")
-   end)
-
-   it("has colours only when asked", function()
-      assert.truthy(view(nil, { colour = true }):frame(80, 24):find "\27%[32m")
-      assert.is_nil(view(nil, { colour = false }):frame(80, 24):find "\27%[%d*m")
    end)
 end)

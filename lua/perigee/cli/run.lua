@@ -1,4 +1,5 @@
 --- perigee run: play a scenario and report.
+local closing = require "perigee.cli.closing"
 local command = require "perigee.cli.command"
 local export = require "perigee.export"
 local place = require "perigee.cli.place"
@@ -96,12 +97,19 @@ local function teller()
    end
 end
 
-local function show(result, values)
-   local tell = teller()
+local function show(result, loaded, out)
+   local tell, values = teller(), loaded.values
    if result.text and not values.quiet then io.stdout:write("\n", result.text) end
    if result.error then tell(result.error) end
    for _, problem in ipairs(result.problems) do tell(problem) end
-   if not (values.quiet and result.summary) then return end
+   if not result.summary then return end
+   if not values.quiet then
+      io.stdout:flush()
+      io.stderr:write("\n", closing.text(result, {
+         out = out, files = { values.log, values.junit }, words = loaded.words, plan = loaded.plan,
+      }))
+      return
+   end
    for _, text in ipairs(result.summary.failures) do tell(text) end
 end
 
@@ -124,7 +132,7 @@ local function play_on(loaded, out, address, services, control)
       on_ready = announce(values, out),
       services = services, close_timeout = services and values.service_timeout, control = control, metrics = values.metrics,
    })
-   show(result, values)
+   show(result, loaded, out)
    return result.exit_code
 end
 
@@ -150,6 +158,7 @@ end
 function run.run(args)
    local loaded, code = command.scenario(run, args)
    if not loaded then return code end
+   loaded.words = args
    local refusal = needs_events(loaded.values)
    if refusal then return command.refuse(run, refusal) end
 

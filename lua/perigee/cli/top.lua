@@ -1,5 +1,7 @@
 --- perigee top: a terminal view of a running session, from its snapshots.
 local engine = require "perigee.engine"
+local screen = require "perigee.live.screen"
+local terminal = require "perigee.live.terminal"
 local top = require "perigee.top"
 local commands = require "perigee.cli.command"
 
@@ -22,13 +24,13 @@ session. Exit status: 0 the session has ended (or --once), 1 no snapshot came, 2
 130 interrupted.]],
 }
 
-local HIDE_CURSOR, SHOW_CURSOR = "\27[?25l", "\27[?25h"
+local STDOUT = 1
 
--- The size is asked for each time: a terminal may be resized.
-local function draw(view)
-   local _, columns, rows = engine.isatty(1)
-   io.stdout:write(view:frame(columns > 0 and columns or 80, rows > 0 and rows or 24))
-   io.stdout:flush()
+-- Phases that have ended scroll away above the one that runs.
+local function draw(view, on)
+   local finished = view:finished(on:size() - 1)
+   if finished ~= "" then on:say(finished) end
+   on:draw(view:model())
 end
 
 local function say_line(view, last)
@@ -46,19 +48,17 @@ local function decode(text)
    return snapshot
 end
 
--- Watch until the session ends. Returns as engine.watch does.
-local function follow(address, values, terminal)
-   local no_colour = os.getenv "NO_COLOR"
-   local view = top.new { colour = terminal and (no_colour == nil or no_colour == "") }
-   local last = {}
+-- Watch until the session ends. on: the screen to draw on, nil: there is none. Returns as engine.watch does.
+local function follow(address, values, look, on)
+   local view, last = top.new(), {}
    return engine.watch {
       connect = address, idle_timeout = values.idle or DEFAULT_IDLE,
       on_text = function(text)
          local snapshot = decode(text)
          if not snapshot then return true end
          view:see(snapshot)
-         if values.once then io.stdout:write(view:text())
-         elseif terminal then draw(view)
+         if values.once then io.stdout:write(view:text(look.blocks))
+         elseif on then draw(view, on)
          else say_line(view, last) end
          return not values.once and snapshot.state == "running"
       end,
@@ -69,10 +69,12 @@ function command.run(args)
    local values, list = commands.values(command, args)
    if not values then return list end
    if values.idle == 0 then return commands.refuse(command, "a time above 0 expected") end
-   local terminal = engine.isatty(1) and os.getenv "TERM" ~= "dumb" and not values.once
-   if terminal then io.stdout:write(HIDE_CURSOR) end
-   local result, message, code = follow(list[1], values, terminal)
-   if terminal then io.stdout:write(SHOW_CURSOR) end
+   local look = terminal.look(STDOUT)
+   local on = look.steered and not values.once and screen.new {
+      out = io.stdout, fd = STDOUT, size = terminal.size_of(STDOUT), colour = look.colour, blocks = look.blocks,
+   } or nil
+   local result, message, code = follow(list[1], values, look, on)
+   if on then on:close(true) end
    io.stdout:flush()
    if not result then return commands.refuse(command, message, code == "EINVAL" and 2 or 1) end
    if result.signal then return 128 + result.signal end

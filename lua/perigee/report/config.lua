@@ -16,7 +16,7 @@ local function is_secret(name)
       or name == "token" or name:find("access%-token$") ~= nil
 end
 
-config.is_secret = is_secret
+config.is_secret, config.REDACTED = is_secret, REDACTED
 
 local function function_text(fn)
    local info = debug.getinfo(fn, "S")
