@@ -40,12 +40,20 @@ local FACTS = {
    { "number of workers", function(s) return part(s.config.workers, "count") end },
 }
 
+-- What failed, or where perigee itself was the limit; nil when the summary does not tell.
+local function reason(summary)
+   local failure = part(summary.failures, 1)
+   if failure then return shown(failure) end
+   for _, w in ipairs(part(summary, "warnings") or {}) do
+      if shown(part(w, "kind")):find "^client_" then return shown(w.detail) end
+   end
+end
+
 local function judge_run(warnings, run)
    local summary = run.summary
-   local why = (summary.failures or {})[1] or (summary.warnings or {})[1]
-   if summary.verdict ~= "ok" then
-      add(warnings, "%s is %s%s", run.path, shown(summary.verdict), why and ": " .. tostring(why) or "")
-   end
+   if summary.verdict == "ok" then return end
+   local why = reason(summary)
+   add(warnings, "%s is %s%s", run.path, shown(summary.verdict), why and ": " .. why or "")
 end
 
 -- The checksum of the plan says nothing more where something that it is made of has been named.
