@@ -225,7 +225,8 @@ describe("perigee.compare", function()
          ["B has another dataset_sha256 than the baseline: e, not d"] = { dataset_sha256 = "e", plan_checksum = "q" },
          ["B has another version of perigee than the baseline: 2, not 1"] = { versions = { perigee = "2" } },
          ["B has another plan than the baseline: loads, orders or stop rules differ (plan_checksum)"] = { plan_checksum = "q" },
-         ["run/summary.json is client_limited: late"] = { verdict = "client_limited", warnings = { { kind = "too_short", detail = "x" }, { kind = "client_late", detail = "late" } } },
+         ["run/summary.json is client_limited: late"] = { verdict = "client_limited",
+            warnings = { { kind = "too_short", detail = "x" }, { kind = "client_late", detail = "late" } } },
          ["run/summary.json is failed: lost"] = { verdict = "failed", failures = { "lost" } },
       } do
          assert.same({ expected }, warnings(changes))
