@@ -109,9 +109,9 @@ describe("perigee.verdict", function()
       local busy = { busy_ns = 0.4e9, worker_busy_ns = 1.9e9, duration_ns = 2e9 }
       local result = judge(busy)
       assert.equal("client_limited", result.verdict)
-      assert.matches("phase 'steady': an HTTP worker was busy for 95%% of the time", result.warnings[1])
+      assert.matches("phase 'steady': an HTTP worker was busy for 95%% of the time", texts(result)[1])
       assert.equal("ok", judge({ busy_ns = 0.4e9, worker_busy_ns = 1.7e9, duration_ns = 2e9 }).verdict)
-      assert.matches("the client was busy", judge({ busy_ns = 1.9e9, worker_busy_ns = 1.8e9, duration_ns = 2e9 }).warnings[1])
+      assert.matches("the client was busy", texts(judge { busy_ns = 1.9e9, worker_busy_ns = 1.8e9, duration_ns = 2e9 })[1])
    end)
 
    it("refuses bounds that are none", function()
