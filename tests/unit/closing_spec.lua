@@ -44,6 +44,7 @@ describe("perigee.cli.closing", function()
          { { verdict = "failed", exit_code = 3, phases = one, checks = { check("c < 1", false) } },
             "phase 'p': the check 'b < 1' does not hold (2), and 1 more" },
          { { verdict = "failed", exit_code = 1, failures = { "first", "second" } }, "first, and 1 more" },
+         { { verdict = "failed", exit_code = 2, failures = { "boom" } }, "an error of the script, see above" },
          { { verdict = "ok", exit_code = 1, problems = { "out/x: disk full" } }, "out/x: disk full" },
          { { verdict = "interrupted", exit_code = 130 }, "SIGINT came" },
          { { verdict = "interrupted", exit_code = 143 }, "SIGTERM came" },

@@ -66,6 +66,7 @@ function closing.reason(result)
    local summary = result.summary
    local failed, checks = failed_checks(summary)
    if summary.verdict == "interrupted" then return (SIGNALS[result.exit_code] or "a signal") .. " came" end
+   if result.exit_code == 2 then return "an error of the script, see above" end -- its text is not told twice
    if result.exit_code ~= 0 then
       return first_of(result.exit_code == 3 and failed or {}) or first_of(summary.failures) or first_of(result.problems) or "see above"
    end
