@@ -287,14 +287,16 @@ static struct endpoint_use *use_of(struct client *c, const struct exchange *x)
 	return &c->uses[x->endpoint % c->url_count];
 }
 
-/* Was the connection given up on this side? After a status or at the endpoint's own will it
- * was not, and what never got one has none to give up. */
+/* Does the next exchange need another connection although the endpoint closed no kept one?
+ * A new one that failed at its first exchange was never kept, and what never got one has
+ * none to give up. */
 static bool gave_up(const struct exchange *x)
 {
 	enum failure why = x->response.failure;
-	bool kept = why == FAILURE_NONE || why == FAILURE_HTTP;
 	bool theirs = why == FAILURE_RESET || why == FAILURE_TRUNCATED;
-	return x->response.sent_ns && !kept && !theirs;
+	if (why == FAILURE_NONE || why == FAILURE_HTTP)
+		return false;
+	return x->response.fresh || (x->response.sent_ns && !theirs);
 }
 
 static void count_use(struct client *c, const struct exchange *x)

@@ -10,7 +10,10 @@ local results = require "results"
 
 local null = engine.json.null
 
-local REQUESTS, ROUNDS = tonumber(arg[1]) or 40000, tonumber(arg[2]) or 3
+local function number_of(i, default)
+   return arg[i] and assert(tonumber(arg[i]), ("a number expected, got '%s'"):format(arg[i])) or default
+end
+local REQUESTS, ROUNDS = number_of(1, 40000), number_of(2, 3)
 local ONLY = arg[3] -- these rows and wrk
 
 -- With all that a run keeps; and with as little as it can do.
