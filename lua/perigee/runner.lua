@@ -287,15 +287,15 @@ local function play(session, plan, options, assembled, view)
 end
 
 local function run_session(plan, options, endpoints)
-   if not endpoints.simulated then transport.check_limits(plan, engine.limits()) end
+   -- Simulated time has one thread.
+   local chosen = options.simulate and { count = 0, why = "simulated" } or workers.choose(plan, options.workers)
+   if not endpoints.simulated then transport.check_limits(plan, chosen.count, engine.limits()) end
    local targets = runner.build_targets(plan, endpoints)
    -- Before the outputs are emptied: a load may read what an earlier run left there.
    local could, assembled, checksum = guarded(assemble_phases, plan, targets)
    if not could then error(assembled, 0) end
    local view = progress.new { mode = options.progress, plan = plan }
    metric.reset()
-   -- Simulated time has one thread.
-   local chosen = options.simulate and { count = 0, why = "simulated" } or workers.choose(plan, options.workers)
    local facts = summary.facts(plan, config.describe(plan, options.description, chosen), checksum)
    local session = open_session(plan, options, view, facts, chosen.count)
    local ok, result = guarded(function()

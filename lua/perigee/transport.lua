@@ -14,6 +14,7 @@ transport.OPTIONS = {
 }
 
 local RESERVE = 64 -- descriptors of a run beside those of its connections
+local OF_A_WORKER = 5 -- and of each HTTP worker's loop
 
 local function urls_of(args)
    return type(args.url) == "table" and args.url or { args.url }
@@ -71,12 +72,13 @@ end
 
 --- Refuse a plan whose loads need more connections than the system allows. Raises { message, code }.
 ---@param plan table
+---@param threads integer     HTTP workers
 ---@param descriptors number  as engine.limits() tells them
 ---@param ports? number
-function transport.check_limits(plan, descriptors, ports)
+function transport.check_limits(plan, threads, descriptors, ports)
    for _, p in ipairs(plan.phases) do
       local needed = peak(p)
-      if needed then check_descriptors(p, needed, descriptors) end
+      if needed or threads > 0 then check_descriptors(p, (needed or 0) + threads * OF_A_WORKER, descriptors) end
       if needed and ports then check_ports(p, needed, ports, plan.forced or {}) end
    end
 end

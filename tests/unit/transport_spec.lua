@@ -46,8 +46,8 @@ describe("the choice of a transport", function()
 end)
 
 describe("what connections need", function()
-   local function refusal(...)
-      local ok, e = pcall(transport.check_limits, ...)
+   local function refusal(planned, descriptors, ports, threads)
+      local ok, e = pcall(transport.check_limits, planned, threads or 0, descriptors, ports)
       return not ok and assert(e.code == "EINVAL" and e.message, e) or nil
    end
 
@@ -56,6 +56,7 @@ describe("what connections need", function()
          refusal(plan(perigee.load.concurrency(1000)), 1024, 28232))
       assert.truthy(refusal(plan(perigee.load.burst(30000)), 1e6, 28232):find(
          "30000 connections are needed, the local ports allow 28232", 1, true))
+      assert.truthy(refusal(plan(perigee.load.concurrency(40)), 120, 28232, 64):find("424 file descriptors are needed", 1, true))
       local two = { source_addresses = { "127.0.0.2", "127.0.0.3" } }
       assert.truthy(refusal(plan(perigee.load.poisson(1, { max_inflight = 60000 }), {}, two), 1e6, 28232))
    end)
