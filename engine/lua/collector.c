@@ -5,9 +5,9 @@
 #define SLICE_NS     (20 * NS_PER_US)
 #define IDLE_NS      (200 * NS_PER_US) /* no timer for so long: there is time for a slice */
 #define LEAST_KIB    1024              /* of garbage, to be worth a cycle */
-#define URGENT_KIB   (8 * 1024)        /* beyond twice the live memory: idle or not */
-#define VALVE_KIB    (32 * 1024)       /* what one call may allocate before Lua collects itself */
-#define STEPS_A_KIB  2                 /* Lua's own pace, for 1 KiB allocated, is 1 */
+#define URGENT_KIB   (8 * 1024)  /* beyond twice the live memory: the cycle goes on, idle or not */
+#define VALVE_KIB    (32 * 1024) /* what one call may allocate before Lua collects itself */
+#define KIB_A_STEP   2           /* allocated for one more step; Lua's own pace is 1 */
 #define MOST_PERCENT 1000000
 
 /* Lua's own collector waits until memory is this much above what it is now. Each step
@@ -20,6 +20,15 @@ static void set_valve(struct collector *c, int kib)
 	lua_gc(c->L, LUA_GCRESTART, -1);
 }
 
+/* What the script made while the cycle ran is there yet, and most of it is garbage: it is not
+ * taken for live, or each cycle would allow the next one more. */
+static void end_cycle(struct collector *c)
+{
+	int kib = lua_gc(c->L, LUA_GCCOUNT, 0);
+	c->cycle = c->urgent = false;
+	c->live_kib = kib > c->cycle_kib ? kib - c->cycle_kib : 0;
+}
+
 /* Steps until the cycle is over, or both so many and for so long. Finalizers run in it. */
 static int run_steps(lua_State *L)
 {
@@ -28,8 +37,7 @@ static int run_steps(lua_State *L)
 	int steps = 0;
 	do {
 		if (lua_gc(L, LUA_GCSTEP, 0)) {
-			c->cycle = false;
-			c->live_kib = lua_gc(L, LUA_GCCOUNT, 0);
+			end_cycle(c);
 			break;
 		}
 	} while (++steps < c->least || clock_now() < until_ns);
@@ -59,15 +67,19 @@ static void on_turn(struct loop_hook *h, uint64_t now_ns)
 		if (garbage < LEAST_KIB || garbage < c->live_kib / 2)
 			return;
 		c->cycle = true;
+		c->cycle_kib = 0;
 		c->seen_kib = kib;
 	}
-	if (loop_next_due(c->loop) >= now_ns + IDLE_NS) {
-		step(c, 1);
-		if (c->cycle)
-			loop_poke(c->loop); /* I/O first, then the next slice */
-	} else if (garbage > c->live_kib + URGENT_KIB) {
-		step(c, (kib - c->seen_kib) * STEPS_A_KIB);
-	}
+	int allocated = kib - c->seen_kib;
+	c->seen_kib = kib;
+	c->cycle_kib += allocated;
+	c->urgent = c->urgent || garbage > c->live_kib + URGENT_KIB;
+	bool idle = loop_next_due(c->loop) >= now_ns + IDLE_NS;
+	if (!c->urgent && !idle)
+		return;
+	step(c, c->urgent ? allocated / KIB_A_STEP : 1);
+	if (c->cycle && idle)
+		loop_poke(c->loop); /* I/O first, then the next slice */
 }
 
 void collector_begin(struct collector *c, lua_State *L, struct loop *loop, struct meter *meter)

@@ -26,11 +26,13 @@ struct collector {
 	struct loop *loop;
 	struct meter *meter;
 	struct loop_hook hook;
-	int live_kib; /* after the latest cycle */
-	int seen_kib; /* after the latest turn with a step */
-	int pause;    /* the parameter of Lua's own collector, restored at the end */
-	int least;    /* steps of this slice */
-	bool cycle;   /* one is under way */
+	int live_kib;  /* at the latest cycle */
+	int cycle_kib; /* allocated since this one began */
+	int seen_kib;  /* after the latest turn of a cycle */
+	int pause;     /* the parameter of Lua's own collector, restored at the end */
+	int least;     /* steps of this slice */
+	bool cycle;    /* one is under way */
+	bool urgent;   /* and goes on in each turn */
 };
 
 /* From here on, until collector_end(). All are borrowed; the loop keeps real time. The owner
