@@ -112,7 +112,8 @@ void client_cancel(struct client *c, struct exchange *x, enum failure why);
 
 unsigned client_inflight(const struct client *c);
 
-/* Connections opened so far: with keep-alive far fewer than requests. */
+/* Connections that were opened and stood, so far: with keep-alive far fewer than requests. May
+ * lag behind until what is in flight has ended. */
 uint64_t client_connections(const struct client *c);
 
 /* How many of these were opened because the endpoint had closed a kept one: those over which a

@@ -278,7 +278,6 @@ static curl_socket_t on_open_socket(void *data, curlsocktype purpose, struct cur
 		close(fd);
 		return CURL_SOCKET_BAD;
 	}
-	s->owner->connections++;
 	return fd;
 }
 
@@ -757,14 +756,25 @@ static enum failure classify(const struct slot *s)
 	}
 }
 
-/* What curl knows of the exchange: when it was sent, and over which kind of connection. */
+/* New connections of the exchange that stood: older versions count attempts, too. */
+static unsigned count_opened(const struct slot *s)
+{
+	curl_off_t us = 0;
+	long opened = 0;
+	curl_easy_getinfo(s->easy, CURLINFO_CONNECT_TIME_T, &us);
+	curl_easy_getinfo(s->easy, CURLINFO_NUM_CONNECTS, &opened);
+	return us > 0 && opened > 0 ? (unsigned)opened : 0;
+}
+
+/* What curl knows of the exchange: when it was sent, and over which kind of connection. Once
+ * for each. */
 static void stamp_sent(const struct slot *s)
 {
 	struct response *r = &s->x->response;
+	unsigned opened = count_opened(s);
 	curl_off_t us = 0;
 	curl_easy_getinfo(s->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
-	long opened = 0;
-	curl_easy_getinfo(s->easy, CURLINFO_NUM_CONNECTS, &opened);
+	s->owner->connections += opened;
 	r->fresh = opened > 0;
 	r->sent_ns = us > 0 ? s->submitted_ns + (uint64_t)us * NS_PER_US : 0;
 	if (r->first_byte_ns && r->sent_ns > r->first_byte_ns)

@@ -303,7 +303,6 @@ static int try_address(struct direct *d, struct endpoint *e, size_t address, siz
 	c->give_up_ns = give_up_at(d, tries);
 	connection_append(&e->connecting, c);
 	d->connecting++;
-	d->connections++;
 	wake_at(d, c->give_up_ns);
 	return 0;
 }
@@ -368,6 +367,7 @@ static void on_connected(struct connection *c, int err)
 		return;
 	}
 	take_out(c, &e->connecting);
+	d->connections++;
 	e->good = c->address;
 	land(d, c);
 }

@@ -763,6 +763,7 @@ static void all_fail(struct fixture *f, const struct client_config *config, enum
 		assert_int_equal(jobs[i].dones, 1);
 		response_free(&jobs[i].x.response);
 	}
+	assert_int_equal(client_connections(f->client), 0);
 	free(jobs);
 }
 
@@ -783,6 +784,7 @@ static void nobody_listens(void **state)
 		assert_int_equal(r->first_byte_ns, 0);
 		assert_true(r->error[0]);
 	}
+	assert_int_equal(client_connections(f->client), 0); /* none ever stood */
 	response_free(&j.x.response);
 }
 
@@ -907,7 +909,9 @@ static void no_descriptors_are_left(void **state)
 	enum failure why = j.x.response.failure;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_int_equal(why, FAILURE_CLIENT);
+	assert_int_equal(client_connections(f->client), 0);
 	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+	assert_int_equal(client_connections(f->client), 1);
 	response_free(&j.x.response);
 }
 
