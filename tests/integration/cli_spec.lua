@@ -44,6 +44,12 @@ describe("the command line", function()
          local r = drive.perigee(command, "--help")
          assert.same({ 0, "" }, { r.code, r.err })
          drive.is_golden("help-" .. command, r.out)
+         -- The usage names each option, or says that there are more.
+         local usage = r.out:match "^(.-)\n\noptions:"
+         local more = usage:find("[options]", 1, true) or usage:find("[--option value ...]", 1, true)
+         for name in r.out:gmatch "\n  %-%-([%w-]+)" do
+            assert.truthy(name == "help" or more or usage:find(("--" .. name):gsub("%-", "%%-") .. "%f[^%w-]"), name)
+         end
       end)
    end
 

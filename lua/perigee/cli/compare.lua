@@ -27,7 +27,7 @@ end
 
 local compare = {
    name = "compare",
-   usage = "usage: perigee compare BASELINE RESULTS [RESULTS ...]\n       perigee compare RESULTS",
+   usage = "usage: perigee compare BASELINE RESULTS [RESULTS ...] [options]\n       perigee compare RESULTS [options]",
    fewest = 1, most = math.huge, missing = "the folders of results are missing: the baseline first",
    definitions = {
       { name = "phase", value = "NAME", help = "compare this phase alone (default all performance phases)" },

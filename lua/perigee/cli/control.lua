@@ -6,7 +6,7 @@ local DEFAULT_TIMEOUT = 5 -- seconds
 
 local control = {
    name = "control",
-   usage = "usage: perigee control ADDR stop|status|rate N|concurrency N",
+   usage = "usage: perigee control ADDR stop|status|rate N|concurrency N [--timeout TIME]",
    fewest = 2, most = 3,
    definitions = {
       { name = "timeout", value = "TIME", type = "duration", help = "how long to wait for the answer (default 5s)" },

@@ -10,7 +10,7 @@ local DEFAULT_IDLE, DEFAULT_INTERVAL = 300, 0.25 -- seconds
 
 local metrics = {
    name = "metrics",
-   usage = "usage: perigee metrics --connect ADDR [--publish ADDR] [--listen ADDR] [--out DIR|FILE.json]",
+   usage = "usage: perigee metrics --connect ADDR [--publish ADDR] [--listen ADDR] [--out DIR|FILE.json] [options]",
    definitions = {
       { name = "connect", value = "ADDR", help = "the publisher's address: ipc:///path or tcp://host:port" },
       { name = "publish", value = "ADDR", help = "where to publish snapshots (default a socket in a private folder)" },

@@ -7,7 +7,7 @@ local units = require "perigee.units"
 
 local selftest = {
    name = "selftest",
-   usage = "usage: perigee selftest [--json]",
+   usage = "usage: perigee selftest [--json] [--no-keep]",
    definitions = {
       { name = "json", help = "print the figures as JSON" },
       { name = "no-keep", help = "do not keep them for the reports of later runs" },

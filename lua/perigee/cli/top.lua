@@ -10,7 +10,7 @@ local LINE_INTERVAL = 1 -- seconds between two plain lines
 
 local command = {
    name = "top",
-   usage = "usage: perigee top ADDR [--once]",
+   usage = "usage: perigee top ADDR [--once] [--idle TIME]",
    fewest = 1, most = 1,
    definitions = {
       { name = "once", help = "show one frame and leave" },
