@@ -1,5 +1,6 @@
 --- How a target's requests travel: over plain sockets or libcurl, and what their connections need of the system.
 local engine = require "perigee.engine"
+local where = require "perigee.where"
 
 local transport = {}
 
@@ -42,6 +43,37 @@ function transport.of(args, forced)
    local name, why = engine.transport { urls = urls, transport = forced and forced.transport or args.transport }
    if not name then error("target: " .. why, 0) end
    return name, why
+end
+
+-- The family of an address that is a number; nil of a name.
+local function family(host)
+   if host:find(":", 1, true) then return "IPv6" end
+   return host:find "^%d+%.%d+%.%d+%.%d+$" and "IPv4" or nil
+end
+
+local function host_of(url)
+   local place = base(url):match "^%a[%w+.-]*://([^/]*)":gsub("^.*@", "")
+   return place:match "^%[(.*)%]" or place:match "^[^:]*"
+end
+
+--- Refuse source addresses from which there is no way to the address of a url: those of another family. Of names that is
+--- not known before they are looked up.
+---@param args table     the target's arguments
+---@param forced table   of transport.forced()
+---@param at string      the target, in an error
+---@param place? string  where the script said it
+function transport.check_sources(args, forced, at, place)
+   if args.unix_socket then return end
+   for _, source in ipairs(forced.source_addresses or args.source_addresses or {}) do
+      for _, url in ipairs(urls_of(args)) do
+         local from, to = family(source), family(host_of(url))
+         if from and to and from ~= to then
+            local problem = ("'%s' is %s, and the url '%s' is %s"):format(source, from, url, to)
+            if forced.source_addresses then error("option --source: " .. problem, 0) end
+            where.fail(("%s: source_addresses: %s"):format(at, problem), place)
+         end
+      end
+   end
 end
 
 -- Loads whose n is a number of connections.

@@ -74,6 +74,14 @@ describe("a scenario with a mistake", function()
       { "target = target.openai_chat { url = 'mock:nope=1' }", "mock:nope=1" },
       { "target = target.openai_chat { url = 'mock:fault=reset=2' }", "--fault: KIND=P with P within 0..1" },
       { "target = target.openai_chat { url = 'mock:', api_key_env = 'PERIGEE_NO_SUCH' }", "PERIGEE_NO_SUCH" },
+      { "target = target.http { url = 'https://h', ca_file = 'nowhere.pem' }",
+         "scenario.lua:9: target.http: ca_file: nowhere.pem: No such file" },
+      { "target = target.http { url = 'https://h', ca_file = '/tmp' }", "scenario.lua:9: target.http: ca_file: /tmp: Is a directory" },
+      { "target = target.http { url = 'https://h', ca_file = 'scenario.lua' }", "scenario.lua: it has no certificate in PEM form" },
+      { "target = target.http { url = 'http://[::1]:80', source_addresses = { '127.0.0.1' } }",
+         "scenario.lua:9: target.http: source_addresses: '127.0.0.1' is IPv4, and the url 'http://[::1]:80' is IPv6" },
+      { "target = target.http { url = { 'h:1', '127.0.0.1:1/v1' }, source_addresses = { '127.0.0.1', '::1' } }",
+         "source_addresses: '::1' is IPv6, and the url '127.0.0.1:1/v1' is IPv4" },
       { "dataset = { { prompt = 'x' } }, order = order.weighted { 1, 2 }", "order.weighted: 2 weights for 1 samples" },
       { "dataset = { 'a', 'b' }, order = { 1, 9 }", "order.list: there is no sample 9, the dataset has 2" },
       { "dataset = { 'a', 'b' }, order = order.single(3)", "order.single: there is no sample 3, the dataset has 2" },
@@ -140,6 +148,18 @@ describe("a load or an order that cannot be made", function()
       end)
    end
 
+   it("takes certificates from beside the scenario", function()
+      local dir = drive.tempdir()
+      drive.write(dir .. "/ca.pem", "of us\n-----BEGIN CERTIFICATE-----\n")
+      local r = drive.perigee("check", drive.scenario(dir, HEAD
+         .. "return scenario { target = target.http { url = 'https://h', ca_file = 'ca.pem' } }"))
+      assert.equal(0, r.code, r.err)
+      drive.write(dir .. "/ca.pem", "of nobody")
+      r = drive.perigee("check", dir .. "/scenario.lua")
+      assert.equal(2, r.code)
+      assert.truthy(r.err:find(dir .. "/ca.pem: it has no certificate", 1, true), r.err)
+   end)
+
    it("takes a trace from beside the scenario", function()
       local dir = drive.tempdir()
       drive.write(dir .. "/data.jsonl", '{"timestamp": 0, "input_length": 1, "output_length": 1}\n')
@@ -155,6 +175,7 @@ describe("an option with a mistake", function()
       { { "--subscribers-timeout", "soon" }, 2, "option --subscribers-timeout: a duration" },
       { { "--framing", "both" }, 2, "option --framing: one of topic, mlcommons expected, got 'both'" },
       { { "--seed" }, 2, "option --seed: a value is missing" },
+      { { "--source", "::1" }, 2, "option --source: '::1' is IPv6, and the url 'mock:' is IPv4" },
       { { "more.lua" }, 2, "unexpected argument 'more.lua'" },
       { { "--events", "nonsense" }, 2, "nonsense" },
       { { "--events", "carrier-pigeon://roof" }, 2, "carrier-pigeon://roof" },

@@ -45,6 +45,32 @@ describe("the choice of a transport", function()
    end)
 end)
 
+describe("source addresses", function()
+   local function refusal(fields, forced)
+      local ok, message = pcall(transport.check_sources, target(fields).args, forced or {}, "target.http")
+      return not ok and message or nil
+   end
+
+   it("are of the family of the url", function()
+      for _, row in ipairs {
+         { "http://127.0.0.1:80", "127.0.0.2" }, { "127.0.0.1/v1", "127.0.0.2" }, { "http://[::1]:80/v1", "::1" },
+         { "mock:", "127.0.0.2" }, { "http://user:word@[::1]", "fe80::1" },
+         { "http://localhost", "::1" }, { "localhost", "127.0.0.1" }, -- who knows what a name means?
+      } do
+         assert.is_nil(refusal { url = row[1], source_addresses = { row[2] } })
+      end
+      assert.is_nil(refusal { url = "http://127.0.0.1", source_addresses = { "::1" }, unix_socket = "/s" })
+      assert.is_nil(refusal({ url = "http://127.0.0.1", source_addresses = { "::1" } }, { source_addresses = { "127.0.0.2" } }))
+   end)
+
+   it("are refused when they are of another, with both names", function()
+      assert.truthy(refusal({ url = "http://user:word@[::1]:80/x", source_addresses = { "::1", "127.0.0.2" } }):find(
+         "target.http: source_addresses: '127.0.0.2' is IPv4, and the url 'http://user:word@[::1]:80/x' is IPv6", 1, true))
+      assert.equal("option --source: '::1' is IPv6, and the url 'mock:' is IPv4",
+         refusal({ url = { "http://h", "mock:" } }, { source_addresses = { "::1" } }))
+   end)
+end)
+
 describe("what connections need", function()
    local function refusal(planned, descriptors, ports, threads)
       local ok, e = pcall(transport.check_limits, planned, threads or 0, descriptors, ports)

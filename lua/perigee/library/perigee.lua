@@ -101,6 +101,7 @@ function perigee.rng(seed, stream) end
 ---@field lateness? number  (0.1) the p99 of lateness is above this share of the median latency and above `lateness_floor`, in an open load without `max_inflight`
 ---@field lateness_floor? perigee.Duration  (10 ms) a p99 of lateness below it is never too much
 ---@field busy? number  (0.9) the thread that measures worked for more than this share of the phase, polling left out, or an HTTP worker did. A phase of less than a second is not judged so. A closed load against an endpoint that answers at once always ends here: the rate is then perigee's own
+---@field failed? number  (0.05) more than this share of the requests failed for want of the client's own memory, descriptors or ports: the run has failed. Fewer only limit it
 
 ---@class perigee.AimdOptions: perigee.SteppingOptions
 ---@field slo string|string[]  a check, or a list of them, as of `load.search`
@@ -538,9 +539,9 @@ function perigee_Scenario:with(changes) end
 ---@field timeout? perigee.Duration  the `deadline` of requests whose phase sets none
 ---@field max_response_bytes? integer  (64 MiB) of one kept body or text
 ---@field insecure? boolean  (false) do not verify the TLS certificate
----@field ca_file? string  (the system's) certificates to trust
+---@field ca_file? string  (the system's) certificates to trust, in PEM form; a relative path is meant from the script's folder, else from the current one
 ---@field transport? "auto"|"direct"|"curl"  ("auto") plain sockets or libcurl; `"auto"` is direct where it can be, see [transports](#transports)
----@field source_addresses? string[]  (the system's choice) numeric local addresses that connections come from, in turn
+---@field source_addresses? string[]  (the system's choice) numeric local addresses that connections come from, in turn; of the family (IPv4 or IPv6) of the url's address
 
 --- What the request hook may return in a table.
 ---@class perigee.Asked

@@ -1,4 +1,5 @@
 --- What all targets share: addresses, headers, timeouts, and the `request` hook.
+local dataset = require "perigee.dataset"
 local engine = require "perigee.engine"
 local opt = require "perigee.opt"
 local schema = require "perigee.schema"
@@ -72,10 +73,12 @@ define.path = path
 ---@field timeout? perigee.Duration  the `deadline` of requests whose phase sets none
 ---@field max_response_bytes? integer  (64 MiB) of one kept body or text
 ---@field insecure? boolean  (false) do not verify the TLS certificate
----@field ca_file? string  (the system's) certificates to trust
+---@field ca_file? string  (the system's) certificates to trust, in PEM form; a relative path is meant from the script's folder, else
+---   from the current one
 ---@field transport? "auto"|"direct"|"curl"  ("auto") plain sockets or libcurl; `"auto"` is direct where it can be, see
 ---   [transports](#transports)
----@field source_addresses? string[]  (the system's choice) numeric local addresses that connections come from, in turn
+---@field source_addresses? string[]  (the system's choice) numeric local addresses that connections come from, in turn; of the
+---   family (IPv4 or IPv6) of the url's address
 local COMMON = {
    url = schema.required(schema.either(url, schema.list(url, "a list of urls"))),
    unix_socket = schema.text,
@@ -122,6 +125,18 @@ local function api_key(args, context)
    return key
 end
 
+-- Where the certificates to trust are: a file that can be read and has one.
+local function ca_file(args, at, place)
+   if not args.ca_file then return nil end
+   local file = where.file(args.ca_file, place)
+   local text, problem = dataset.read(file)
+   if text and not text:find "%-%-%-%-%-BEGIN [%u%d ]*CERTIFICATE%-%-%-%-%-" then
+      problem = file .. ": it has no certificate in PEM form (-----BEGIN CERTIFICATE-----)"
+   end
+   if problem then where.fail(("%s: ca_file: %s"):format(at, problem), place) end
+   return file
+end
+
 -- A base url that ends with /v1 is meant without the /v1 of the default path.
 local function join(text, args, default_path)
    text = text:gsub("/+$", "")
@@ -133,12 +148,14 @@ end
 ---@param args table      the target's arguments
 ---@param def table       the kind: default_path, content_type, decoder
 ---@param context table   mock(url) -> url of a started endpoint; simulated: there is none at all; forced: of the command line
-local function client(args, def, context)
+---@param place? string   where the script said it
+local function client(args, def, context, place)
+   local forced, at = context.forced or {}, "target." .. def.kind
+   transport.check_sources(args, forced, at, place)
    local urls = {}
    for i, text in ipairs(type(args.url) == "table" and args.url or { args.url }) do
       urls[i] = join(address(text, context), args, def.default_path)
    end
-   local forced = context.forced or {}
    local key = api_key(args, context)
    if key and not header_value(key) then error("target: the api key holds a line break or a control character", 0) end
    return {
@@ -154,7 +171,7 @@ local function client(args, def, context)
       timeout = args.timeout,
       max_response_bytes = args.max_response_bytes,
       insecure = args.insecure or false,
-      ca_file = args.ca_file,
+      ca_file = ca_file(args, at, place),
       transport = forced.transport or args.transport,
       source_addresses = forced.source_addresses or args.source_addresses,
    }
@@ -301,10 +318,10 @@ function define.target(def)
          if args.api_key and args.api_key_env then return "api_key and api_key_env exclude each other" end
          return def.check and def.check(args)
       end,
-      build = function(args, context)
+      build = function(args, context, place)
          local encode = def.encoder(args)
          return {
-            client = client(args, def, context),
+            client = client(args, def, context, place),
             build = function(request, passing) return builder(encode, request, passing) end,
             ask = asker(def, encode),
          }
