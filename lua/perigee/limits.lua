@@ -19,10 +19,13 @@ end
 ---@field busy? number  (0.9) the thread that measures worked for more than this share of the phase, polling left out, or an HTTP
 ---   worker did. A phase of less than a second is not judged so. A closed load against an endpoint that answers at once
 ---   always ends here: the rate is then perigee's own
+---@field failed? number  (0.05) more than this share of the requests failed for want of the client's own memory, descriptors or
+---   ports: the run has failed. Fewer only limit it
 limits.FIELDS = {
    lateness = schema.default(share, 0.1), -- p99 of lateness, of the median latency
    lateness_floor = schema.default(schema.duration, 0.01), -- and not below this
    busy = schema.default(share, 0.9), -- of one core, of a phase that lasts a second at least
+   failed = schema.default(share, 0.05), -- of the requests
 }
 
 local LEAST_DURATION = 1e9 -- ns: a shorter phase is its own beginning
@@ -57,10 +60,25 @@ local function busy(bounds, report)
 end
 
 -- Requests that failed for want of memory, descriptors or ports of our own.
+local function failures(report)
+   return report.errors and report.errors.client or 0
+end
+
 local function failed(report)
-   local count = report.errors and report.errors.client or 0
+   local count = failures(report)
    if count == 0 then return nil end
    return "client_failed", ("%d requests failed in the client itself: what was measured is its limit"):format(count)
+end
+
+--- Why a phase has failed: too many of its requests had no chance, for want of what the client itself lacked. Nil: they had.
+---@param planned table  the phase of the plan
+---@param report table   the engine's
+---@return string?
+function limits.failure(planned, report)
+   local bounds, count = planned.client_limits or limits.DEFAULTS, failures(report)
+   if count <= bounds.failed * report.issued then return nil end
+   return ("%d of %d requests failed in the client itself, more than client_limits.failed allows (%s)"):format(
+      count, report.issued, units.percent(bounds.failed))
 end
 
 --- Warn where the client was the limit of a phase.

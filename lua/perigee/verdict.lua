@@ -20,11 +20,13 @@ local function has_no_success(report)
    return report.kind == "performance" and report.completed == 0 and report.end_reason ~= "check"
 end
 
-local function find_failures(report, failures)
+local function find_failures(planned, report, failures)
    local function add(...) failures[#failures + 1] = ("phase '%s': "):format(report.name) .. (...):format(select(2, ...)) end
    if report.abandoned > 0 then add("%d requests were abandoned when the drain deadline passed", report.abandoned) end
    if FAILED_ENDS[report.end_reason] then add("%s", FAILED_ENDS[report.end_reason]) end
    if has_no_success(report) then add("not one request succeeded (%d issued, %d failed)", report.issued, report.failed) end
+   local of_client = limits.failure(planned, report)
+   if of_client then add("%s", of_client) end
 end
 
 -- Of requests that did not go as the load meant them to.
@@ -60,7 +62,7 @@ local function judge_phases(run, failures, list, aborted)
       local at = numbers[phase_plan.name]
       if at then
          local report = run.report.phases[at]
-         find_failures(report, failures)
+         find_failures(phase_plan, report, failures)
          find_losses(report, list)
          limited = limits.look(phase_plan, report, list) or limited
          guards.look(facts.config or {}, run.report, at, facts.local_ports, list)

@@ -66,7 +66,7 @@ describe("an open load that is held up", function()
       local r = run([[load = perigee.load.constant(200), duration = "1.1s", client_limits = { busy = 0.001, lateness_floor = "1h" }]])
       assert.same({ 0, "client_limited" }, { r.code, r.summary.verdict })
       assert.matches("^the client was busy for %d+%% of the time", r.summary.warnings[1].detail)
-      assert.same({ lateness = 0.1, lateness_floor_s = 3600, busy = 0.001 }, r.summary.config.phases[1].client_limits)
+      assert.same({ lateness = 0.1, lateness_floor_s = 3600, busy = 0.001, failed = 0.05 }, r.summary.config.phases[1].client_limits)
    end)
 
    it("does not count what max_inflight held back", function()

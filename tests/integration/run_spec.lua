@@ -218,6 +218,7 @@ describe("the main job", function()
             end
          end
          assert.equal(row[3] > 0, failed > 0, r.out .. r.err)
+         assert.equal(row[3], r.code, r.out .. r.err)
       end)
    end
 
@@ -285,6 +286,26 @@ describe("the main job", function()
             end
          end
          assert.equal(row[3] > 0, failed > 0, r.out .. r.err)
+      end)
+   end
+
+   for _, transport in ipairs { "direct", "curl" } do
+      it("has failed when most requests found no descriptor over " .. transport, function()
+         local dir = drive.tempdir()
+         local file = drive.scenario(dir, [[
+            return perigee.scenario {
+               target = perigee.target.openai_chat { url = "mock:mode=timed,ttft=300ms,tokens=1" }, dataset = { "x" },
+               load = perigee.load.gaps(function() return 0 end), requests = 200,
+            }]])
+         local r = drive.shell("ulimit -n 64; " .. drive.command("run", file, "--out", dir .. "/out", "--progress", "none",
+            "--transport", transport))
+         local summary = engine.json.decode(drive.read(dir .. "/out/summary.json"))
+         local phase = summary.phases[1]
+         assert.same({ 1, "failed" }, { r.code, summary.verdict })
+         assert.is_true(phase.errors.client > 20, r.out .. r.err)
+         assert.equal(200 - phase.errors.client, phase.completed)
+         assert.matches("requests failed in the client itself, more than client_limits.failed allows", summary.failures[1])
+         assert.equal(phase.completed, phase.client.connections) -- those that stood
       end)
    end
 

@@ -117,6 +117,7 @@ describe("perigee.verdict", function()
    it("refuses bounds that are none", function()
       for _, row in ipairs {
          { { busy = 1.5 }, "scenario.client_limits: busy: a share above 0 and up to 1 expected, got 1.5" },
+         { { failed = 0 }, "failed: a share above 0" },
          { { lateness = 0 }, "lateness: a share above 0" }, { { lateness_floor = "soon" }, "lateness_floor: a duration above 0" },
          { { bussy = 0.5 }, "unknown field 'bussy', did you mean 'busy'?" }, { 0.5, "client_limits: a table expected, got 0.5" },
       } do
@@ -144,8 +145,21 @@ describe("perigee.verdict", function()
    end)
 
    it("calls a run limited by its client when requests failed for want of the client's own means", function()
-      local result = judge { failed = 3, errors = { client = 2, reset = 1 } }
+      local result = judge { issued = 40, completed = 37, failed = 3, errors = { client = 2, reset = 1 } }
       assert.same({ "client_limited", 0 }, { result.verdict, result.exit_code })
       assert.matches("2 requests failed in the client itself", table.concat(texts(result), "\n"))
+   end)
+
+   it("fails a run of which too many requests failed for want of the client's own means", function()
+      local report = { issued = 40, completed = 37, failed = 3, errors = { client = 3 } }
+      local result = judge(report)
+      assert.same({ "failed", 1 }, { result.verdict, result.exit_code })
+      assert.same({ "phase 'steady': 3 of 40 requests failed in the client itself, more than client_limits.failed allows (5%)" },
+         result.failures)
+      assert.equal("client_limited", judge(report, nil, nil, { failed = 0.08 }).verdict)
+      report.kind = "warmup"
+      assert.equal("failed", judge(report).verdict)
+      report.errors = { reset = 3 }
+      assert.equal("ok", judge(report).verdict)
    end)
 end)

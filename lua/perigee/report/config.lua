@@ -95,7 +95,7 @@ end
 
 -- In units that JSON has.
 local function limits_data(l)
-   return { lateness = l.lateness, lateness_floor_s = l.lateness_floor, busy = l.busy }
+   return { lateness = l.lateness, lateness_floor_s = l.lateness_floor, busy = l.busy, failed = l.failed }
 end
 
 local function transport_data(args, forced)
