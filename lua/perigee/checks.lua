@@ -336,6 +336,17 @@ function checks.evaluate(compiled, report, summary, how)
    return results
 end
 
+--- The percentile of a distribution that a check is about.
+---@param text string  a check that was compiled, as it stands in a run's config
+---@return { percentile: number, metric: string, tag: string? }? claim  nil: it is about something else
+function checks.claim(text)
+   local tag, from = tag_prefix(text)
+   local name, statistic = text:match("^%s*([%a_][%w_]*)%.([%w.]+)", from)
+   local key = name and IS_METRIC[name] and STATISTICS[statistic]
+   local percentile = key and tonumber(key:match "^p(.+)$")
+   return percentile and { percentile = percentile, metric = name, tag = tag } or nil
+end
+
 checks.NAMES = NAMES
 
 return checks

@@ -1,5 +1,7 @@
 --- Guards: what else than the client may make the figures of a phase say something that they seem not to say.
 --- Rules over the engine's report and the configuration that a log holds, so that a log gives the same warnings.
+local checks = require "perigee.checks"
+local floors = require "perigee.floors"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
 local warnings = require "perigee.warnings"
@@ -11,18 +13,9 @@ local function share(v)
    return false, "a share above 0 and up to 1, or false"
 end
 
--- The fewest requests of which a claim about a percentile can be made with 99 % confidence: with one of them above it,
--- this happens by chance less often than 1 in 100. The floors of LoadGen (engine/metrics/early_stopping).
-local FEWEST = { { 50, 11 }, { 90, 64 }, { 95, 130 }, { 99, 662 }, { 99.9, 6636 } }
-
 local function percentile(v)
-   if v == false then return true, v end
-   local names = {}
-   for i, row in ipairs(FEWEST) do
-      if row[1] == v then return true, v end
-      names[i] = tostring(row[1])
-   end
-   return false, "one of " .. table.concat(names, ", ") .. ", or false"
+   if v == false or v == "checks" or floors.of(v) then return true, v end
+   return false, ("one of %s, 'checks', or false"):format(table.concat(floors.PERCENTILES, ", "))
 end
 
 --- From where on a phase is warned of. `false` turns a rule off.
@@ -33,12 +26,12 @@ end
 ---@field reconnects? number|boolean  (0.01) more than this share of the requests paid a new connection because the endpoint had closed
 ---   a kept one
 ---@field ports? number|boolean  (0.8) connections of one minute took more than this share of the local ports
----@field percentile? number|boolean  (99.9) the highest percentile that the requests of a performance phase are to be enough for: 50, 90,
----   95, 99 or 99.9
+---@field percentile? number|boolean|string  (checks) the percentiles that the requests of a performance phase are to be enough for:
+---   those that its checks name, or all up to 50, 90, 95, 99 or 99.9
 guards.FIELDS = {
    cached = schema.default(share, 0.1), lengths = schema.default(share, 0.01), counts = schema.default(share, 0.01),
    reconnects = schema.default(share, 0.01), ports = schema.default(share, 0.8),
-   percentile = schema.default(percentile, 99.9),
+   percentile = schema.default(percentile, "checks"),
 }
 
 guards.DEFAULTS = {}
@@ -101,11 +94,13 @@ local function clocks(report, _, _, add)
    end
 end
 
+-- All percentiles up to that one, and a window after the start.
 local function short(report, bounds, _, add)
-   if report.kind ~= "performance" or not bounds.percentile then return end
+   local highest = bounds.percentile
+   if report.kind ~= "performance" or type(highest) ~= "number" then return end
    local parts = {}
-   for _, row in ipairs(FEWEST) do
-      if row[1] <= bounds.percentile and report.completed < row[2] then parts[#parts + 1] = ("p%s (%d)"):format(row[1], row[2]) end
+   for _, p in ipairs(floors.PERCENTILES) do
+      if p <= highest and report.completed < floors.of(p) then parts[#parts + 1] = ("p%s (%d)"):format(p, floors.of(p)) end
    end
    if parts[1] then parts = { ("%d successes are too few for %s"):format(report.completed, table.concat(parts, ", ")) } end
    if report.duration_ns < STEADY_S * 1e9 and not report.steady then
@@ -115,7 +110,34 @@ local function short(report, bounds, _, add)
    if parts[1] then add("too_short", "%s", table.concat(parts, "; ")) end
 end
 
-local RULES = { cached, lengths, counts, reconnects, clocks, short }
+-- Values of the phases that a check is about.
+local function values_of(claim, phases)
+   local sum = 0
+   for _, report in ipairs(phases) do
+      local part = claim.tag and (report.tags or {})[claim.tag] or not claim.tag and report
+      sum = sum + (part and part[claim.metric] and part[claim.metric].count or 0)
+   end
+   return sum
+end
+
+-- Checks whose percentile has too few values; one without any fails as it is.
+local function look_at_claims(texts, phases, add)
+   local parts = {}
+   for _, text in ipairs(texts or {}) do
+      local claim = checks.claim(text)
+      local n, least = claim and values_of(claim, phases) or 0, claim and floors.of(claim.percentile)
+      if n > 0 and n < least then
+         parts[#parts + 1] = ("the check '%s' rests on %d values, a claim about p%s takes %d"):format(text, n, claim.percentile, least)
+      end
+   end
+   if parts[1] then add("too_short", "%s", table.concat(parts, "; ")) end
+end
+
+local function claims(report, bounds, planned, add)
+   if report.kind == "performance" and bounds.percentile == "checks" then look_at_claims(planned.checks, { report }, add) end
+end
+
+local RULES = { cached, lengths, counts, reconnects, clocks, short, claims }
 
 --- The most connections that a phase's target can have at a time, by its local ports; nil when nothing is known to bound them.
 ---@param planned table  of the config
@@ -150,6 +172,17 @@ local function ports(phases, at, bounds, planned, known, add)
       opened, room)
 end
 
+-- The checks of the whole run are about its performance phases together: said once, with the last of them.
+local function claims_of_run(config, phases, at, bounds, list)
+   local performance = {}
+   for i, p in ipairs(phases) do
+      if p.kind == "performance" then performance[#performance + 1] = p end
+      if i > at and p.kind == "performance" then return end
+   end
+   if phases[at].kind ~= "performance" or bounds.percentile ~= "checks" then return end
+   look_at_claims(config.overall, performance, function(kind, ...) warnings.add(list, kind, nil, ...) end)
+end
+
 --- Warn of the phase number `at` of a report.
 ---@param config table    of the run, as a log has it: phases with guards, dataset, target and transport
 ---@param report table    the engine's, of the whole run
@@ -165,6 +198,7 @@ function guards.look(config, report, at, local_ports, list)
    local function add(kind, ...) warnings.add(list, kind, phase.name, ...) end
    for _, rule in ipairs(RULES) do rule(phase, bounds, planned, add) end
    ports(report.phases, at, bounds, planned, local_ports, add)
+   claims_of_run(config, report.phases, at, bounds, list)
 end
 
 return guards

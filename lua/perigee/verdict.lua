@@ -121,7 +121,7 @@ function verdict.judge(run)
       result.verdict, result.exit_code = "failed", verdict.EXIT.failed
    elseif check_failed or run.strict and list[1] then
       result.verdict, result.exit_code = "failed", verdict.EXIT.check
-      if not check_failed then failures[1] = ("%d warnings in a strict run"):format(#list) end
+      if not check_failed then failures[1] = ("%d warning%s in a strict run"):format(#list, #list == 1 and "" or "s") end
    else
       result.verdict, result.exit_code = limited and "client_limited" or "ok", verdict.EXIT.ok
    end

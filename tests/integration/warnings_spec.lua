@@ -1,5 +1,6 @@
 --- Warnings against real sockets: what the built-in endpoint does reaches the report, and the log tells the same.
 local drive = require "drive"
+local engine = require "perigee_engine"
 
 local made = {}
 
@@ -125,12 +126,22 @@ describe("a warning", function()
       assert.truthy(again.out:find(line, 1, true), again.out)
    end)
 
+   it("tells of checks that have too few values, also of the whole run", function()
+      local r = run('url = "mock:"', 'checks = { "latency.p50 < 1h", "latency.p90 < 1h" }, overall = { "latency.p99 < 1h" },')
+      local found = {}
+      for i, w in ipairs(r.summary.warnings) do found[i] = { w.kind, w.phase, w.detail } end
+      assert.same({
+         { "too_short", "performance", "the check 'latency.p90 < 1h' rests on 20 values, a claim about p90 takes 64" },
+         { "too_short", engine.json.null, "the check 'latency.p99 < 1h' rests on 20 values, a claim about p99 takes 662" },
+      }, found)
+   end)
+
    it("fails a strict run", function()
-      local r = run('url = "mock:"', "guards = { percentile = false }, ", "--strict")
+      local r = run('url = "mock:"', nil, "--strict") -- twenty requests, of which nobody claims a thing
       assert.same({ 0, "ok", 0 }, { r.code, r.summary.verdict, #r.summary.warnings })
-      r = run('url = "mock:cached-tokens=3"', "guards = { percentile = false }, ", "--strict")
-      assert.same({ 3, "failed", "1 warnings in a strict run" }, { r.code, r.summary.verdict, r.summary.failures[1] })
-      r = run('url = "mock:cached-tokens=3"', "guards = { percentile = false, cached = false }, ", "--strict")
+      r = run('url = "mock:cached-tokens=3"', nil, "--strict")
+      assert.same({ 3, "failed", "1 warning in a strict run" }, { r.code, r.summary.verdict, r.summary.failures[1] })
+      r = run('url = "mock:cached-tokens=3"', "guards = { cached = false }, ", "--strict")
       assert.same({ 0, "ok" }, { r.code, r.summary.verdict })
    end)
 end)

@@ -1,3 +1,4 @@
+local floors = require "perigee.floors"
 local guards = require "perigee.guards"
 local perigee = require "perigee"
 local support = require "tests.unit.support"
@@ -82,6 +83,40 @@ describe("perigee.guards", function()
       assert.same({}, short({ kind = "accuracy", completed = 1 }, 99.9))
    end)
 
+   it("warns by itself only of percentiles that checks name", function()
+      local report = { ttft = support.distribution(1e6, { count = 661 }), itl = support.distribution(1e6, { count = 9000 }),
+         tags = { a = { latency = support.distribution(1e6, { count = 60 }) } } }
+      local function warned(list, kind)
+         report.kind = kind
+         return look(report, { percentile = "checks" }, { checks = list })
+      end
+      assert.equal("checks", guards.DEFAULTS.percentile)
+      assert.same({}, warned {})
+      assert.same({}, warned { "error_rate < 1%", "ttft.mean < 1s", "ttft.p95 < 1s", "itl.p999 < 1s", "function at a.lua:3" })
+      assert.equal("the check 'ttft.p99 < 1s' rests on 661 values, a claim about p99 takes 662; "
+         .. "the check 'tag('a').latency.p90 < 1s' rests on 60 values, a claim about p90 takes 64",
+         only("too_short", warned { "ttft.p99 < 1s", "tag('a').latency.p90 < 1s" }))
+      assert.same({}, warned { "tpot.p99 < 1s", "tag('b').latency.p99 < 1s" }) -- without data they fail anyhow
+      assert.same({}, warned({ "ttft.p99 < 1s" }, "warmup"))
+   end)
+
+   it("warns of checks of the whole run by what its performance phases have together", function()
+      local function warned(counts, bound)
+         local config, phases, list = { overall = { "ttft.p99 < 1s" }, phases = {} }, {}, {}
+         for i, count in ipairs(counts) do
+            config.phases[i] = { name = "p" .. i, guards = { percentile = bound } }
+            phases[i] = support.phase_report { name = "p" .. i, ttft = support.distribution(1e6, { count = count }) }
+         end
+         phases[#phases + 1] = support.phase_report { kind = "accuracy", ttft = support.distribution(1, { count = 900 }) }
+         for i in ipairs(phases) do guards.look(config, { phases = phases }, i, nil, list) end
+         return list
+      end
+      assert.same({ { kind = "too_short", detail = "the check 'ttft.p99 < 1s' rests on 661 values, a claim about p99 takes 662" } },
+         warned({ 331, 330 }, "checks"))
+      assert.same({}, warned({ 331, 331 }, "checks"))
+      assert.same({}, warned({ 331, 330 }, false))
+   end)
+
    it("warns of phases that are too short for a steady window", function()
       local function short(changes) return look(changes, { percentile = 50 }) end
       assert.equal("9.90 s are too short to tell the start from the rest (10 s)",
@@ -129,7 +164,7 @@ describe("perigee.guards", function()
       for _, row in ipairs {
          { { cached = 1.5 }, "cached: a share above 0 and up to 1, or false expected, got 1.5" },
          { { ports = true }, "ports: a share above 0 and up to 1, or false expected, got true" },
-         { { percentile = 75 }, "percentile: one of 50, 90, 95, 99, 99.9, or false expected, got 75" },
+         { { percentile = 75 }, "percentile: one of 50, 90, 95, 99, 99.9, 'checks', or false expected, got 75" },
          { { reconnect = 0.1 }, "unknown field 'reconnect', did you mean 'reconnects'?" },
       } do
          local message = support.refusal(perigee.scenario, {
@@ -138,6 +173,26 @@ describe("perigee.guards", function()
          support.contains("scenario.guards: ", message)
          support.contains(row[2], message)
       end
+   end)
+end)
+
+describe("perigee.floors", function()
+   it("are the least numbers of LoadGen's rule, as the document has them", function()
+      local document = support.read "docs/warnings.md"
+      for _, percentile in ipairs(floors.PERCENTILES) do
+         -- Of n, none or one is above.
+         local function chance(n)
+            local p = percentile / 100
+            return p ^ n + n * (1 - p) * p ^ (n - 1)
+         end
+         local n = floors.of(percentile)
+         assert.is_true(chance(n) < 0.01 and chance(n - 1) >= 0.01, "p" .. percentile)
+         support.contains(("\n| p%s | %d |\n"):format(percentile, n), document)
+      end
+   end)
+
+   it("marks percentiles alone", function()
+      assert.same({ "~", "", "", "" }, { floors.mark("p99", 661), floors.mark("p99", 662), floors.mark("max", 1), floors.mark("mean", 1) })
    end)
 end)
 

@@ -168,6 +168,18 @@ describe("report.html", function()
       end
    end)
 
+   it("marks percentiles of too few values, and says what the mark is", function()
+      local function page(count)
+         local d = distribution(20)
+         d.count = count
+         local p = phase("p", { latency_ms = d, service_time_ms = null, ttft_ms = null, lateness_us = null })
+         return html.render(summary { p }, HISTOGRAMS, { phases = {} })
+      end
+      assert.truthy(page(662):find("<td>20.0 ms</td><td>~20.0 ms</td><td>20.0 ms</td></tr>", 1, true)) -- p99, p99.9, max
+      assert.truthy(page(662):find("~ of fewer values than a claim takes", 1, true))
+      assert.is_nil(page(6636):find("~", 1, true))
+   end)
+
    it("has no charts over time for a phase of one interval", function()
       local page = html.render(summary { phase "p" }, HISTOGRAMS, { phases = { { name = "p", series = bins(1) } } })
       assert.equal(1, select(2, page:gsub("<svg", "")))

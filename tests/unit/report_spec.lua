@@ -182,12 +182,27 @@ steady (performance): 10 requests in 2.00 s, ended by requests
   completed 8  failed 2  (http_429 2)
   completed 4/s  output 8 tokens/s
   finish reasons: stop 8
-               mean      p50      p90      p95      p99    p99.9      max
-  latency   5.00 ms  5.00 ms  5.00 ms  5.00 ms  5.00 ms  5.00 ms  5.00 ms
-  lateness  12.0 us  12.0 us  12.0 us  12.0 us  12.0 us  12.0 us  12.0 us
+               mean       p50       p90       p95       p99     p99.9      max
+  latency   5.00 ms  ~5.00 ms  ~5.00 ms  ~5.00 ms  ~5.00 ms  ~5.00 ms  5.00 ms
+  lateness  12.0 us  ~12.0 us  ~12.0 us  ~12.0 us  ~12.0 us  ~12.0 us  12.0 us
+  ~ of fewer values than a claim takes: p50 11, p90 64, p95 130, p99 662, p99.9 6636
   FAIL  latency.p99 < 1ms  (5.00 ms)
   pass  issued == 10  (10)
 ]], text)
+   end)
+
+   it("marks percentiles of too few values, and says so where one is marked", function()
+      local function text(count, changes)
+         local report = support.phase_report(changes)
+         report.latency = support.distribution(5e6, { count = count })
+         return report_table.render(build(report))
+      end
+      support.contains("  latency  5.00 ms  5.00 ms  5.00 ms  5.00 ms  ~5.00 ms  ~5.00 ms  5.00 ms\n", text(661))
+      support.contains("  latency  5.00 ms  5.00 ms  5.00 ms  5.00 ms  5.00 ms  ~5.00 ms  5.00 ms\n  ~ of fewer", text(6635))
+      assert.is_nil(text(6636):find("~", 1, true))
+      local tagged = text(10000, { tags = { a = support.phase_report { latency = support.distribution(1e6, { count = 661 }) } } })
+      support.contains("  ~ of fewer values", tagged)
+      support.contains("  a        10       0      1.00 ms     ~1.00 ms", tagged)
    end)
 
    it("shows the goodput, the steady window, the tags and where the histogram took over", function()
@@ -207,7 +222,7 @@ steady (performance): 10 requests in 2.00 s, ended by requests
          "  percentiles of latency are from a histogram, at most 0.1% above",
          "  steady from 3.00 s: completed 5/s (95% in 4.50..5.50)  latency p50 4.00 ms p99 9.00 ms",
          "  tag  issued  failed  latency p50  latency p99  ttft p50  ttft p99",
-         "  a         6       0            -            -   2.00 ms   2.00 ms",
+         "  a         6       0            -            -  ~2.00 ms  ~2.00 ms",
          "  b         4       1            -            -         -         -",
       } do support.contains("\n" .. line .. "\n", text) end
    end)

@@ -129,7 +129,7 @@ describe("perigee.verdict", function()
 
    it("fails a strict run that has warnings", function()
       local result = judge({ dropped = 4 }, { strict = true })
-      assert.same({ "failed", 3, { "1 warnings in a strict run" } }, { result.verdict, result.exit_code, result.failures })
+      assert.same({ "failed", 3, { "1 warning in a strict run" } }, { result.verdict, result.exit_code, result.failures })
       result = judge(nil, { strict = true })
       assert.same({ "ok", 0, {} }, { result.verdict, result.exit_code, result.failures })
       result = judge({ dropped = 4 }, { strict = true, checks = FAILED_CHECK })

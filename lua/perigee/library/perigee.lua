@@ -39,7 +39,7 @@ function perigee_Dataset:get(i) end
 ---@field counts? number|boolean  (0.01) more than this share of the answers told no token counts
 ---@field reconnects? number|boolean  (0.01) more than this share of the requests paid a new connection because the endpoint had closed a kept one
 ---@field ports? number|boolean  (0.8) connections of one minute took more than this share of the local ports
----@field percentile? number|boolean  (99.9) the highest percentile that the requests of a performance phase are to be enough for: 50, 90, 95, 99 or 99.9
+---@field percentile? number|boolean|string  (checks) the percentiles that the requests of a performance phase are to be enough for: those that its checks name, or all up to 50, 90, 95, 99 or 99.9
 
 ---@class perigee
 ---@field version string  of the program

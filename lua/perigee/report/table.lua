@@ -1,6 +1,7 @@
 --- The summary for people: one block of plain text per phase.
 local align = require "perigee.align"
 local engine = require "perigee.engine"
+local floors = require "perigee.floors"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
 local warnings = require "perigee.warnings"
@@ -24,6 +25,12 @@ local function append(lines, more)
    for _, line in ipairs(more) do lines[#lines + 1] = line end
 end
 
+-- A statistic of a distribution; marked where it is a percentile of too few values.
+local function statistic(d, name, unit_ns)
+   if not present(d[name]) then return "-" end
+   return floors.mark(name, d.count) .. units.ns(d[name] * unit_ns)
+end
+
 local function distributions(phase)
    local header = { "" }
    for i, name in ipairs(COLUMNS) do header[i + 1] = name end
@@ -32,7 +39,7 @@ local function distributions(phase)
       local d = present(phase[row[2]])
       if d then
          local cells = { row[1] }
-         for _, name in ipairs(COLUMNS) do cells[#cells + 1] = present(d[name]) and units.ns(d[name] * row[3]) or "-" end
+         for i, name in ipairs(COLUMNS) do cells[i + 1] = statistic(d, name, row[3]) end
          rows[#rows + 1] = cells
       end
    end
@@ -119,7 +126,7 @@ local function metric_line(name, m)
    if not d then return ("%s: %s"):format(name, present(m.value) and units.number(m.value) .. unit or "no data") end
    local parts = { ("%s: count %d"):format(name, d.count) }
    for _, key in ipairs { "mean", "p50", "p90", "p99", "max" } do
-      parts[#parts + 1] = ("%s %s%s"):format(key, units.number(d[key]), unit)
+      parts[#parts + 1] = ("%s %s%s%s"):format(key, floors.mark(key, d.count), units.number(d[key]), unit)
    end
    return table.concat(parts, "  ")
 end
@@ -178,7 +185,7 @@ local function tag_row(name, tag)
    local row = { name, units.number(tag.issued), units.number(tag.failed) }
    for _, column in ipairs(TAG_COLUMNS) do
       local d = present(tag[column[2]])
-      row[#row + 1] = d and units.ns(d[column[3]] * 1e6) or "-"
+      row[#row + 1] = d and statistic(d, column[3], 1e6) or "-"
    end
    return row
 end
@@ -203,6 +210,24 @@ local function late_line(phase)
       late, phase.issued, client.catch_ups, units.ns(client.worst_late_ms * 1e6))
 end
 
+-- Is one of these distributions marked, whose highest percentile is that?
+local function has_mark(distributions_of, highest)
+   for _, d in pairs(distributions_of) do
+      if present(d) and floors.mark(highest, d.count) ~= "" then return true end
+   end
+   return false
+end
+
+-- What "~" means, where one stands.
+local function mark_line(phase)
+   local shown = {}
+   for i, row in ipairs(ROWS) do shown[i] = phase[row[2]] end
+   local marked = has_mark(shown, "p99.9")
+   for _, tag in pairs(phase.tags) do marked = marked or has_mark({ tag.latency_ms, tag.ttft_ms }, "p99") end
+   for _, m in pairs(phase.metrics) do marked = marked or has_mark({ m.distribution }, "p99") end
+   return marked and "  " .. floors.LEGEND or nil
+end
+
 local function phase_lines(phase)
    local lines = { heading(phase), count_line(phase) }
    lines[#lines + 1] = rate_line(phase)
@@ -210,6 +235,7 @@ local function phase_lines(phase)
    if next(phase.finish_reasons) then lines[#lines + 1] = "  finish reasons: " .. counts(phase.finish_reasons) end
    append(lines, distributions(phase))
    lines[#lines + 1] = histogram_line(phase)
+   lines[#lines + 1] = mark_line(phase)
    lines[#lines + 1] = steady_line(phase)
    append(lines, tag_lines(phase))
    lines[#lines + 1] = cost_line(phase)

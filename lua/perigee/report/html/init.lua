@@ -2,6 +2,7 @@
 --- and no script. It draws from histograms and series, so its size does not depend on the number of requests.
 local charts = require "perigee.report.html.charts"
 local engine = require "perigee.engine"
+local floors = require "perigee.floors"
 local schema = require "perigee.schema"
 local style = require "perigee.report.html.style"
 local svg = require "perigee.report.html.svg"
@@ -67,17 +68,18 @@ local DISTRIBUTIONS = {
 }
 
 local function distributions(part, caption)
-   local rows, head = {}, { "", "count" }
+   local rows, head, marked = {}, { "", "count" }, false
    for _, name in ipairs(STATISTICS) do head[#head + 1] = name end
    for _, d in ipairs(DISTRIBUTIONS) do
       local values = present(part[d[2]])
       if values then
          local row = { d[1], number(values.count) }
-         for _, name in ipairs(STATISTICS) do row[#row + 1] = time(values[name], d[3]) end
+         for _, name in ipairs(STATISTICS) do row[#row + 1] = floors.mark(name, values.count) .. time(values[name], d[3]) end
          rows[#rows + 1] = row
+         marked = marked or floors.mark("p99.9", values.count) ~= ""
       end
    end
-   return table_text(caption, head, rows)
+   return table_text(marked and ("%s (%s)"):format(caption, floors.LEGEND) or caption, head, rows)
 end
 
 local function counts(t, what, caption)
