@@ -14,9 +14,8 @@
 #define EXPOSITION_CONNECTIONS 16                 /* one more is closed at once */
 #define EXPOSITION_HEAD        8192               /* bytes of a request */
 #define EXPOSITION_PAGE        ((size_t)16 << 20) /* bytes of the page */
-#define EXPOSITION_DEADLINE_NS (10000000000ull)   /* for a connection, unless a test has less time \
-	                                           */
-#define EXPOSITION_FRESH_NS (250000000ull)        /* a page younger than this is served again */
+#define EXPOSITION_DEADLINE_NS (10000000000ull)   /* of a connection outside of tests */
+#define EXPOSITION_FRESH_NS    (250000000ull)     /* a page younger than this is served again */
 
 struct exposition;
 
