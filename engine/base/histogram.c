@@ -71,12 +71,6 @@ void histogram_free(struct histogram *h)
 	free(h);
 }
 
-void histogram_reset(struct histogram *h)
-{
-	memset(h, 0, sizeof(*h));
-	h->min = UINT64_MAX;
-}
-
 static inline void count(struct histogram *h, uint64_t v, uint64_t n)
 {
 	if (v < h->min)
@@ -163,6 +157,16 @@ static unsigned last_bucket(const struct histogram *h)
 	return bucket_of(h->max < HISTOGRAM_MAX_NS ? h->max : HISTOGRAM_MAX_NS);
 }
 
+void histogram_reset(struct histogram *h)
+{
+	unsigned first = first_bucket(h), last = last_bucket(h);
+	if (h->count)
+		memset(&h->counts[first], 0, (last - first + 1) * sizeof(h->counts[0]));
+	h->count = h->saturated = h->max = 0;
+	h->min = UINT64_MAX;
+	h->sum = 0;
+}
+
 static double bucket_mean(const struct histogram *h)
 {
 	double sum = 0;
@@ -187,21 +191,29 @@ double histogram_std(const struct histogram *h)
 	return sqrt(squares / (double)h->count);
 }
 
-uint64_t histogram_at_rank(const struct histogram *h, uint64_t rank)
+/* The position of a reader that goes from low ranks to high ones. */
+struct cursor {
+	unsigned bucket;
+	uint64_t below; /* values in the buckets before */
+};
+
+static uint64_t seek(const struct histogram *h, struct cursor *c, uint64_t rank)
 {
-	if (!h->count)
-		return 0;
 	if (rank >= h->count)
 		return h->max;
-	uint64_t seen = 0;
-	unsigned i = first_bucket(h), last = last_bucket(h);
-	for (; i < last; i++) {
-		seen += h->counts[i];
-		if (seen >= rank)
+	for (unsigned last = last_bucket(h); c->bucket < last; c->bucket++) {
+		if (c->below + h->counts[c->bucket] >= rank)
 			break;
+		c->below += h->counts[c->bucket];
 	}
-	uint64_t top = bucket_top(i);
+	uint64_t top = bucket_top(c->bucket);
 	return top > h->max ? h->max : top;
+}
+
+uint64_t histogram_at_rank(const struct histogram *h, uint64_t rank)
+{
+	struct cursor c = { .bucket = first_bucket(h) };
+	return h->count ? seek(h, &c, rank) : 0;
 }
 
 bool histogram_next(const struct histogram *h, struct histogram_bucket *b)
@@ -224,10 +236,22 @@ uint64_t histogram_below(const struct histogram *h, uint64_t value_ns)
 	return below;
 }
 
-uint64_t histogram_quantile(const struct histogram *h, double q)
+static uint64_t rank_of(const struct histogram *h, double q)
 {
 	/* One step down: 0.07 * 100 must not become the eighth of 100 values. */
 	double share = !(q > 0) ? 0 : q > 1 ? 1 : q;
 	double want = ceil(nextafter(share * (double)h->count, 0));
-	return histogram_at_rank(h, want < 1 ? 1 : (uint64_t)want);
+	return want < 1 ? 1 : (uint64_t)want;
+}
+
+uint64_t histogram_quantile(const struct histogram *h, double q)
+{
+	return histogram_at_rank(h, rank_of(h, q));
+}
+
+void histogram_quantiles(const struct histogram *h, const double *q, size_t n, uint64_t *out)
+{
+	struct cursor c = { .bucket = first_bucket(h) };
+	for (size_t i = 0; i < n; i++)
+		out[i] = h->count ? seek(h, &c, rank_of(h, q[i])) : 0;
 }

@@ -7,6 +7,7 @@
 #define PERIGEE_BASE_HISTOGRAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define HISTOGRAM_MAX_NS      3600000000000ULL
@@ -44,6 +45,9 @@ double histogram_std(const struct histogram *h);
 /* The lowest value such that at least q (0..1) of the counts are at or below
  * it: the top of its bucket, never above the true maximum. 0 when empty. */
 uint64_t histogram_quantile(const struct histogram *h, double q);
+
+/* out[i] = the same of q[i], which do not decrease: one pass for all of them. */
+void histogram_quantiles(const struct histogram *h, const double *q, size_t n, uint64_t *out);
 
 /* A bucket that holds something; start with .index = HISTOGRAM_FIRST. */
 struct histogram_bucket {

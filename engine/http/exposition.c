@@ -23,6 +23,8 @@ struct visitor {
 	struct loop_timer deadline;
 	struct exposition *owner;
 	enum visitor_state state;
+	bool said_all;     /* it will send nothing more: it has asked, and reads */
+	bool written;      /* the whole answer */
 	struct buffer out; /* the answer, unchanged until it is written */
 	size_t got;        /* bytes in head */
 	char head[EXPOSITION_HEAD];
@@ -33,6 +35,7 @@ struct exposition {
 	struct loop *loop;
 	int (*make)(void *ctx, struct buffer *page);
 	void *ctx;
+	uint64_t deadline_ns; /* of a connection */
 	struct buffer page;
 	uint64_t made_ns; /* when the page was made; 0: never */
 	unsigned open;    /* handles that are not yet closed, the listener's included */
@@ -107,7 +110,9 @@ static void on_written(uv_write_t *req, int status)
 	if (v->state != VISITOR_TOLD)
 		return;
 	v->shutdown.data = v;
-	if (status < 0 || uv_shutdown(&v->shutdown, (uv_stream_t *)&v->tcp, on_shutdown))
+	v->written = true;
+	if (status < 0 || v->said_all ||
+	    uv_shutdown(&v->shutdown, (uv_stream_t *)&v->tcp, on_shutdown))
 		leave(v);
 }
 
@@ -201,6 +206,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
 	struct visitor *v = stream->data;
 	(void)buf;
+	if (n == UV_EOF && v->state == VISITOR_TOLD && !v->written) {
+		v->said_all = true;
+		return;
+	}
 	if (n < 0) {
 		leave(v);
 		return;
@@ -257,11 +266,12 @@ static void on_connection(uv_stream_t *listener, int status)
 	v->owner = x;
 	v->state = VISITOR_ASKING;
 	v->got = 0;
+	v->said_all = v->written = false;
 	v->deadline = (struct loop_timer){ .fn = on_deadline, .data = v };
 	buffer_clear(&v->out);
 	if (uv_accept(listener, (uv_stream_t *)&v->tcp) ||
 	    uv_read_start((uv_stream_t *)&v->tcp, on_alloc, on_read) ||
-	    loop_timer_start(x->loop, &v->deadline, loop_now(x->loop) + EXPOSITION_DEADLINE_NS))
+	    loop_timer_start(x->loop, &v->deadline, loop_now(x->loop) + x->deadline_ns))
 		leave(v);
 }
 
@@ -307,7 +317,8 @@ static int set_url(struct exposition *x)
 }
 
 int exposition_open(struct exposition **out, struct loop *loop, const char *address,
-                    int (*make)(void *ctx, struct buffer *page), void *ctx, struct error *e)
+                    int (*make)(void *ctx, struct buffer *page), void *ctx, uint64_t deadline_ns,
+                    struct error *e)
 {
 	struct sockaddr_storage where;
 	*out = NULL;
@@ -323,6 +334,7 @@ int exposition_open(struct exposition **out, struct loop *loop, const char *addr
 	x->loop = loop;
 	x->make = make;
 	x->ctx = ctx;
+	x->deadline_ns = deadline_ns;
 	x->open = 1;
 	x->listener.data = x;
 	buffer_init(&x->page, EXPOSITION_PAGE);

@@ -63,7 +63,8 @@ static int l_exposition(lua_State *L)
 	*box = se;
 	se->handler = luaL_ref(L, LUA_REGISTRYINDEX);
 	struct error e;
-	int err = exposition_open(&se->exposition, loop, address, make, se, &e);
+	int err = exposition_open(&se->exposition, loop, address, make, se, EXPOSITION_DEADLINE_NS,
+	                          &e);
 	if (!err)
 		return 1;
 	release(L, box);

@@ -103,7 +103,7 @@ static void push_finish_reasons(lua_State *L, const struct tally *m)
 			                   (double)m->finish_reasons[i].count);
 }
 
-static void set_counts(lua_State *L, const struct tally *m)
+void report_set_counts(lua_State *L, const struct tally *m)
 {
 	uint64_t ended = m->completed + m->failed + m->abandoned + m->cancelled;
 	binding_set_number(L, "issued", (double)m->issued);
@@ -168,7 +168,7 @@ static void set_stamps(lua_State *L, const struct tally *m)
 /* What a phase and each of its tags have, into the table at the top. */
 static void set_tally(lua_State *L, const struct tally *m)
 {
-	set_counts(L, m);
+	report_set_counts(L, m);
 	set_stamps(L, m);
 	for (int i = 0; i < METRIC_COUNT; i++) {
 		if (!m->distributions[i])
@@ -188,8 +188,7 @@ static void set_tally(lua_State *L, const struct tally *m)
 	lua_setfield(L, -2, "lengths");
 }
 
-/* A running phase lasts until its latest event so far. */
-static double duration_ns(const struct phase_metrics *m)
+double report_duration_ns(const struct phase_metrics *m)
 {
 	uint64_t end = m->ended_ns;
 	if (m->all.last_finished_ns > end)
@@ -266,7 +265,7 @@ static void push_tags(lua_State *L, const struct phase_metrics *m)
 		lua_newtable(L);
 		set_tally(L, &m->tags->list[i]->tally);
 		set_bool(L, "has_slo", slo_is_set(&m->slo));
-		binding_set_number(L, "duration_ns", duration_ns(m));
+		binding_set_number(L, "duration_ns", report_duration_ns(m));
 		lua_setfield(L, -2, m->tags->list[i]->name);
 	}
 }
@@ -299,7 +298,7 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "dropped", (double)m->dropped);
 	binding_set_number(L, "unsent", (double)m->unsent);
 	binding_set_number(L, "started_ns", (double)m->started_ns);
-	binding_set_number(L, "duration_ns", duration_ns(m));
+	binding_set_number(L, "duration_ns", report_duration_ns(m));
 	set_tally(L, &m->all);
 	set_bool(L, "has_slo", slo_is_set(&m->slo));
 	push_slo(L, &m->slo);

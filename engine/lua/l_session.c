@@ -515,10 +515,19 @@ static int l_stop(lua_State *L)
 	return 0;
 }
 
-/* session:report([brief]) -> the numbers so far, see report_push(); brief: without series */
+/* session:report() -> the numbers so far, see report_push() */
 static int l_report(lua_State *L)
 {
-	report_push(L, session_fold(check(L)->session), !lua_toboolean(L, 2));
+	report_push(L, session_fold(check(L)->session), true);
+	return 1;
+}
+
+/* session:numbers(known) -> those that a page has, see report_push_numbers() */
+static int l_numbers(lua_State *L)
+{
+	const struct fold *f = session_fold(check(L)->session);
+	luaL_checktype(L, 2, LUA_TTABLE);
+	report_push_numbers(L, f, 2);
 	return 1;
 }
 
@@ -706,6 +715,7 @@ void binding_session(lua_State *L)
 		{ "run", l_run },
 		{ "stop", l_stop },
 		{ "report", l_report },
+		{ "numbers", l_numbers },
 		{ "histograms", l_histograms },
 		{ "overall", l_overall },
 		{ "stats", l_stats },

@@ -167,6 +167,17 @@ void report_push(lua_State *L, const struct fold *f, bool whole);
 /* Push { refused = 3, http_429 = 1 }. */
 void report_push_errors(lua_State *L, const struct tally *m);
 
+/* t.issued, t.completed and the other counters of a phase or a tag. */
+void report_set_counts(lua_State *L, const struct tally *m);
+
+/* A running phase lasts until its latest event so far. */
+double report_duration_ns(const struct phase_metrics *m);
+
+/* Push { session_id, phases } with no more than a page for Prometheus has of a phase: counters,
+ * errors, and of the times count, mean and percentiles at most 0.1 % above. phases[i] is false
+ * where t[i], of the table at t, is there. Cheap: nothing is sorted. */
+void report_push_numbers(lua_State *L, const struct fold *f, int t);
+
 /* A bin of the series, or several, into the table at the top. */
 void report_set_point(lua_State *L, const struct series_point *p);
 

@@ -220,6 +220,16 @@ void distribution_merge_into(const struct distribution *d, struct histogram *h)
 		histogram_add(h, d->values[i]);
 }
 
+const struct histogram *distribution_counts(struct distribution *d, struct histogram *h)
+{
+	settle(d);
+	if (d->histogram)
+		return d->histogram;
+	histogram_reset(h);
+	distribution_merge_into(d, h);
+	return h;
+}
+
 uint64_t distribution_below(struct distribution *d, uint64_t value)
 {
 	settle(d);

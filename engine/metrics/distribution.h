@@ -54,6 +54,10 @@ uint64_t distribution_quantile(struct distribution *d, double q);
 /* Add the counts of all values to h. */
 void distribution_merge_into(const struct distribution *d, struct histogram *h);
 
+/* Its values as a histogram, for a look in between that sorts nothing: its own, or else h, which
+ * then has them and nothing more. */
+const struct histogram *distribution_counts(struct distribution *d, struct histogram *h);
+
 /* How many values are below this one; in a histogram those whose buckets are. */
 uint64_t distribution_below(struct distribution *d, uint64_t value);
 

@@ -1,5 +1,7 @@
 #include "metrics/distribution.h"
 
+#include "base/histogram.h"
+
 #include "support.h"
 
 static struct distribution *of(const uint64_t *values, size_t n)
@@ -190,6 +192,33 @@ static void looking_changes_nothing(void **state)
 	distribution_free(b);
 }
 
+static void a_look_at_the_counts_sorts_nothing_and_loses_nothing(void **state)
+{
+	(void)state;
+	struct histogram *h;
+	struct distribution *d = of((const uint64_t[]){ 9, 3, 5 }, 3);
+	assert_ok(histogram_new(&h));
+	histogram_add(h, 1); /* of a look before */
+	for (int again = 0; again < 2; again++) {
+		const struct histogram *counts = distribution_counts(d, h);
+		assert_ptr_equal(counts, h);
+		assert_int_equal(histogram_count(counts), 3);
+		assert_int_equal(histogram_min(counts), 3);
+		assert_int_equal(histogram_quantile(counts, 0.5), 5);
+	}
+	assert_true(distribution_is_exact(d));
+	assert_int_equal(distribution_rank(d, 1), 3);
+	/* beyond the bound, with values that are still on their way to the counts */
+	while (distribution_count(d) < DISTRIBUTION_EXACT + 3)
+		assert_ok(distribution_add(d, 7));
+	const struct histogram *own = distribution_counts(d, h);
+	assert_ptr_not_equal(own, h);
+	assert_int_equal(histogram_count(own), DISTRIBUTION_EXACT + 3);
+	assert_true(histogram_mean(own) == distribution_mean(d));
+	distribution_free(d);
+	histogram_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +231,7 @@ int main(void)
 		cmocka_unit_test(many_at_once_are_as_one_by_one),
 		cmocka_unit_test(no_value_is_lost_on_the_way_to_the_histogram),
 		cmocka_unit_test(looking_changes_nothing),
+		cmocka_unit_test(a_look_at_the_counts_sorts_nothing_and_loses_nothing),
 	};
 	return cmocka_run_group_tests_name("distribution", tests, NULL, NULL);
 }

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define DEADLINE_NS (20 * NS_PER_S)
+#define LONG_NS     (100 * DEADLINE_NS) /* of a connection: no test waits for it */
+#define SHORT_NS    (20 * NS_PER_MS)
 
 /* One exposition on the loop of this thread; its clients are sockets of the same thread. */
 struct bench {
@@ -36,17 +38,27 @@ static int make(void *ctx, struct buffer *page)
 	return b->size ? STATUS_OK : buffer_printf(page, "made %d\n", b->made);
 }
 
-static int setup(void **state)
+static int open_bench(void **state, uint64_t deadline_ns)
 {
 	static struct bench b;
 	struct error e;
 	b = (struct bench){ 0 };
 	assert_ok(loop_new(&b.loop));
-	assert_ok(exposition_open(&b.exposition, b.loop, "0", make, &b, &e));
+	assert_ok(exposition_open(&b.exposition, b.loop, "0", make, &b, deadline_ns, &e));
 	assert_int_equal(
 		sscanf(exposition_url(b.exposition), "http://127.0.0.1:%u/metrics", &b.port), 1);
 	*state = &b;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return open_bench(state, LONG_NS);
+}
+
+static int setup_short(void **state)
+{
+	return open_bench(state, SHORT_NS);
 }
 
 static int teardown(void **state)
@@ -236,6 +248,127 @@ static void test_close_in_the_middle(void **state)
 	buffer_free(&got);
 }
 
+/* One that has said all and shuts its side down, as nc -N does, still gets the whole page. */
+static void test_half_closed(void **state)
+{
+	struct bench *b = *state;
+	struct buffer got;
+	buffer_init(&got, EXPOSITION_PAGE + EXPOSITION_HEAD);
+	b->size = 8 << 20;
+	int fd = dial(b);
+	say(fd, "GET /metrics HTTP/1.1\r\n\r\n");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	read_all(b, fd, &got);
+	const char *body = strstr(got.data, "\r\n\r\n");
+	assert_non_null(body);
+	assert_int_equal(got.data + got.len - 1 - (body + 4), 8 << 20);
+	/* without a request there is nothing to wait for */
+	fd = dial(b);
+	say(fd, "GET /metrics");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	read_all(b, fd, &got);
+	assert_int_equal(got.len, 1);
+	buffer_free(&got);
+}
+
+/* ---- visitors that do not come to an end: closed when their time is over ---- */
+
+/* Nothing, a part of a request, and a whole one whose large page is not read. */
+static const char *const endless[] = { "", "GET /metrics HTTP/1.1\r\nHost:",
+	                               "GET /metrics HTTP/1.1\r\n\r\n" };
+
+/* Whoever comes while all places are taken is turned away: so an answer shows that one was freed.
+ */
+static void await_a_place(const struct bench *b)
+{
+	struct buffer got;
+	uint64_t deadline = clock_now() + DEADLINE_NS;
+	buffer_init(&got, EXPOSITION_PAGE + EXPOSITION_HEAD);
+	do {
+		assert_true(clock_now() < deadline);
+		int fd = dial(b);
+		send(fd, "HEAD /metrics HTTP/1.1\r\n\r\n", 26, MSG_NOSIGNAL);
+		read_all(b, fd, &got);
+	} while (!strstr(got.data, "200 OK"));
+	buffer_free(&got);
+}
+
+static void test_deadline(void **state)
+{
+	struct bench *b = *state;
+	b->size = 8 << 20; /* more than the sockets take: an answer that is not read stays */
+	for (size_t i = 0; i < COUNT_OF(endless); i++) {
+		int fds[EXPOSITION_CONNECTIONS];
+		for (int k = 0; k < EXPOSITION_CONNECTIONS; k++) {
+			fds[k] = dial(b);
+			say(fds[k], endless[i]);
+		}
+		await_a_place(b);
+		for (int k = 0; k < EXPOSITION_CONNECTIONS; k++)
+			close(fds[k]);
+	}
+}
+
+/* What a slow reader gets is cut: the length in the head tells it. */
+static void test_slow_reader(void **state)
+{
+	struct bench *b = *state;
+	struct buffer got;
+	int fds[EXPOSITION_CONNECTIONS];
+	buffer_init(&got, EXPOSITION_PAGE + EXPOSITION_HEAD);
+	b->size = 8 << 20;
+	for (int k = 0; k < EXPOSITION_CONNECTIONS; k++) {
+		fds[k] = dial(b);
+		say(fds[k], "GET /metrics HTTP/1.1\r\n\r\n");
+	}
+	await_a_place(b); /* they came together, and their time was over together */
+	for (int k = 0; k < EXPOSITION_CONNECTIONS; k++) {
+		read_all(b, fds[k], &got);
+		assert_true(got.len < 8 << 20);
+	}
+	buffer_free(&got);
+}
+
+/* Bytes that come one by one prolong nothing. */
+static void test_dribble(void **state)
+{
+	struct bench *b = *state;
+	int fd = dial(b);
+	char byte;
+	ssize_t n = -1;
+	for (int sent = 0; n != 0 && sent < EXPOSITION_HEAD - 1; sent++) {
+		if (send(fd, "x", 1, MSG_NOSIGNAL) < 0)
+			break;
+		assert_ok(loop_turn(b->loop, 0));
+		assert_ok(loop_turn(b->loop, NS_PER_MS));
+		n = recv(fd, &byte, 1, 0);
+		assert_true(n <= 0); /* closed without a word */
+		if (n < 0 && errno != EAGAIN)
+			break;
+	}
+	assert_true(n == 0 || errno == ECONNRESET || errno == EPIPE);
+	close(fd);
+}
+
+/* One that was refused and sends on and on is read, kept nowhere, and closed. */
+static void test_endless_request(void **state)
+{
+	static char part[65536];
+	struct bench *b = *state;
+	uint64_t deadline = clock_now() + DEADLINE_NS;
+	int fd = dial(b);
+	memset(part, 'x', sizeof(part));
+	for (;;) {
+		assert_true(clock_now() < deadline);
+		if (send(fd, part, sizeof(part), MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+			break;
+		assert_ok(loop_turn(b->loop, NS_PER_MS));
+	}
+	assert_int_equal(b->made, 0);
+	close(fd);
+	await_a_place(b);
+}
+
 static void test_addresses(void **state)
 {
 	struct bench *b = *state;
@@ -247,18 +380,19 @@ static void test_addresses(void **state)
 		                                { "localhost:0", "http://127.0.0.1:" },
 		                                { "0.0.0.0:0", "http://0.0.0.0:" } };
 	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
-		assert_int_equal(exposition_open(&x, b->loop, wrong[i], make, b, &e),
+		assert_int_equal(exposition_open(&x, b->loop, wrong[i], make, b, LONG_NS, &e),
 		                 STATUS_EINVAL);
 		assert_non_null(strstr(e.text, "HOST:PORT"));
 	}
 	for (size_t i = 0; i < COUNT_OF(right); i++) {
-		assert_ok(exposition_open(&x, b->loop, right[i][0], make, b, &e));
+		assert_ok(exposition_open(&x, b->loop, right[i][0], make, b, LONG_NS, &e));
 		assert_int_equal(strncmp(exposition_url(x), right[i][1], strlen(right[i][1])), 0);
 		exposition_close(x);
 	}
 	char taken[32];
 	snprintf(taken, sizeof(taken), "127.0.0.1:%u", b->port);
-	assert_int_equal(exposition_open(&x, b->loop, taken, make, b, &e), STATUS_EADDRINUSE);
+	assert_int_equal(exposition_open(&x, b->loop, taken, make, b, LONG_NS, &e),
+	                 STATUS_EADDRINUSE);
 	assert_non_null(strstr(e.text, taken));
 	assert_null(x);
 	exposition_close(NULL);
@@ -273,6 +407,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_connections_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_close_in_the_middle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_half_closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deadline, setup_short, teardown),
+		cmocka_unit_test_setup_teardown(test_slow_reader, setup_short, teardown),
+		cmocka_unit_test_setup_teardown(test_dribble, setup_short, teardown),
+		cmocka_unit_test_setup_teardown(test_endless_request, setup_short, teardown),
 		cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

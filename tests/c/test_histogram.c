@@ -237,6 +237,25 @@ static void equal_values_have_no_deviation(void **state)
 	histogram_free(h);
 }
 
+static void several_quantiles_are_as_one_by_one(void **state)
+{
+	(void)state;
+	static const double q[] = { -1, 0, 0.001, 0.5, 0.5, 0.9, 0.99, 0.999, 1, 2 };
+	struct histogram *h = new_histogram();
+	uint64_t got[COUNT_OF(q)], v = 1;
+	histogram_quantiles(h, q, COUNT_OF(q), got);
+	for (size_t i = 0; i < COUNT_OF(q); i++)
+		assert_int_equal(got[i], 0);
+	for (int n = 0; n < 1000; n++) {
+		v ^= v << 13, v ^= v >> 7, v ^= v << 17;
+		histogram_add_n(h, v >> (20 + n % 40), 1 + (uint64_t)n % 3);
+		histogram_quantiles(h, q, COUNT_OF(q), got);
+		for (size_t i = 0; i < COUNT_OF(q); i++)
+			assert_int_equal(got[i], histogram_quantile(h, q[i]));
+	}
+	histogram_free(h);
+}
+
 static void forgets_all_when_reset(void **state)
 {
 	(void)state;
@@ -250,6 +269,11 @@ static void forgets_all_when_reset(void **state)
 	assert_int_equal(histogram_min(h), 50);
 	assert_int_equal(histogram_max(h), 50);
 	assert_int_equal(histogram_quantile(h, 0.01), 50);
+	struct histogram_bucket b = { .index = HISTOGRAM_FIRST };
+	assert_true(histogram_next(h, &b));
+	assert_int_equal(b.count, 1);
+	assert_false(histogram_next(h, &b));
+	assert_true(histogram_sum(h) == 50);
 	histogram_free(h);
 }
 
@@ -283,6 +307,7 @@ int main(void)
 		cmocka_unit_test(counts_what_is_beyond_its_range),
 		cmocka_unit_test(a_rank_is_not_moved_by_rounding),
 		cmocka_unit_test(equal_values_have_no_deviation),
+		cmocka_unit_test(several_quantiles_are_as_one_by_one),
 		cmocka_unit_test(forgets_all_when_reset),
 		cmocka_unit_test(takes_any_number_as_quantile),
 	};

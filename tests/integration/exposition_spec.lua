@@ -125,6 +125,22 @@ describe("a running session", function()
       assert.equal("ok", finish().verdict)
    end)
 
+   it("ends in order while clients keep their connections, and closes them", function()
+      local url = start("--metrics", "0")
+      local port, clients = url:match ":(%d+)/", {}
+      for i, request in ipairs { "", "GET /met", "GET /metrics HTTP/1.1\\r\\n\\r\\n" } do
+         local script = ('exec 3<>/dev/tcp/127.0.0.1/%s && printf "%s" >&3 && echo open && cat <&3 >%s && echo closed'):format(
+            port, request, dir .. "/got")
+         clients[i] = assert(engine.spawn { "bash", "-c", script })
+         assert.equal("open", clients[i]:read_line(DEADLINE_S))
+      end
+      assert.equal("ok", finish().verdict)
+      for _, client in ipairs(clients) do
+         assert.equal("closed", client:read_line(DEADLINE_S))
+         assert.equal(0, client:wait(DEADLINE_S))
+      end
+   end)
+
    it("refuses an address before any traffic", function()
       local url = start("--metrics", "0")
       local taken = url:match "http://(.*)/metrics"
