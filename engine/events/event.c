@@ -75,6 +75,15 @@ const char *event_topic(enum event_type type)
 	return (unsigned)type < EVENT_TYPE_COUNT ? topics[type].text : "unknown";
 }
 
+enum event_type event_type_of(struct slice topic)
+{
+	enum event_type type = 0;
+	while (type < EVENT_CUSTOM && (topics[type].len != topic.len ||
+	                               memcmp(topics[type].text, topic.data, topic.len) != 0))
+		type++;
+	return type;
+}
+
 /* A name from a script may hold anything, a topic only visible ASCII. */
 static size_t put_custom(char *out, struct slice name)
 {

@@ -4,7 +4,8 @@
  * made from them. A struct event borrows all that it points to; whoever keeps
  * one copies. Pure functions, any thread.
  *
- * Wire form of one record: a MessagePack map; docs/events.md lists the keys. */
+ * Wire form of one record: a MessagePack map; docs/events.md lists the keys. Packed form, of the
+ * log: the same with numbers in place of names; docs/log.md has it. */
 #ifndef PERIGEE_EVENTS_EVENT_H
 #define PERIGEE_EVENTS_EVENT_H
 
@@ -148,6 +149,9 @@ void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns);
 /* "sample.complete"; for CUSTOM "custom". */
 const char *event_topic(enum event_type type);
 
+/* The type of that topic; CUSTOM when it is none of the others'. */
+enum event_type event_type_of(struct slice topic);
+
 /* Write the full topic of e, NUL-padded, into out. */
 void event_topic_bytes(const struct event *e, char out[EVENT_TOPIC_SIZE]);
 
@@ -162,10 +166,8 @@ bool event_is_control(enum event_type type);
  * or STATUS_ENOMEM; after a failure the buffer is as before. */
 int event_encode(const struct event *e, struct buffer *out);
 
-/* Append the record of e: the one that event_encode() made of it before, or for
- * EVENT_NOT_ENCODED one made now. The same returns. */
-#define EVENT_NOT_ENCODED ((struct slice){ 0 })
-int event_append(const struct event *e, struct slice encoded, struct buffer *out);
+/* The same in the packed form of the log: a third of the bytes. */
+int event_pack(const struct event *e, struct buffer *out);
 
 /* Read one record of len bytes; *e borrows from data and from chunk_space, which
  * the caller lends for chunk_us: chunk_room values (0: NULL is fine), the rest is
@@ -173,6 +175,11 @@ int event_append(const struct event *e, struct slice encoded, struct buffer *out
  * Returns 0 or STATUS_EPROTO, and then *e is not to be used. */
 int event_decode(struct event *e, const char *data, size_t len, uint32_t *chunk_space,
                  uint32_t chunk_room);
+
+/* The same of a record that may be packed, by a writer whose names these are. */
+struct event_names;
+int event_unpack(struct event *e, const struct event_names *names, const char *data, size_t len,
+                 uint32_t *chunk_space, uint32_t chunk_room);
 
 /* Append the event as one JSON object without a newline, the same keys as the
  * wire's; absent fields are left out. Returns as event_encode(). */

@@ -2,6 +2,7 @@
 
 #include "base/status.h"
 #include "events/event_keys.h"
+#include "events/event_names.h"
 #include "events/msgpack.h"
 
 #include <string.h>
@@ -10,18 +11,34 @@
 
 /* ---- encode ---- */
 
+/* A record on the wire has names for keys; a packed one, of the log, has numbers (event_names.h)
+ * and leaves out what is absent. */
+enum form { FORM_NAMED, FORM_PACKED };
+
 struct writer {
 	char *p;
 	uint16_t keys; /* written so far */
 };
 
-/* n is a constant at every call, so that the copy becomes a few stores. */
-ALWAYS_INLINE void write_key(struct writer *w, const char *key, size_t n)
+/* All constants at every call: what does not belong to the form is compiled away. */
+struct key {
+	const char *name;
+	size_t len;
+	unsigned number;
+	enum form form;
+};
+
+/* The copy of a constant length becomes a few stores. */
+ALWAYS_INLINE void write_key(struct writer *w, struct key k)
 {
-	*w->p = (char)(0xa0 | n);
-	memcpy(w->p + 1, key, n);
-	w->p += 1 + n;
 	w->keys++;
+	if (k.form == FORM_PACKED) {
+		w->p = msgpack_put_byte(w->p, k.number);
+		return;
+	}
+	*w->p = (char)(0xa0 | k.len);
+	memcpy(w->p + 1, k.name, k.len);
+	w->p += 1 + k.len;
 }
 
 ALWAYS_INLINE void write_text(struct writer *w, struct slice s)
@@ -34,122 +51,139 @@ ALWAYS_INLINE void write_str(struct writer *w, const char *s)
 	write_text(w, (struct slice){ s, strlen(s) });
 }
 
-ALWAYS_INLINE void write_uint(struct writer *w, const char *key, size_t n, uint64_t v)
+ALWAYS_INLINE void write_uint(struct writer *w, struct key k, uint64_t v)
 {
-	write_key(w, key, n);
+	write_key(w, k);
 	w->p = msgpack_put_uint(w->p, v);
 }
 
-ALWAYS_INLINE void write_TYPE(struct writer *w, const char *key, size_t n, const struct event *e)
+ALWAYS_INLINE void write_TYPE(struct writer *w, struct key k, const struct event *e)
 {
 	char topic[EVENT_TOPIC_SIZE];
-	write_key(w, key, n);
+	write_key(w, k);
+	if (k.form == FORM_PACKED && e->type != EVENT_CUSTOM) {
+		w->p = msgpack_put_byte(w->p, e->type);
+		return;
+	}
 	size_t len = event_full_topic(e, topic);
 	w->p = msgpack_put_str_head(w->p, (uint32_t)len);
 	memcpy(w->p, topic, sizeof(topic)); /* all of it: a copy of fixed size is a few stores */
 	w->p += len;
 }
 
-ALWAYS_INLINE void write_STAMP(struct writer *w, const char *key, size_t n, const uint64_t *v)
+ALWAYS_INLINE void write_STAMP(struct writer *w, struct key k, const uint64_t *v)
 {
-	write_uint(w, key, n, *v);
+	write_uint(w, k, *v);
 }
 
-ALWAYS_INLINE void write_UUID(struct writer *w, const char *key, size_t n, const uint64_t *uuid)
+ALWAYS_INLINE void write_UUID(struct writer *w, struct key k, const uint64_t *uuid)
 {
-	write_key(w, key, n);
-	size_t len = uuid[0] || uuid[1] ? 32 : 0;
-	w->p = msgpack_put_str_head(w->p, (uint32_t)len);
-	if (len)
-		event_uuid_hex(uuid, w->p);
-	w->p += len;
+	bool absent = !uuid[0] && !uuid[1];
+	if (k.form == FORM_NAMED) {
+		write_key(w, k);
+		w->p = msgpack_put_str_head(w->p, absent ? 0 : 32);
+		if (!absent)
+			event_uuid_hex(uuid, w->p);
+		w->p += absent ? 0 : 32;
+	} else if (!absent) {
+		write_key(w, k);
+		w->p = msgpack_put_bin8(w->p, 16);
+		w->p = msgpack_put_be64(msgpack_put_be64(w->p, uuid[0]), uuid[1]);
+	}
 }
 
-ALWAYS_INLINE void write_NAME(struct writer *w, const char *key, size_t n, const struct slice *s)
+ALWAYS_INLINE void write_NAME(struct writer *w, struct key k, const struct slice *s)
 {
-	write_key(w, key, n);
+	if (k.form == FORM_PACKED && !s->len)
+		return;
+	write_key(w, k);
 	write_text(w, *s);
 }
 
-ALWAYS_INLINE void write_TURN(struct writer *w, const char *key, size_t n, const int64_t *v)
+ALWAYS_INLINE void write_TURN(struct writer *w, struct key k, const int64_t *v)
 {
-	write_key(w, key, n);
-	w->p = *v < 0 ? msgpack_put_nil(w->p) : msgpack_put_uint(w->p, (uint64_t)*v);
+	if (*v >= 0) {
+		write_uint(w, k, (uint64_t)*v);
+	} else if (k.form == FORM_NAMED) {
+		write_key(w, k);
+		w->p = msgpack_put_nil(w->p);
+	}
 }
 
-static void write_data(struct writer *w, const struct event *e)
+static void write_parts(struct writer *w, const struct event_data *d)
+{
+	if (d->tag) {
+		w->p = msgpack_put_array_head(w->p, 1 + d->count);
+		write_str(w, d->tag);
+	}
+	for (unsigned i = 0; i < d->count; i++)
+		write_text(w, d->part[i]);
+}
+
+ALWAYS_INLINE void write_DATA(struct writer *w, struct key k, const struct event *e)
 {
 	struct event_data d;
 	event_data(e, &d);
-	if (!d.count) {
-		w->p = msgpack_put_nil(w->p);
+	if (k.form == FORM_PACKED && !d.count)
 		return;
-	}
-	if (d.tag) {
-		w->p = msgpack_put_array_head(w->p, 1 + d.count);
-		write_str(w, d.tag);
-	}
-	for (unsigned i = 0; i < d.count; i++)
-		write_text(w, d.part[i]);
+	write_key(w, k);
+	if (d.count)
+		write_parts(w, &d);
+	else
+		w->p = msgpack_put_nil(w->p);
 }
 
-ALWAYS_INLINE void write_DATA(struct writer *w, const char *key, size_t n, const struct event *e)
-{
-	write_key(w, key, n);
-	write_data(w, e);
-}
-
-ALWAYS_INLINE void write_TEXT(struct writer *w, const char *key, size_t n, const struct slice *s)
+ALWAYS_INLINE void write_TEXT(struct writer *w, struct key k, const struct slice *s)
 {
 	if (!s->data)
 		return;
-	write_key(w, key, n);
+	write_key(w, k);
 	write_text(w, *s);
 }
 
-ALWAYS_INLINE void write_TIME(struct writer *w, const char *key, size_t n, const uint64_t *v)
+ALWAYS_INLINE void write_TIME(struct writer *w, struct key k, const uint64_t *v)
 {
 	if (*v)
-		write_uint(w, key, n, *v);
+		write_uint(w, k, *v);
 }
 
-ALWAYS_INLINE void write_COUNT(struct writer *w, const char *key, size_t n, const uint32_t *v)
+ALWAYS_INLINE void write_COUNT(struct writer *w, struct key k, const uint32_t *v)
 {
 	if (*v)
-		write_uint(w, key, n, *v);
+		write_uint(w, k, *v);
 }
 
-ALWAYS_INLINE void write_CODE(struct writer *w, const char *key, size_t n, const int32_t *v)
+ALWAYS_INLINE void write_CODE(struct writer *w, struct key k, const int32_t *v)
 {
 	if (*v > 0)
-		write_uint(w, key, n, (uint64_t)*v);
+		write_uint(w, k, (uint64_t)*v);
 }
 
-ALWAYS_INLINE void write_ID(struct writer *w, const char *key, size_t n, const int32_t *v)
+ALWAYS_INLINE void write_ID(struct writer *w, struct key k, const int32_t *v)
 {
 	if (*v >= 0)
-		write_uint(w, key, n, (uint64_t)*v);
+		write_uint(w, k, (uint64_t)*v);
 }
 
-ALWAYS_INLINE void write_NUMBER(struct writer *w, const char *key, size_t n, const int64_t *v)
+ALWAYS_INLINE void write_NUMBER(struct writer *w, struct key k, const int64_t *v)
 {
 	if (*v >= 0)
-		write_uint(w, key, n, (uint64_t)*v);
+		write_uint(w, k, (uint64_t)*v);
 }
 
-ALWAYS_INLINE void write_FAILURE(struct writer *w, const char *key, size_t n, const enum failure *f)
+ALWAYS_INLINE void write_FAILURE(struct writer *w, struct key k, const enum failure *f)
 {
 	if (*f == FAILURE_NONE)
 		return;
-	write_key(w, key, n);
+	write_key(w, k);
 	write_str(w, failure_name(*f));
 }
 
-ALWAYS_INLINE void write_GAPS(struct writer *w, const char *key, size_t n, const struct event *e)
+ALWAYS_INLINE void write_GAPS(struct writer *w, struct key k, const struct event *e)
 {
 	if (!e->chunk_us_count)
 		return;
-	write_key(w, key, n);
+	write_key(w, k);
 	w->p = msgpack_put_array_head(w->p, e->chunk_us_count);
 	for (uint32_t i = 0; i < e->chunk_us_count; i++)
 		w->p = msgpack_put_uint(w->p, e->chunk_us[i]);
@@ -224,7 +258,7 @@ static bool is_of_sample(enum event_type type)
 	return type >= EVENT_SAMPLE_ISSUED && type <= EVENT_SAMPLE_COMPLETE;
 }
 
-int event_encode(const struct event *e, struct buffer *out)
+ALWAYS_INLINE int encode(const struct event *e, struct buffer *out, enum form form)
 {
 	size_t room;
 	int err = room_for(e, &room);
@@ -234,26 +268,34 @@ int event_encode(const struct event *e, struct buffer *out)
 		return err;
 	char *start = out->data + out->len;
 	struct writer w = { .p = msgpack_put_map16(start, 0) };
-#define X(key, kind, member) write_##kind(&w, key, sizeof(key) - 1, MEMBER_##kind(e, member));
+#define KEY(name, member)    ((struct key){ name, sizeof(name) - 1, EVENT_KEY_##member, form })
+#define X(key, kind, member) write_##kind(&w, KEY(key, member), MEMBER_##kind(e, member));
 	EVENT_SAMPLE_KEYS(X)
 	if (!is_of_sample(e->type)) {
 		EVENT_OTHER_KEYS(X)
 	}
 #undef X
+#undef KEY
 	msgpack_put_map16(start, w.keys);
 	out->len = (size_t)(w.p - out->data);
 	return STATUS_OK;
 }
 
-int event_append(const struct event *e, struct slice encoded, struct buffer *out)
+int event_encode(const struct event *e, struct buffer *out)
 {
-	return encoded.data ? buffer_append(out, encoded.data, encoded.len) : event_encode(e, out);
+	return encode(e, out, FORM_NAMED);
+}
+
+int event_pack(const struct event *e, struct buffer *out)
+{
+	return encode(e, out, FORM_PACKED);
 }
 
 /* ---- decode ---- */
 
 struct reader {
 	struct msgpack in;
+	const struct event_names *names; /* what numbers stand for; NULL: for nothing */
 	uint32_t *chunk_space;
 	uint32_t chunk_room;
 	unsigned next; /* the key that probably comes next: writers keep an order */
@@ -270,22 +312,22 @@ static bool is_text(const struct slice *s, const char *text)
 	return s->len == strlen(text) && memcmp(s->data, text, s->len) == 0;
 }
 
-static int read_type(struct event *e, const struct msgpack_value *v)
+static int read_type(const struct reader *r, struct event *e, const struct msgpack_value *v)
 {
+	if (v->type == MSGPACK_UINT) {
+		e->type = event_names_type(r->names, v->u);
+		return e->type == EVENT_CUSTOM ? STATUS_EPROTO : STATUS_OK;
+	}
 	if (v->type != MSGPACK_STR)
 		return STATUS_EPROTO;
 	struct slice topic = value_slice(v);
-	for (enum event_type type = 0; type < EVENT_CUSTOM; type++) {
-		if (is_text(&topic, event_topic(type))) {
-			e->type = type;
-			return STATUS_OK;
-		}
-	}
+	e->type = event_type_of(topic);
+	if (e->type != EVENT_CUSTOM)
+		return STATUS_OK;
 	static const char prefix[] = "custom.";
 	size_t n = sizeof(prefix) - 1;
 	if (topic.len < n || topic.len > n + EVENT_CUSTOM_MAX || memcmp(topic.data, prefix, n) != 0)
 		return STATUS_EPROTO;
-	e->type = EVENT_CUSTOM;
 	e->custom = (struct slice){ topic.data + n, topic.len - n };
 	return STATUS_OK;
 }
@@ -301,6 +343,11 @@ static int hex_digit(char c)
 
 static int read_uuid(uint64_t uuid[2], const struct msgpack_value *v)
 {
+	if (v->type == MSGPACK_BIN && v->count == 16) {
+		uuid[0] = msgpack_get_be64(v->data);
+		uuid[1] = msgpack_get_be64(v->data + 8);
+		return STATUS_OK;
+	}
 	if (v->type != MSGPACK_STR || (v->count != 0 && v->count != 32))
 		return STATUS_EPROTO;
 	uuid[0] = uuid[1] = 0;
@@ -404,7 +451,7 @@ static int read_value(struct reader *r, struct event *e, const struct event_key 
 	switch ((enum event_kind)key->kind) {
 	case KIND_TYPE:
 		r->typed = true;
-		return read_type(e, v);
+		return read_type(r, e, v);
 	case KIND_UUID:
 		return read_uuid(e->uuid, v);
 	case KIND_DATA:
@@ -456,18 +503,22 @@ static const struct event_key *find_key(struct reader *r, const char *name, size
 static int read_pair(struct reader *r, struct event *e)
 {
 	struct msgpack_value v;
-	if (msgpack_next(&r->in, &v) || v.type != MSGPACK_STR)
+	if (msgpack_next(&r->in, &v))
 		return STATUS_EPROTO;
-	const struct event_key *key = find_key(r, v.data, v.count);
+	bool number = v.type == MSGPACK_UINT && r->names;
+	if (!number && v.type != MSGPACK_STR)
+		return STATUS_EPROTO;
+	const struct event_key *key =
+		number ? event_names_key(r->names, v.u) : find_key(r, v.data, v.count);
 	if (msgpack_next(&r->in, &v))
 		return STATUS_EPROTO;
 	return key ? read_value(r, e, key, &v) : msgpack_skip_rest(&r->in, &v);
 }
 
-int event_decode(struct event *e, const char *data, size_t len, uint32_t *chunk_space,
-                 uint32_t chunk_room)
+int event_unpack(struct event *e, const struct event_names *names, const char *data, size_t len,
+                 uint32_t *chunk_space, uint32_t chunk_room)
 {
-	struct reader r = { .chunk_space = chunk_space, .chunk_room = chunk_room };
+	struct reader r = { .names = names, .chunk_space = chunk_space, .chunk_room = chunk_room };
 	struct msgpack_value map;
 	event_init(e, EVENT_CUSTOM, 0);
 	msgpack_init(&r.in, data, len);
@@ -477,4 +528,10 @@ int event_decode(struct event *e, const char *data, size_t len, uint32_t *chunk_
 		if (read_pair(&r, e))
 			return STATUS_EPROTO;
 	return r.typed && r.stamped && r.in.at == r.in.end ? STATUS_OK : STATUS_EPROTO;
+}
+
+int event_decode(struct event *e, const char *data, size_t len, uint32_t *chunk_space,
+                 uint32_t chunk_room)
+{
+	return event_unpack(e, NULL, data, len, chunk_space, chunk_room);
 }

@@ -1,13 +1,15 @@
 /* log_format.h - the layout of an event log (events.plog). Numbers are little-endian.
  *
  *   file   = header block*
- *   header = magic[8] version:u32 size:u32 realtime_ns:u64 crc:u32 zero...   (LOG_HEADER_SIZE)
+ *   header = magic[8] version:u32 size:u32 realtime_ns:u64 crc:u32 names_crc:u32 zero...
+ *            (LOG_HEADER_SIZE) names                                       (size in all)
  *   block  = magic:u32 bytes:u32 records:u32 crc:u32 first_seq:u64 payload   (bytes of payload)
- *   payload = (length:u32 record)*       a record is the MessagePack map of event.h
+ *   payload = (length:u32 record)*       a record is what event_pack() makes
  *
- * The CRC-32C of a header is of the bytes before it; that of a block is of its
- * other fields and the payload. A block is written by one write; what a killed
- * writer leaves behind is a tail that fails its check. Unknown versions are refused. */
+ * names is what event_names_put() makes. In version 1 there are none, and records have names of
+ * their own, as on the wire. The CRC-32C of a header is of the bytes before it; that of a block is
+ * of its other fields and the payload. A block is written by one write; what a killed writer leaves
+ * behind is a tail that fails its check. Unknown versions are refused. */
 #ifndef PERIGEE_EVENTS_LOG_FORMAT_H
 #define PERIGEE_EVENTS_LOG_FORMAT_H
 
@@ -16,9 +18,11 @@
 #include <stdint.h>
 
 #define LOG_MAGIC       "PERIGLOG"
-#define LOG_VERSION     1u
+#define LOG_VERSION     2u
 #define LOG_HEADER_SIZE 64u
 #define LOG_HEADER_CRC  24u /* where the header's checksum stands */
+#define LOG_NAMES_CRC   28u /* and that of the names */
+#define LOG_NAMES_MAX   ((uint32_t)64 << 10)
 
 #define LOG_BLOCK_MAGIC     0x4b4c4250u /* "PBLK" */
 #define LOG_BLOCK_HEAD_SIZE 24u

@@ -1,6 +1,7 @@
 #include "events/log_reader.h"
 
 #include "base/buffer.h"
+#include "events/event_names.h"
 #include "events/log_format.h"
 
 #include <errno.h>
@@ -14,8 +15,9 @@
 
 struct log_reader {
 	FILE *file;
-	uint64_t at;           /* offset of the next block */
-	struct buffer payload; /* of the current block */
+	struct event_names names; /* of the numbers in its records */
+	uint64_t at;              /* offset of the next block */
+	struct buffer payload;    /* of the current block */
 	size_t record_at;
 	uint32_t records_left;
 	uint64_t next_seq; /* of the next record when none is missing */
@@ -32,7 +34,45 @@ static bool read_at(struct log_reader *r, uint64_t at, char *to, size_t len)
 static bool check_header(const char *head)
 {
 	return memcmp(head, LOG_MAGIC, strlen(LOG_MAGIC)) == 0 &&
-	       log_get32(head + LOG_HEADER_CRC) == crc32c(0, head, LOG_HEADER_CRC);
+	       log_get32(head + LOG_HEADER_CRC) == crc32c(0, head, LOG_HEADER_CRC) &&
+	       log_get32(head + 12) >= LOG_HEADER_SIZE;
+}
+
+/* The names behind the header. Those of version 1 lie in each record. */
+static int read_names(struct log_reader *r, const char *head)
+{
+	uint32_t len = log_get32(head + 12) - LOG_HEADER_SIZE;
+	if (log_get32(head + 8) == 1)
+		return STATUS_OK;
+	if (len > LOG_NAMES_MAX)
+		return STATUS_EPROTO;
+	int err = buffer_reserve(&r->payload, len);
+	if (err)
+		return err;
+	char *names = r->payload.data;
+	if (!read_at(r, LOG_HEADER_SIZE, names, len) ||
+	    log_get32(head + LOG_NAMES_CRC) != crc32c(0, names, len))
+		return STATUS_EPROTO;
+	return event_names_read(&r->names, names, len);
+}
+
+static int read_header(struct log_reader *r, const char *path, struct error *e)
+{
+	char head[LOG_HEADER_SIZE];
+	if (!read_at(r, 0, head, sizeof(head)) || !check_header(head))
+		return error_set(e, STATUS_EPROTO, "%s: not an event log", path);
+	uint32_t version = log_get32(head + 8);
+	if (version < 1 || version > LOG_VERSION)
+		return error_set(e, STATUS_EPROTO,
+		                 "%s: version %u of the log format; 1 to %u are known", path,
+		                 version, LOG_VERSION);
+	int err = read_names(r, head);
+	if (err == STATUS_EPROTO)
+		return error_set(e, err, "%s: the list of its names is damaged", path);
+	if (err)
+		return error_set(e, err, "%s: out of memory", path);
+	r->at = log_get32(head + 12);
+	return STATUS_OK;
 }
 
 int log_reader_open(struct log_reader **out, const char *path, struct error *e)
@@ -42,24 +82,12 @@ int log_reader_open(struct log_reader **out, const char *path, struct error *e)
 		return error_set(e, STATUS_ENOMEM, "%s: out of memory", path);
 	buffer_init(&r->payload, LOG_BLOCK_MAX);
 	r->file = fopen(path, "rbe");
-	if (!r->file) {
-		int err = errno;
+	int err = r->file ? read_header(r, path, e)
+	                  : error_set(e, status_from_errno(errno), "%s: %s", path, strerror(errno));
+	if (err) {
 		log_reader_close(r);
-		return error_set(e, status_from_errno(err), "%s: %s", path, strerror(err));
+		return err;
 	}
-	char head[LOG_HEADER_SIZE];
-	int status = STATUS_OK;
-	if (!read_at(r, 0, head, sizeof(head)) || !check_header(head))
-		status = error_set(e, STATUS_EPROTO, "%s: not an event log", path);
-	else if (log_get32(head + 8) != LOG_VERSION)
-		status =
-			error_set(e, STATUS_EPROTO, "%s: version %u of the log format; %u is known",
-		                  path, log_get32(head + 8), LOG_VERSION);
-	if (status) {
-		log_reader_close(r);
-		return status;
-	}
-	r->at = log_get32(head + 12);
 	*out = r;
 	return STATUS_OK;
 }
@@ -174,7 +202,7 @@ int log_reader_next(struct log_reader *r, struct event *e)
 		}
 		r->record_at += RECORD_HEAD + len;
 		r->records_left--;
-		if (event_decode(e, p + RECORD_HEAD, len, r->chunk_us, CHUNK_ROOM) == STATUS_OK) {
+		if (!event_unpack(e, &r->names, p + RECORD_HEAD, len, r->chunk_us, CHUNK_ROOM)) {
 			account(r, e->seq);
 			return 1;
 		}

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "events/event_names.h"
 #include "events/log_format.h"
 
 #include <errno.h>
@@ -199,14 +200,14 @@ static struct block *begin_block(struct log_writer *w, uint64_t first_seq)
 	return b;
 }
 
-static int append(struct block *b, const struct event *e, struct slice encoded)
+static int append(struct block *b, const struct event *e)
 {
 	size_t at = b->data.len;
 	int err = buffer_reserve(&b->data, RECORD_HEAD);
 	if (err)
 		return err;
 	b->data.len += RECORD_HEAD;
-	err = event_append(e, encoded, &b->data);
+	err = event_pack(e, &b->data);
 	if (err) {
 		b->data.len = at;
 		return err;
@@ -216,15 +217,15 @@ static int append(struct block *b, const struct event *e, struct slice encoded)
 	return STATUS_OK;
 }
 
-int log_writer_put(struct log_writer *w, const struct event *e, struct slice encoded)
+int log_writer_put(struct log_writer *w, const struct event *e)
 {
 	if (!w->current)
 		w->current = begin_block(w, e->seq);
-	int err = w->current ? append(w->current, e, encoded) : STATUS_ENOMEM;
+	int err = w->current ? append(w->current, e) : STATUS_ENOMEM;
 	if (err == STATUS_ELIMIT && w->current->records) { /* a block of its own holds more */
 		log_writer_flush(w);
 		w->current = begin_block(w, e->seq);
-		err = w->current ? append(w->current, e, encoded) : STATUS_ENOMEM;
+		err = w->current ? append(w->current, e) : STATUS_ENOMEM;
 	}
 	if (err) {
 		lose(w, 1);
@@ -273,16 +274,30 @@ void log_writer_stats(struct log_writer *w, struct log_stats *out)
 
 /* ---- life ---- */
 
-static int write_header(struct log_writer *w)
+static void put_header(char *head, const char *names, size_t names_len)
 {
-	char head[LOG_HEADER_SIZE] = LOG_MAGIC;
+	memcpy(head, LOG_MAGIC, strlen(LOG_MAGIC));
 	log_put32(head + 8, LOG_VERSION);
-	log_put32(head + 12, LOG_HEADER_SIZE);
+	log_put32(head + 12, (uint32_t)(LOG_HEADER_SIZE + names_len));
 	log_put64(head + 16, clock_realtime());
 	log_put32(head + LOG_HEADER_CRC, crc32c(0, head, LOG_HEADER_CRC));
-	int err = write_all(w->fd, head, sizeof(head));
+	log_put32(head + LOG_NAMES_CRC, crc32c(0, names, names_len));
+}
+
+/* 0 or an errno. */
+static int write_header(struct log_writer *w)
+{
+	static const char zero[LOG_HEADER_SIZE];
+	struct buffer b;
+	buffer_init(&b, LOG_HEADER_SIZE + LOG_NAMES_MAX);
+	int err = buffer_append(&b, zero, sizeof(zero)) || event_names_put(&b) ? ENOMEM : 0;
+	if (!err) {
+		put_header(b.data, b.data + LOG_HEADER_SIZE, b.len - LOG_HEADER_SIZE);
+		err = write_all(w->fd, b.data, b.len);
+	}
 	if (!err)
-		w->bytes = sizeof(head);
+		w->bytes = b.len;
+	buffer_free(&b);
 	return err;
 }
 

@@ -35,9 +35,9 @@ struct log_writer;
 int log_writer_open(struct log_writer **out, struct loop *loop, const struct log_config *config,
                     struct error *e);
 
-/* Accept one event; encoded as for publisher_put(). Returns 0, or STATUS_ELIMIT (the disk is too
- * slow), STATUS_ENOMEM, or what ended the logging: it was lost and counted. */
-int log_writer_put(struct log_writer *w, const struct event *e, struct slice encoded);
+/* Accept one event. Returns 0, or STATUS_ELIMIT (the disk is too slow), STATUS_ENOMEM, or what
+ * ended the logging: it was lost and counted. */
+int log_writer_put(struct log_writer *w, const struct event *e);
 
 /* Hand over what is gathered; does not wait for the disk. */
 void log_writer_flush(struct log_writer *w);

@@ -38,6 +38,11 @@ static inline char *msgpack_put_be32(char *p, uint32_t v)
 	return p + 4;
 }
 
+static inline char *msgpack_put_be64(char *p, uint64_t v)
+{
+	return msgpack_put_be32(msgpack_put_be32(p, (uint32_t)(v >> 32)), (uint32_t)v);
+}
+
 static inline char *msgpack_put_nil(char *p)
 {
 	return msgpack_put_byte(p, 0xc0);
@@ -54,8 +59,7 @@ static inline char *msgpack_put_uint(char *p, uint64_t v)
 		return msgpack_put_be16(msgpack_put_byte(p, 0xcd), (uint16_t)v);
 	if (v <= UINT32_MAX)
 		return msgpack_put_be32(msgpack_put_byte(p, 0xce), (uint32_t)v);
-	p = msgpack_put_be32(msgpack_put_byte(p, 0xcf), (uint32_t)(v >> 32));
-	return msgpack_put_be32(p, (uint32_t)v);
+	return msgpack_put_be64(msgpack_put_byte(p, 0xcf), v);
 }
 
 /* The header of a text of n bytes, up to MSGPACK_HEAD_MAX bytes. */
@@ -78,6 +82,11 @@ static inline char *msgpack_put_array_head(char *p, uint32_t n)
 	if (n <= UINT16_MAX)
 		return msgpack_put_be16(msgpack_put_byte(p, 0xdc), (uint16_t)n);
 	return msgpack_put_be32(msgpack_put_byte(p, 0xdd), n);
+}
+
+static inline char *msgpack_put_bin8(char *p, uint8_t n)
+{
+	return msgpack_put_byte(msgpack_put_byte(p, 0xc4), n);
 }
 
 /* Headers of a fixed width, to be filled in when the count is known. */
@@ -141,6 +150,15 @@ void msgpack_init(struct msgpack *m, const char *data, size_t len);
 /* Read one value; of an array or a map only the header. A count that the rest of
  * the input cannot hold is refused. Returns 0 or STATUS_EPROTO. */
 int msgpack_next(struct msgpack *m, struct msgpack_value *v);
+
+/* Eight bytes of what a value points to. */
+static inline uint64_t msgpack_get_be64(const char *data)
+{
+	uint64_t v = 0;
+	for (int i = 0; i < 8; i++)
+		v = v << 8 | (unsigned char)data[i];
+	return v;
+}
 
 /* Pass over n whole values, however nested. Returns 0 or STATUS_EPROTO. */
 int msgpack_skip(struct msgpack *m, uint64_t n);

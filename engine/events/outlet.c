@@ -468,6 +468,11 @@ size_t outlet_held(const struct outlet *o)
 	return atomic_load_explicit(&o->out_bytes, memory_order_relaxed);
 }
 
+bool outlet_is_idle(const struct outlet *o)
+{
+	return !o->stats.subscriptions && !outlet_undelivered(o);
+}
+
 uint64_t outlet_undelivered(const struct outlet *o)
 {
 	return atomic_load(&o->out_records) + (o->spill ? spill_records(o->spill) : 0);

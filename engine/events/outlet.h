@@ -79,6 +79,9 @@ void outlet_wait(struct outlet *o);
 /* Bytes of memory that its frames take, ZeroMQ's included. */
 size_t outlet_held(const struct outlet *o);
 
+/* Nobody has subscribed, as far as outlet_service() saw, and nothing is on its way. */
+bool outlet_is_idle(const struct outlet *o);
+
 /* Records that the operating system has not taken for every peer. */
 uint64_t outlet_undelivered(const struct outlet *o);
 

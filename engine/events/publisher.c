@@ -24,6 +24,7 @@ struct batch {
 	enum event_type type; /* of the last record */
 	size_t first;         /* offset of the first record's bin header */
 	uint64_t next_frame;  /* number of its next frame */
+	bool passed;          /* records went by since its last frame */
 	char topic[EVENT_TOPIC_SIZE];
 };
 
@@ -41,7 +42,7 @@ struct publisher {
 	struct batch loose; /* a custom event whose name found no place */
 	size_t buffered;    /* bytes of frames in the making, FRAME_OVERHEAD for each */
 
-	struct publisher_stats stats; /* what the outlet counts is left 0 */
+	struct publisher_stats stats; /* what the outlet counts is left 0; sent: those passed */
 	uint64_t told_left_out;       /* as of the last record that carried it */
 };
 
@@ -128,6 +129,8 @@ static int begin_batch(struct publisher *p, struct batch *b)
 	if (err)
 		return err;
 	memcpy(b->data.data + FRAME_AT, b->topic, EVENT_TOPIC_SIZE);
+	b->next_frame += b->passed;
+	b->passed = false;
 	char *end = b->data.data + ARRAY_AT;
 	if (p->config.framing == FRAMING_TOPIC)
 		end = msgpack_put_uint(end, b->next_frame);
@@ -136,8 +139,7 @@ static int begin_batch(struct publisher *p, struct batch *b)
 }
 
 /* Append e as a bin. Bytes beyond limit are refused; then the batch is as before. */
-static int append_record(struct publisher *p, struct batch *b, const struct event *e,
-                         struct slice encoded, size_t limit)
+static int append_record(struct publisher *p, struct batch *b, const struct event *e, size_t limit)
 {
 	int err = b->records ? STATUS_OK : begin_batch(p, b);
 	if (err)
@@ -147,7 +149,7 @@ static int append_record(struct publisher *p, struct batch *b, const struct even
 	if (err)
 		return err;
 	b->data.len += MSGPACK_HEAD_MAX;
-	err = event_append(e, encoded, &b->data);
+	err = event_encode(e, &b->data);
 	size_t size = b->data.len - at - MSGPACK_HEAD_MAX, added = b->data.len - at + overhead;
 	if (!err && held_bytes(p) + added > limit)
 		err = STATUS_ELIMIT;
@@ -216,14 +218,14 @@ static bool is_full(const struct publisher *p)
 
 /* Append, waiting for the socket while there is no room and it may still come. */
 static int append_blocking(struct publisher *p, struct batch *b, const struct event *e,
-                           struct slice encoded, size_t limit)
+                           size_t limit)
 {
 	uint64_t from = clock_now(), now = from;
-	int err = append_record(p, b, e, encoded, limit);
+	int err = append_record(p, b, e, limit);
 	while (err == STATUS_ELIMIT && held_bytes(p) && now - from < p->config.block_ns) {
 		outlet_wait(p->outlet);
 		outlet_service(p->outlet);
-		err = append_record(p, b, e, encoded, limit);
+		err = append_record(p, b, e, limit);
 		now = clock_now();
 	}
 	p->stats.blocked_ns += clock_now() - from;
@@ -231,17 +233,16 @@ static int append_blocking(struct publisher *p, struct batch *b, const struct ev
 }
 
 /* There was no room for e. What is in batches moves on first: to the socket, or to disk. */
-static int overflow(struct publisher *p, struct batch *b, const struct event *e,
-                    struct slice encoded, size_t limit)
+static int overflow(struct publisher *p, struct batch *b, const struct event *e, size_t limit)
 {
 	if (p->config.overflow == OVERFLOW_DROP)
 		return STATUS_ELIMIT;
 	publisher_flush(p);
-	return p->config.overflow == OVERFLOW_BLOCK ? append_blocking(p, b, e, encoded, limit)
-	                                            : append_record(p, b, e, encoded, limit);
+	return p->config.overflow == OVERFLOW_BLOCK ? append_blocking(p, b, e, limit)
+	                                            : append_record(p, b, e, limit);
 }
 
-static int put_record(struct publisher *p, const struct event *e, struct slice encoded)
+static int put_record(struct publisher *p, const struct event *e)
 {
 	size_t limit = p->config.max_bytes - (event_is_control(e->type) ? 0 : p->control_room);
 	struct batch *b = batch_of(p, e);
@@ -249,9 +250,9 @@ static int put_record(struct publisher *p, const struct event *e, struct slice e
 	if (alone)
 		publisher_flush(p);
 	/* A full house is told before the work of encoding. */
-	int err = held_bytes(p) < limit ? append_record(p, b, e, encoded, limit) : STATUS_ELIMIT;
+	int err = held_bytes(p) < limit ? append_record(p, b, e, limit) : STATUS_ELIMIT;
 	if (err == STATUS_ELIMIT)
-		err = overflow(p, b, e, encoded, limit);
+		err = overflow(p, b, e, limit);
 	if (err) {
 		p->stats.dropped++;
 		return err;
@@ -266,7 +267,7 @@ static int put_record(struct publisher *p, const struct event *e, struct slice e
 
 /* The mlcommons framing has no place for custom records. Their number goes with
  * the next record, and again with each control event in case that was lost. */
-static int put_mlcommons(struct publisher *p, const struct event *e, struct slice encoded)
+static int put_mlcommons(struct publisher *p, const struct event *e)
 {
 	if (is_custom(e->type)) {
 		p->stats.left_out++;
@@ -274,19 +275,30 @@ static int put_mlcommons(struct publisher *p, const struct event *e, struct slic
 	}
 	uint64_t left_out = p->stats.left_out;
 	if (left_out == p->told_left_out && !event_is_control(e->type))
-		return put_record(p, e, encoded);
+		return put_record(p, e);
 	struct event telling = *e;
 	telling.left_out = left_out;
-	int err = put_record(p, &telling, EVENT_NOT_ENCODED);
+	int err = put_record(p, &telling);
 	if (!err)
 		p->told_left_out = left_out;
 	return err;
 }
 
-int publisher_put(struct publisher *p, const struct event *e, struct slice encoded)
+int publisher_put(struct publisher *p, const struct event *e)
 {
-	return p->config.framing == FRAMING_MLCOMMONS ? put_mlcommons(p, e, encoded)
-	                                              : put_record(p, e, encoded);
+	return p->config.framing == FRAMING_MLCOMMONS ? put_mlcommons(p, e) : put_record(p, e);
+}
+
+/* What is on its way may still find a subscriber, who would miss what comes after it. */
+bool publisher_pass(struct publisher *p, const struct event *e)
+{
+	bool single = event_is_control(e->type) || is_custom(e->type);
+	if (single || p->stats.buffered || !outlet_is_idle(p->outlet))
+		return false;
+	batch_of(p, e)->passed = true;
+	p->stats.put++;
+	p->stats.sent++;
+	return true;
 }
 
 /* ---- life ---- */
@@ -409,7 +421,7 @@ void publisher_stats(const struct publisher *p, struct publisher_stats *out)
 	*out = p->stats;
 	out->put -= o.lost;
 	out->dropped += o.lost;
-	out->sent = o.sent;
+	out->sent += o.sent;
 	out->batches = o.batches;
 	out->bytes = o.bytes;
 	out->pending = o.pending;

@@ -11,7 +11,9 @@
  *     subscriber learns of the end.
  *  3. session.* events and phase_start, phase_end are sent alone, after a flush of
  *     all before them: no frame spans two phases.
- *  4. No subscriber: frames are sent and go nowhere; that is no loss.
+ *  4. No subscriber: frames are sent and go nowhere; that is no loss. Who passes events
+ *     then saves even their encoding; one number of a topic's frames stands for all that
+ *     was passed in between.
  *  5. With several subscribers the slowest sets the pace. */
 #ifndef PERIGEE_EVENTS_PUBLISHER_H
 #define PERIGEE_EVENTS_PUBLISHER_H
@@ -52,7 +54,7 @@ struct publisher_config {
 /* put + left_out + dropped is what was offered; put = sent + buffered + pending. */
 struct publisher_stats {
 	uint64_t put;         /* records accepted, and not dropped since */
-	uint64_t sent;        /* records handed to ZeroMQ */
+	uint64_t sent;        /* records handed to ZeroMQ, or passed */
 	uint64_t dropped;     /* records refused, or lost by the spill file or for want of memory */
 	uint64_t left_out;    /* custom records that the mlcommons framing cannot carry */
 	uint64_t batches;     /* frames sent */
@@ -83,10 +85,12 @@ const char *publisher_address(const struct publisher *p);
  * Returns 0, STATUS_ETIMEDOUT or STATUS_EIO. */
 int publisher_await(struct publisher *p, unsigned count, uint64_t deadline_ns);
 
-/* Accept one event, and flush when it is time. encoded: its record, when event_encode() has
- * made it already, else EVENT_NOT_ENCODED. Returns 0, or a status when records were dropped,
- * this one or others: stats.dropped has their number. */
-int publisher_put(struct publisher *p, const struct event *e, struct slice encoded);
+/* Accept one event, and flush when it is time. Returns 0, or a status when records were
+ * dropped, this one or others: stats.dropped has their number. */
+int publisher_put(struct publisher *p, const struct event *e);
+
+/* Would nobody get it? Then it counts as sent, without the work. False: put it. */
+bool publisher_pass(struct publisher *p, const struct event *e);
 
 /* Send what is buffered now, as far as the socket takes it; the rest is queued.
  * Returns 0, or a status when records were dropped. */

@@ -268,7 +268,7 @@ int floor_publisher(double *record_ns, const char *address)
 	uint64_t from_ns = clock_thread_cpu();
 	for (uint64_t i = 0; i < RECORDS; i++) {
 		fill_event(&e, i);
-		publisher_put(p, &e, EVENT_NOT_ENCODED);
+		publisher_put(p, &e);
 	}
 	publisher_flush(p);
 	*record_ns = (double)(clock_thread_cpu() - from_ns) / RECORDS;

@@ -6,15 +6,11 @@
 
 #include <stdlib.h>
 
-#define ENCODED_LIMIT ((size_t)64 << 20)
-#define ENCODED_KEEP  ((size_t)1 << 20) /* one large text is not to hold its memory for ever */
-
 struct journal {
 	struct fold *fold;
 	struct publisher *publisher; /* NULL: none */
 	struct log_writer *log;      /* NULL: none */
 	struct recorder *recorder;   /* NULL: none */
-	struct buffer encoded;       /* a record on its way into both */
 	void (*on_event)(void *ctx, const struct event *e);
 	void *ctx;
 	uint64_t next_seq;
@@ -44,7 +40,6 @@ int journal_open(struct journal **out, struct loop *loop, const struct journal_c
 		free(j);
 		return error_set(e, STATUS_ENOMEM, "session: out of memory");
 	}
-	buffer_init(&j->encoded, ENCODED_LIMIT);
 	j->on_event = config->on_event;
 	j->ctx = config->ctx;
 	int err = open_outputs(j, loop, config, e);
@@ -63,7 +58,6 @@ void journal_free(struct journal *j)
 	publisher_close(j->publisher, clock_now(), NULL);
 	log_writer_close(j->log, NULL);
 	recorder_close(j->recorder, NULL);
-	buffer_free(&j->encoded);
 	fold_free(j->fold);
 	free(j);
 }
@@ -74,24 +68,14 @@ static void record(struct journal *j, const struct event *e)
 	recorder_put(j->recorder, e, m ? m->name : "", fold_started_ns(j->fold));
 }
 
-/* What two of them take is encoded once. Without memory each tries, and counts its loss. */
-static struct slice encode(struct journal *j, const struct event *e)
-{
-	buffer_trim(&j->encoded, ENCODED_KEEP);
-	if (!j->publisher || !j->log || event_encode(e, &j->encoded))
-		return EVENT_NOT_ENCODED;
-	return (struct slice){ j->encoded.data, j->encoded.len };
-}
-
 void journal_put(struct journal *j, struct event *e)
 {
 	e->seq = j->next_seq++;
 	fold_put(j->fold, e);
-	struct slice encoded = encode(j, e);
-	if (j->publisher)
-		publisher_put(j->publisher, e, encoded);
+	if (j->publisher && !publisher_pass(j->publisher, e))
+		publisher_put(j->publisher, e);
 	if (j->log)
-		log_writer_put(j->log, e, encoded);
+		log_writer_put(j->log, e);
 	if (j->recorder && e->type == EVENT_SAMPLE_COMPLETE)
 		record(j, e);
 	if (j->on_event)

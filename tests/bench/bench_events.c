@@ -73,7 +73,7 @@ static void put(struct loop *loop, struct publisher *p, struct event *e)
 {
 	static uint64_t seq;
 	e->seq = seq++;
-	while (publisher_put(p, e, EVENT_NOT_ENCODED))
+	while (publisher_put(p, e))
 		loop_turn(loop, NS_PER_MS);
 }
 

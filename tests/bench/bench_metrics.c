@@ -31,7 +31,7 @@ static void put(struct event *e)
 {
 	struct publisher_stats st;
 	e->seq = seq++;
-	if (publisher_put(publisher, e, EVENT_NOT_ENCODED))
+	if (publisher_put(publisher, e))
 		die("a record was dropped");
 	if (seq % 1024)
 		return;

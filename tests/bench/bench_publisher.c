@@ -121,7 +121,7 @@ static void bench_send(uint32_t batch, enum framing framing)
 	uint64_t count = batch < 10 ? RECORDS / 10 : RECORDS, from = clock_thread_cpu();
 	for (uint64_t i = 0; i < count; i++) {
 		fill_event(&e, i & 1 ? EVENT_SAMPLE_COMPLETE : EVENT_SAMPLE_ISSUED, i);
-		publisher_put(pair.p, &e, EVENT_NOT_ENCODED);
+		publisher_put(pair.p, &e);
 	}
 	publisher_flush(pair.p);
 	double ns = (double)(clock_thread_cpu() - from) / (double)count;
@@ -153,7 +153,7 @@ static void bench_stopped(uint64_t count)
 	uint64_t from = clock_now();
 	for (uint64_t i = 0; i < count; i++) {
 		fill_event(&e, EVENT_SAMPLE_ISSUED, i);
-		publisher_put(pair.p, &e, EVENT_NOT_ENCODED);
+		publisher_put(pair.p, &e);
 	}
 	publisher_flush(pair.p);
 	uint64_t wall = clock_now() - from;

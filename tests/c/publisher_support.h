@@ -107,7 +107,7 @@ static inline int put(enum event_type type)
 		e.uuid[1] = e.seq;
 		e.index = (int64_t)e.seq;
 	}
-	return publisher_put(t.p, &e, EVENT_NOT_ENCODED);
+	return publisher_put(t.p, &e);
 }
 
 static inline int put_custom(const char *name)
@@ -116,7 +116,7 @@ static inline int put_custom(const char *name)
 	event_init(&e, EVENT_CUSTOM, clock_now());
 	e.custom = (struct slice){ name, strlen(name) };
 	e.seq = t.seq++;
-	return publisher_put(t.p, &e, EVENT_NOT_ENCODED);
+	return publisher_put(t.p, &e);
 }
 
 static inline struct publisher_stats pub_stats(void)

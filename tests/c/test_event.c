@@ -1,5 +1,6 @@
 #include "base/status.h"
 #include "events/event.h"
+#include "events/event_names.h"
 #include "events/msgpack.h"
 
 #include <setjmp.h>
@@ -202,6 +203,71 @@ static void test_every_type_round_trips_full_and_bare(void **state)
 			buffer_free(&b);
 		}
 	}
+}
+
+/* Names as a writer has them. */
+static void read_names(struct event_names *names, const char *list, size_t len)
+{
+	assert_int_equal(event_names_read(names, list, len), STATUS_OK);
+}
+
+static void own_names(struct event_names *names)
+{
+	struct buffer b;
+	buffer_init(&b, 1 << 16);
+	assert_int_equal(event_names_put(&b), STATUS_OK);
+	read_names(names, b.data, b.len);
+	buffer_free(&b);
+}
+
+static void test_packed_records_round_trip(void **state)
+{
+	struct event_names names;
+	(void)state;
+	own_names(&names);
+	for (enum event_type type = 0; type < EVENT_TYPE_COUNT; type++) {
+		struct event in[2] = { full(type) }, out;
+		event_init(&in[1], type, 5);
+		in[1].custom = in[0].custom;
+		for (int i = 0; i < 2; i++) {
+			struct buffer b;
+			uint32_t space[ROOM];
+			buffer_init(&b, 1 << 20);
+			assert_int_equal(event_pack(&in[i], &b), STATUS_OK);
+			assert_int_equal(event_unpack(&out, &names, b.data, b.len, space, ROOM), 0);
+			assert_event(&in[i], &out);
+			for (size_t len = 0; len < b.len; len++)
+				assert_int_equal(
+					event_unpack(&out, &names, b.data, len, space, ROOM),
+					STATUS_EPROTO);
+			buffer_free(&b);
+		}
+	}
+}
+
+/* A writer of another version: its numbers are others, and some names are not known here. */
+static void test_names_give_numbers_their_meaning(void **state)
+{
+	static const char list[] = "of_tomorrow\0seq\0timestamp_ns\0event_type\0\0"
+				   "sample.tomorrow\0sample.complete\0";
+	static const char record[] = "\x84\x00\xc3\x03\x01\x02\x07\x01\x05";
+	static const char of_tomorrow[] = "\x82\x03\x00\x02\x07", nobody[] = "\x82\x03\x02\x02\x07";
+	struct event_names names;
+	struct event e;
+	(void)state;
+	read_names(&names, list, sizeof(list));
+	assert_int_equal(event_unpack(&e, &names, record, sizeof(record) - 1, NULL, 0), STATUS_OK);
+	assert_int_equal(e.type, EVENT_SAMPLE_COMPLETE);
+	assert_int_equal(e.timestamp_ns, 7);
+	assert_int_equal(e.seq, 5);
+	assert_int_equal(event_unpack(&e, &names, of_tomorrow, sizeof(of_tomorrow) - 1, NULL, 0),
+	                 STATUS_EPROTO);
+	assert_int_equal(event_unpack(&e, &names, nobody, sizeof(nobody) - 1, NULL, 0),
+	                 STATUS_EPROTO);
+	/* On the wire numbers stand for nothing. */
+	assert_int_equal(event_decode(&e, record, sizeof(record) - 1, NULL, 0), STATUS_EPROTO);
+	for (size_t len = 0; len < sizeof(list); len++)
+		assert_int_equal(event_names_read(&names, list, len), STATUS_EPROTO);
 }
 
 /* The maps that MLPerf endpoints' decoder expects, byte by byte. */
@@ -604,6 +670,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_type_round_trips_full_and_bare),
+		cmocka_unit_test(test_packed_records_round_trip),
+		cmocka_unit_test(test_names_give_numbers_their_meaning),
 		cmocka_unit_test(test_records_have_these_bytes),
 		cmocka_unit_test(test_output_is_a_text_model_output),
 		cmocka_unit_test(test_bad_utf8_in_text_becomes_a_replacement),

@@ -168,7 +168,7 @@ static void test_a_large_record_finds_room_behind_small_ones(void **state)
 			put(EVENT_SAMPLE_COMPLETE);
 		event_init(&e, EVENT_SAMPLE_COMPLETE, 1);
 		e.text = (struct slice){ big, sizeof(big) };
-		assert_int_equal(publisher_put(t.p, &e, EVENT_NOT_ENCODED),
+		assert_int_equal(publisher_put(t.p, &e),
 		                 i == OVERFLOW_DROP ? STATUS_ELIMIT : STATUS_OK);
 		teardown_other(state);
 		setup_other(state);
@@ -449,7 +449,7 @@ static void test_a_record_that_never_fits_does_not_block(void **state)
 	open_publisher(config);
 	event_init(&e, EVENT_SAMPLE_COMPLETE, 1);
 	e.text = (struct slice){ big, sizeof(big) };
-	assert_int_equal(publisher_put(t.p, &e, EVENT_NOT_ENCODED), STATUS_ELIMIT);
+	assert_int_equal(publisher_put(t.p, &e), STATUS_ELIMIT);
 	assert_int_equal(pub_stats().dropped, 1);
 }
 

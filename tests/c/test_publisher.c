@@ -163,6 +163,85 @@ static void test_threshold_one_in_mlcommons_framing(void **state)
 	run_session(FRAMING_MLCOMMONS, NULL, 1);
 }
 
+/* As the session does. */
+static bool pass_or_put(enum event_type type)
+{
+	struct event e;
+	event_init(&e, type, clock_now());
+	e.seq = t.seq;
+	if (!publisher_pass(t.p, &e)) {
+		put(type);
+		return false;
+	}
+	t.seq++;
+	return true;
+}
+
+static void pass_until_heard(enum framing framing)
+{
+	open_publisher((struct publisher_config){ .framing = framing });
+	assert_false(pass_or_put(EVENT_SESSION_STARTED)); /* control events are never passed */
+	assert_true(pass_or_put(EVENT_SAMPLE_ISSUED));
+	assert_true(pass_or_put(EVENT_SAMPLE_COMPLETE));
+	struct publisher_stats st = pub_stats();
+	assert_int_equal(st.put, 3);
+	assert_int_equal(st.sent, 3);
+	assert_int_equal(st.batches, 1);
+
+	open_subscriber(t.loop, NULL, 1);
+	assert_false(pass_or_put(EVENT_SAMPLE_ISSUED));
+	assert_false(pass_or_put(EVENT_SAMPLE_COMPLETE));
+	assert_false(pass_or_put(EVENT_SESSION_ENDED));
+	turn_until_seen(3);
+	assert_int_equal(t.seen.seq[0], 3);
+	assert_int_equal(sub_stats().missing, 3); /* it came late, and is told so */
+	assert_int_equal(sub_stats().lost_frames, framing == FRAMING_TOPIC ? 2 : 0);
+	assert_int_equal(sub_stats().corrupt + sub_stats().duplicate, 0);
+}
+
+static void test_what_nobody_hears_is_passed(void **state)
+{
+	(void)state;
+	pass_until_heard(FRAMING_TOPIC);
+}
+
+static void test_what_nobody_hears_is_passed_in_mlcommons_framing(void **state)
+{
+	(void)state;
+	pass_until_heard(FRAMING_MLCOMMONS);
+}
+
+/* What has been put may find a subscriber yet, who would miss what was passed behind it. */
+static void test_nothing_passes_what_is_on_its_way(void **state)
+{
+	(void)state;
+	open_publisher((struct publisher_config){ 0 });
+	put(EVENT_SAMPLE_ISSUED);
+	assert_false(pass_or_put(EVENT_SAMPLE_COMPLETE));
+	publisher_flush(t.p);
+	assert_true(pass_or_put(EVENT_SAMPLE_ISSUED));
+}
+
+/* When the last one has gone. */
+static void test_events_are_passed_again(void **state)
+{
+	uint64_t deadline = soon();
+	(void)state;
+	open_publisher((struct publisher_config){ 0 });
+	open_subscriber(t.loop, NULL, 1);
+	assert_false(pass_or_put(EVENT_SAMPLE_ISSUED));
+	publisher_flush(t.p);
+	turn_until_seen(1);
+	subscriber_close(t.s);
+	t.s = NULL;
+	while (!pass_or_put(EVENT_SAMPLE_ISSUED) && clock_now() < deadline) {
+		publisher_flush(t.p);
+		loop_turn(t.loop, NS_PER_MS);
+	}
+	assert_int_equal(pub_stats().subscriptions, 0);
+	assert_true(pass_or_put(EVENT_SAMPLE_COMPLETE));
+}
+
 static void test_a_single_record_is_a_batch_of_one(void **state)
 {
 	(void)state;
@@ -486,13 +565,13 @@ static void test_a_record_beyond_the_limit_is_dropped_and_counted(void **state)
 	event_init(&e, EVENT_SAMPLE_COMPLETE, 1);
 	memset(big, 'x', sizeof(big));
 	e.text = (struct slice){ big, sizeof(big) };
-	assert_int_equal(publisher_put(t.p, &e, EVENT_NOT_ENCODED), STATUS_ELIMIT);
+	assert_int_equal(publisher_put(t.p, &e), STATUS_ELIMIT);
 	e.text.len = 15000; /* within the limit, but not beside what is kept for the end */
-	assert_int_equal(publisher_put(t.p, &e, EVENT_NOT_ENCODED), STATUS_ELIMIT);
+	assert_int_equal(publisher_put(t.p, &e), STATUS_ELIMIT);
 	assert_int_equal(pub_stats().dropped, 2);
 	assert_int_equal(pub_stats().held, 0);
 	e.text.len = 13500;
-	assert_int_equal(publisher_put(t.p, &e, EVENT_NOT_ENCODED), STATUS_OK);
+	assert_int_equal(publisher_put(t.p, &e), STATUS_OK);
 	assert_int_equal(pub_stats().put, 1);
 }
 
@@ -657,6 +736,10 @@ int main(void)
 		T(test_mlcommons_framing_over_tcp),
 		T(test_threshold_one_sends_each_at_once),
 		T(test_threshold_one_in_mlcommons_framing),
+		T(test_what_nobody_hears_is_passed),
+		T(test_what_nobody_hears_is_passed_in_mlcommons_framing),
+		T(test_nothing_passes_what_is_on_its_way),
+		T(test_events_are_passed_again),
 		T(test_a_single_record_is_a_batch_of_one),
 		T(test_a_single_record_is_bare_in_mlcommons_framing),
 		T(test_a_control_event_follows_all_others_in_causal_order),

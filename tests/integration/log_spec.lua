@@ -237,7 +237,7 @@ describe("the event log", function()
       local r = drive.run("return perigee.scenario {" .. ECHO .. "phases = { { 'a', requests = 3 }, { 'b', requests = 3 } } }")
       local log = drive.read(r.dir .. "/events.plog")
       local function number(at, n) return n == 0 and 0 or log:byte(at) + 256 * number(at + 1, n - 1) end
-      local starts, at = {}, 65
+      local starts, at = {}, 1 + number(13, 4) -- behind the header
       while at < #log do
          starts[#starts + 1] = at
          at = at + 24 + number(at + 4, 4)
