@@ -313,6 +313,19 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	set_client(L, m);
 }
 
+/* { class = count, ... } of a bin; nothing without a failure. */
+static void set_failures(lua_State *L, const struct series_point *p)
+{
+	if (!p->failed)
+		return;
+	lua_newtable(L);
+	for (int i = FAILURE_NONE + 1; i < FAILURE_COUNT; i++)
+		if (p->failures[i])
+			binding_set_number(L, failure_name((enum failure)i),
+			                   (double)p->failures[i]);
+	lua_setfield(L, -2, "failures");
+}
+
 /* The bins of a phase's series, one table each. */
 static void push_series(lua_State *L, const struct phase_metrics *m)
 {
@@ -325,6 +338,9 @@ static void push_series(lua_State *L, const struct phase_metrics *m)
 		binding_set_number(L, "from_ns", i * width_ns);
 		binding_set_number(L, "width_ns", width_ns);
 		report_set_point(L, &p);
+		set_failures(L, &p);
+		if (p.lateness_count)
+			binding_set_number(L, "lateness_max", (double)p.lateness_max);
 		lua_rawseti(L, -2, i + 1);
 	}
 }

@@ -134,8 +134,10 @@ static int put_complete(struct fold *f, struct phase_metrics *m, const struct ev
 	struct series *s = series_of(m, e);
 	complete_measures(e, &m->slo, &of);
 	const struct series_end end = {
-		.ok = e->failure == FAILURE_NONE,
+		.failure = e->failure,
 		.good = of.good,
+		.issued_ns = e->issued_ns,
+		.lateness_ns = of.values[METRIC_LATENESS],
 		.latency_ns = of.values[METRIC_LATENCY],
 		.ttft_ns = of.values[METRIC_TTFT],
 		.tokens_out = e->tokens_out,

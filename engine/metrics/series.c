@@ -20,7 +20,9 @@ struct sketch {
 
 struct bin {
 	uint64_t asked, issued, completed, failed, good, tokens_out;
+	uint32_t failures[FAILURE_COUNT];
 	uint64_t inflight_max;
+	uint64_t lateness_count, lateness_max;
 	uint64_t latency_sum, latency_count, ttft_count;
 	struct sketch *latency, *ttft; /* NULL: no value */
 };
@@ -110,8 +112,13 @@ static void bin_take(struct bin *b, struct bin *from)
 	b->failed += from->failed;
 	b->good += from->good;
 	b->tokens_out += from->tokens_out;
+	for (int i = 0; i < FAILURE_COUNT; i++)
+		b->failures[i] += from->failures[i];
 	if (from->inflight_max > b->inflight_max)
 		b->inflight_max = from->inflight_max;
+	b->lateness_count += from->lateness_count;
+	if (from->lateness_max > b->lateness_max)
+		b->lateness_max = from->lateness_max;
 	b->latency_sum += from->latency_sum;
 	b->latency_count += from->latency_count;
 	b->ttft_count += from->ttft_count;
@@ -159,15 +166,25 @@ int series_issued(struct series *s, uint64_t scheduled_ns, uint64_t issued_ns)
 	return STATUS_OK;
 }
 
+static void add_lateness(struct bin *b, uint64_t lateness_ns)
+{
+	b->lateness_count++;
+	if (lateness_ns > b->lateness_max)
+		b->lateness_max = lateness_ns;
+}
+
 int series_ended(struct series *s, uint64_t at_ns, const struct series_end *end)
 {
+	if (end->lateness_ns >= 0)
+		add_lateness(bin_at(s, end->issued_ns), (uint64_t)end->lateness_ns);
 	struct bin *b = bin_at(s, at_ns);
 	int err = STATUS_OK;
 	if (s->inflight > b->inflight_max)
 		b->inflight_max = s->inflight;
 	s->inflight -= s->inflight > 0;
-	if (!end->ok) {
+	if (end->failure != FAILURE_NONE) {
 		b->failed++;
+		b->failures[end->failure]++;
 		return STATUS_OK;
 	}
 	b->completed++;
@@ -235,10 +252,15 @@ void series_read(const struct series *s, int from, int to, struct series_point *
 		out->issued += b->issued;
 		out->completed += b->completed;
 		out->failed += b->failed;
+		for (int k = 0; k < FAILURE_COUNT; k++)
+			out->failures[k] += b->failures[k];
 		out->good += b->good;
 		out->tokens_out += b->tokens_out;
 		if (b->inflight_max > out->inflight_max)
 			out->inflight_max = b->inflight_max;
+		out->lateness_count += b->lateness_count;
+		if (b->lateness_max > out->lateness_max)
+			out->lateness_max = b->lateness_max;
 		latency_sum += b->latency_sum;
 		out->latency_count += b->latency_count;
 		out->ttft_count += b->ttft_count;

@@ -2,10 +2,13 @@
  *
  * A bin is SERIES_WIDTH_NS wide. When a time falls behind the last of SERIES_BINS bins,
  * neighbours are merged and the width doubles, so memory is bounded (about 2 MiB).
+ * Ends count in the bin in which they came, the lateness of a request where it was issued.
  * Percentiles within a bin come from coarse counts: within 3.2 % of the value, or 1 us.
  * One writer; reads no clock. */
 #ifndef PERIGEE_METRICS_SERIES_H
 #define PERIGEE_METRICS_SERIES_H
+
+#include "base/failure.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,8 +26,10 @@ void series_free(struct series *s); /* NULL is fine */
 int series_issued(struct series *s, uint64_t scheduled_ns, uint64_t issued_ns);
 
 struct series_end {
-	bool ok, good;
-	int64_t latency_ns, ttft_ns, tokens_out; /* negative: not known */
+	enum failure failure; /* FAILURE_NONE: a success */
+	bool good;
+	uint64_t issued_ns;
+	int64_t lateness_ns, latency_ns, ttft_ns, tokens_out; /* negative: not known */
 };
 
 /* A request ended. Returns 0 or STATUS_ENOMEM. */
@@ -33,8 +38,10 @@ int series_ended(struct series *s, uint64_t at_ns, const struct series_end *end)
 /* Values of one bin, or of several that follow each other; percentiles are 0 without a value. */
 struct series_point {
 	uint64_t asked, issued, completed, failed, good, tokens_out; /* failed: every other end */
+	uint64_t failures[FAILURE_COUNT];                            /* their sum is failed */
 	uint64_t inflight;                                           /* at its end */
 	uint64_t inflight_max;
+	uint64_t lateness_count, lateness_max;
 	uint64_t latency_count, ttft_count;
 	double latency_mean;
 	uint64_t latency_p50, latency_p90, latency_p99, ttft_p50, ttft_p90, ttft_p99;

@@ -21,8 +21,9 @@ static void issue(struct series *s, uint64_t scheduled_ms, uint64_t issued_ms)
 
 static void end(struct series *s, uint64_t at_ms, bool ok, int64_t latency_ms)
 {
-	const struct series_end e = { .ok = ok,
+	const struct series_end e = { .failure = ok ? FAILURE_NONE : FAILURE_RESET,
 		                      .good = latency_ms < 100,
+		                      .lateness_ns = -1,
 		                      .latency_ns = latency_ms * (int64_t)NS_PER_MS,
 		                      .ttft_ns = latency_ms * (int64_t)NS_PER_MS / 2,
 		                      .tokens_out = 7 };
@@ -144,7 +145,7 @@ static void what_is_not_known_is_in_no_percentile(void **state)
 	(void)state;
 	struct series *s = new_series();
 	const struct series_end e = {
-		.ok = true, .latency_ns = -1, .ttft_ns = -1, .tokens_out = -1
+		.lateness_ns = -1, .latency_ns = -1, .ttft_ns = -1, .tokens_out = -1
 	};
 	assert_ok(series_ended(s, START, &e));
 	struct series_point p = at(s, 0);
@@ -152,6 +153,47 @@ static void what_is_not_known_is_in_no_percentile(void **state)
 	assert_int_equal(p.latency_count, 0);
 	assert_int_equal(p.tokens_out, 0);
 	assert_int_equal(p.inflight_max, 0);
+	assert_int_equal(p.lateness_count, 0);
+	series_free(s);
+}
+
+static void lateness_counts_where_the_request_was_issued(void **state)
+{
+	(void)state;
+	struct series *s = new_series();
+	static const int64_t lateness_ns[] = { 3000, 40000, 8000 };
+	for (size_t i = 0; i < COUNT_OF(lateness_ns); i++) {
+		const struct series_end e = { .issued_ns = START + i * NS_PER_MS,
+			                      .lateness_ns = lateness_ns[i],
+			                      .latency_ns = -1,
+			                      .ttft_ns = -1 };
+		assert_ok(series_ended(s, START + 5 * NS_PER_S, &e));
+	}
+	assert_int_equal(at(s, 0).lateness_count, 3);
+	assert_int_equal(at(s, 0).lateness_max, 40000);
+	assert_int_equal(at(s, 0).completed, 0);
+	assert_int_equal(at(s, 5).lateness_count, 0);
+	assert_int_equal(at(s, 5).completed, 3);
+	series_free(s);
+}
+
+static void failures_are_told_by_class(void **state)
+{
+	(void)state;
+	struct series *s = new_series();
+	static const enum failure failures[] = { FAILURE_RESET, FAILURE_HTTP, FAILURE_RESET };
+	for (size_t i = 0; i < COUNT_OF(failures); i++) {
+		const struct series_end e = { .failure = failures[i], .lateness_ns = (int64_t)i };
+		assert_ok(series_ended(s, START + i, &e));
+	}
+	assert_ok(series_issued(s, START + 2 * SERIES_BINS * NS_PER_S, /* merges bins */
+	                        START + 2 * SERIES_BINS * NS_PER_S));
+	struct series_point p = at(s, 0);
+	assert_int_equal(p.failed, 3);
+	assert_int_equal(p.failures[FAILURE_RESET], 2);
+	assert_int_equal(p.failures[FAILURE_HTTP], 1);
+	assert_int_equal(p.failures[FAILURE_NONE], 0);
+	assert_int_equal(p.lateness_max, 2);
 	series_free(s);
 }
 
@@ -163,6 +205,8 @@ int main(void)
 		cmocka_unit_test(bins_double_when_there_are_too_many),
 		cmocka_unit_test(what_lies_before_the_start_counts_in_the_first_bin),
 		cmocka_unit_test(what_is_not_known_is_in_no_percentile),
+		cmocka_unit_test(lateness_counts_where_the_request_was_issued),
+		cmocka_unit_test(failures_are_told_by_class),
 	};
 	return cmocka_run_group_tests_name("series", tests, NULL, NULL);
 }

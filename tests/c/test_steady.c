@@ -46,9 +46,10 @@ static void a_series_that_never_settles_has_none(void **state)
 
 static void complete(struct series *s, uint64_t at_ns, uint64_t latency_ns)
 {
-	const struct series_end e = {
-		.ok = true, .latency_ns = (int64_t)latency_ns, .ttft_ns = -1, .tokens_out = -1
-	};
+	const struct series_end e = { .lateness_ns = -1,
+		                      .latency_ns = (int64_t)latency_ns,
+		                      .ttft_ns = -1,
+		                      .tokens_out = -1 };
 	assert_ok(series_ended(s, at_ns, &e));
 }
 

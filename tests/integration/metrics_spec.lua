@@ -136,12 +136,14 @@ describe("perigee metrics", function()
             load = perigee.load.concurrency(2), requests = 60,
          }]])
       for _, line in ipairs(drive.jsonl(r.dir .. "/series.jsonl")) do lines[#lines + 1] = line end
-      local sums = { issued = 0, completed = 0, failed = 0, asked = 0 }
+      local sums, http, worst = { issued = 0, completed = 0, failed = 0, asked = 0 }, 0, 0
       for _, line in ipairs(lines) do
+         http, worst = http + (line.failures and line.failures.http or 0), math.max(worst, line.lateness_max_us or 0)
          for name in pairs(sums) do sums[name] = sums[name] + line[name] end
       end
       local phase = r.summary.phases[1]
       assert.same({ issued = 60, asked = 60, completed = phase.completed, failed = phase.failed }, sums)
+      assert.same({ phase.failed, phase.lateness_us.max }, { http, worst })
       assert.equal(0, lines[#lines].in_flight)
       assert.is_true(lines[1].in_flight_max <= 2 and lines[1].in_flight_max > 0)
       -- Of 60 with that share of failures the p99 is a failure, the p50 is none.

@@ -1,9 +1,10 @@
 --- report.html: charts as SVG, and the page around them.
 local charts = require "perigee.report.html.charts"
 local engine = require "perigee.engine"
+local figure = require "perigee.report.html.figure"
 local html = require "perigee.report.html"
-local svg = require "perigee.report.html.svg"
-local units = require "perigee.units"
+local scale = require "perigee.report.html.scale"
+local sweep = require "perigee.report.html.sweep"
 
 local null = engine.json.null
 
@@ -31,69 +32,149 @@ end
 
 describe("a scale", function()
    it("is linear, with ticks of 1, 2 or 5", function()
-      local scale = svg.linear(0, 60)
-      assert.same({ 0, 20, 40, 60 }, scale.ticks)
-      near(0.5, scale.at(30))
-      assert.same({ 0, 0.5, 1, 1.5, 2, 2.5 }, svg.linear(0, 2.5).ticks)
+      local linear = scale.linear(0, 60)
+      assert.same({ 0, 20, 40, 60 }, linear.ticks)
+      near(0.5, linear.at(30))
+      assert.same({ 0, 1, 2 }, scale.linear(0, 2.5).ticks)
    end)
 
-   it("is logarithmic", function()
-      local scale = svg.log(1, 1000)
-      near(1 / 3, scale.at(10))
-      assert.equal(1, scale.ticks[1])
-      near(1000, scale.ticks[#scale.ticks])
-      near(0, scale.at(0)) -- nothing is below its lowest value
+   it("ends with a tick when asked, round in multiples of a unit", function()
+      local linear = scale.linear(0, 2.3, { round = true })
+      assert.same({ 0, 1, 2, 3 }, linear.ticks)
+      near(1, linear.at(3))
+      assert.same({ 0, 120, 240 }, scale.linear(0, 300, { unit = 60 }).ticks) -- minutes
+   end)
+
+   it("is logarithmic, from tick to tick", function()
+      local log = scale.log(1, 1000)
+      near(1 / 3, log.at(10))
+      near(1, log.ticks[1])
+      near(1000, log.ticks[#log.ticks])
+      near(0, log.at(0)) -- nothing is below its lowest value
+      local few = scale.log(3, 90).ticks
+      for i, v in ipairs { 2, 5, 10, 20, 50, 100 } do near(v, few[i]) end
    end)
 
    it("stretches the tail: each nine is as wide as the one before", function()
-      local scale = svg.tail(0.999)
-      near(0, scale.at(0))
-      near(1 / 3, scale.at(0.9))
-      near(2 / 3, scale.at(0.99))
-      near(1, scale.at(0.9999))
-      assert.equal(5, #scale.ticks)
+      local tail = scale.tail(0.999)
+      near(0, tail.at(0))
+      near(1 / 3, tail.at(0.9))
+      near(2 / 3, tail.at(0.99))
+      near(1, tail.at(0.9999))
+      assert.equal(5, #tail.ticks)
    end)
 
    it("has room for a single value", function()
-      for _, scale in ipairs { svg.linear(0, 0), svg.log(5, 5) } do
-         local at = scale.at(5)
-         assert.is_true(at == at and at < math.huge)
+      for _, narrow in ipairs { scale.linear(0, 0), scale.log(5, 5) } do
+         local at = narrow.at(5)
+         assert.is_true(at == at and at < math.huge and #narrow.ticks > 1)
       end
    end)
 end)
 
-describe("a chart", function()
-   local function chart(series, limit)
-      return svg.chart {
-         title = "A <title>", description = 'of "all"', series = series, limit = limit,
-         x = { scale = svg.linear(0, 10), label = "x & y", format = units.number },
-         y = { scale = svg.linear(0, 100), label = "y", format = units.number },
+describe("a figure", function()
+   local function draw(lines, changes)
+      local description = {
+         title = "A <title>", about = 'of "all"', lines = lines, x = { label = "x & y", high = 10 }, y = { label = "'y'" },
       }
+      for key, value in pairs(changes or {}) do description[key] = value end
+      return figure.text(description)
+   end
+
+   local function line(x, y, changes)
+      local l = { label = "a<b", x = x, y = y }
+      for key, value in pairs(changes or {}) do l[key] = value end
+      return l
+   end
+
+   -- The cells of the table, row by row.
+   local function cells(text)
+      local rows = {}
+      for row in text:match("<tbody>(.*)</tbody>"):gmatch "<tr>(.-)</tr>" do
+         local list = {}
+         for cell in row:gmatch "<t[hd][^>]*>(.-)</t[hd]>" do list[#list + 1] = cell end
+         rows[#rows + 1] = list
+      end
+      return rows
    end
 
    it("is told to those who do not see it, and escaped", function()
-      local text = chart { { name = "a<b", points = { 0, 0, 10, 100 } } }
+      local text = draw({ line({ 0, 10 }, { 0, 100 }), line({ 0, 10 }, { 3, 4 }) })
       well_formed(text)
-      assert.truthy(text:find('role="img"', 1, true))
-      assert.truthy(text:find("A &lt;title&gt;</title>", 1, true))
-      assert.truthy(text:find("of &quot;all&quot;</desc>", 1, true))
-      assert.truthy(text:find("a&lt;b", 1, true))
+      assert.truthy(text:find('role="img" aria-label="A &lt;title&gt;. of &quot;all&quot; The numbers follow as a table."', 1, true))
+      for _, part in ipairs { "<b>A &lt;title&gt;</b>", "a&lt;b</li>", ">x &amp; y</text>", ">&#39;y&#39;</text>" } do
+         assert.truthy(text:find(part, 1, true), part)
+      end
+   end)
+
+   it("has its numbers in a table", function()
+      local text = draw { line({ 0, 1, 2 }, { 5, false, 20000 }), line({ 1, 2 }, { 1.5, 0 }) }
+      assert.same({ { "0", "5", "–" }, { "1", "–", "1.5" }, { "2", "20k", "0" } }, cells(text))
+   end)
+
+   it("thins the table of many points, and says so", function()
+      local x, y = {}, {}
+      for i = 1, 600 do x[i], y[i] = i, i end
+      local text = draw { line(x, y) }
+      assert.equal(60, #cells(text))
+      assert.truthy(text:find("one interval of 10; series.jsonl has all", 1, true))
+   end)
+
+   it("has the rows of the table that are asked for, each with the first point from there on", function()
+      local text = draw({ line({ 0.4, 0.6, 1 }, { 4, 6, 10 }) }, { rows = { 0.5, 0.9 } })
+      assert.same({ { "0.50", "6" }, { "0.90", "10" } }, cells((text:gsub("0%.5<", "0.50<"):gsub("0%.9<", "0.90<"))))
+   end)
+
+   it("names points in the table", function()
+      assert.same({ { "p&amp;q", "1", "7" } }, cells(draw { line({ 1 }, { 7 }, { names = { "p&q" } }) }))
    end)
 
    it("leaves a gap where a value is missing", function()
-      local path = chart({ { name = "a", points = { 0, 10, 2, 20, 4, false, 6, 30, 8, 40 } } }):match 'class="line s1" d="([^"]*)"'
-      assert.equal(2, select(2, path:gsub("M", "")))
-      assert.equal(2, select(2, path:gsub("L", "")))
+      local path = draw { line({ 0, 2, 4, 6, 8 }, { 10, 20, false, 30, 40 }) }
+      assert.equal(2, select(2, path:gsub('class="line s1" d="M[^"]*L', "")))
    end)
 
-   it("shows a single value as a dot", function()
-      assert.truthy(chart({ { name = "a", points = { 5, 50 } } }):find("<circle", 1, true))
+   it("shows a single value as a dot, and what all are zero", function()
+      assert.truthy(draw({ line({ 5 }, { 50 }) }):find("<circle", 1, true))
+      well_formed(draw { line({ 1, 2 }, { 0, 0 }) })
    end)
 
-   it("draws a limit only where it is in sight", function()
-      local series = { { name = "a", points = { 0, 0, 10, 100 } } }
-      assert.truthy(chart(series, { value = 50, text = "limit" }):find(">limit</text>", 1, true))
-      assert.is_nil(chart(series, { value = 500, text = "limit" }):find(">limit</text>", 1, true))
+   it("is nothing without a number", function()
+      assert.equal("", draw {})
+      assert.equal("", draw { line({ 1, 2 }, { false, false }) })
+   end)
+
+   it("draws a limit across where it is in sight, and names it anyway", function()
+      local lines = { line({ 0, 10 }, { 0, 100 }) }
+      local near_it = draw(lines, { limit = { value = 150, label = "<limit>" } })
+      assert.truthy(near_it:find('<path class="limit" d="M%d+ '))
+      assert.truthy(near_it:find("&lt;limit&gt;</li>", 1, true))
+      local far = draw(lines, { limit = { value = 500, label = "limit" } })
+      assert.equal(1, select(2, far:gsub('<path class="limit"', ""))) -- in the legend
+      assert.truthy(far:find("limit (above the picture)", 1, true))
+   end)
+
+   it("draws times on a logarithmic axis when they are far apart", function()
+      local text = draw({ line({ 0, 10 }, { 1e3, 1e9 }) }, { y = figure.times "t" })
+      assert.truthy(text:find(">1 us</text>", 1, true))
+      assert.truthy(text:find(">1 s</text>", 1, true))
+      assert.truthy(draw({ line({ 0, 10 }, { 1e8, 1e9 }) }, { y = figure.times "t" }):find(">0</text>.*>1 s</text>"))
+   end)
+
+   it("draws intervals and marks", function()
+      local text = draw({ line({ 0, 10 }, { 5, 6 }, { intervals = { { 0, 4, 7 } } }) }, { marks = { { x = 10, y = 6, text = "b<" } } })
+      well_formed(text)
+      assert.truthy(text:find('class="bar s1"', 1, true))
+      assert.truthy(text:find("b&lt;</text>", 1, true))
+   end)
+
+   it("shortens numbers", function()
+      for text, v in pairs { ["0"] = 0, ["1.5"] = 1.5, ["20"] = 20, ["1500"] = 1500, ["20k"] = 20000, ["1.5M"] = 1.5e6, ["3G"] = 3e9 } do
+         assert.equal(text, figure.short(v))
+      end
+      assert.equal("20 ms", figure.time(20e6))
+      assert.equal("1.5 s", figure.time(1.5e9))
+      assert.equal("100 us", figure.time(1e5))
    end)
 end)
 
@@ -120,6 +201,7 @@ local function summary(phases, changes)
    local s = {
       scenario = "<b>", verdict = "ok", failures = {}, warnings = {}, session_id = "0f", started_at = null, host = null,
       versions = { perigee = "1" }, dataset_sha256 = null, plan_checksum = null, config = { name = "</pre><script>" }, phases = phases,
+      checks = {}, mlperf = null,
    }
    for key, value in pairs(changes or {}) do s[key] = value end
    return s
@@ -134,10 +216,27 @@ local function bins(n)
    local list = {}
    for i = 1, n do
       list[i] = { from_ns = (i - 1) * 1e9, width_ns = 1e9, asked = 5, issued = 5, completed = i, failed = 0, inflight = 1, inflight_max = 2,
-         latency_p50 = 1e6, latency_p99 = i * 1e6 }
+         latency_p50 = 1e6, latency_p90 = 1e6, latency_p99 = i * 1e6, lateness_max = 2e4 }
    end
    return list
 end
+
+-- The titles of the figures of a page.
+local function titles(page)
+   local list = {}
+   for title in page:gmatch "<figcaption><b>(.-)</b>" do list[#list + 1] = title end
+   return list
+end
+
+-- The chart of that title over time.
+local function over_time(p, list, title)
+   for _, chart in ipairs(charts.over_time(p, list)) do
+      if chart.title == title then return chart end
+   end
+   error("no chart " .. title)
+end
+
+local HOSTILE = [["><i>&'"]]
 
 describe("report.html", function()
    it("is one well-formed file without scripts, links or images from elsewhere", function()
@@ -146,24 +245,32 @@ describe("report.html", function()
       for _, word in ipairs { "<script", "http:", "https:", "url(", "<link", "<img", "@import" } do
          assert.is_nil(page:find(word, 1, true), word)
       end
-      assert.equal(4, select(2, page:gsub("<svg", "")))
+      assert.same({ "Percentiles", "Latency", "Rate", "In flight", "Lateness of the client" }, titles(page))
    end)
 
    it("escapes what the scenario brought", function()
-      local page = html.render(summary({ phase('"><i>') }, { failures = { "<u>" } }), {}, { phases = {} })
+      local hostile = phase(HOSTILE, { tags = { [HOSTILE] = phase "t" }, errors = { [HOSTILE] = 1 }, conclusion = { text = HOSTILE },
+         metrics = { [HOSTILE] = { kind = "gauge", value = 1, unit = HOSTILE } }, end_reason = HOSTILE,
+         checks = { { check = HOSTILE, passed = true, detail = HOSTILE } } })
+      local page = html.render(summary({ hostile }, { failures = { HOSTILE }, config = { model = HOSTILE }, checks = hostile.checks }),
+         {}, { phases = {} })
       well_formed(page)
-      assert.is_nil(page:find("<b>", 1, true))
+      assert.is_nil(page:find("<b><", 1, true))
       assert.is_nil(page:find("<i>", 1, true))
-      assert.is_nil(page:find("<u>", 1, true))
+      assert.is_nil(page:find("<h1><b>", 1, true))
+      assert.is_true(select(2, page:gsub("&quot;&gt;&lt;i&gt;&amp;&#39;&quot;", "")) >= 10)
    end)
 
-   it("tells checks, errors, metrics and tags", function()
-      local page = html.render(summary { phase("p", {
+   it("tells checks, errors, metrics, tags and what the strategy found", function()
+      local page = html.render(summary({ phase("p", {
          checks = { { check = "ttft.p99 < 1ms", passed = false, detail = "5 ms" } },
          metrics = { words = { kind = "histogram", unit = "w", distribution = distribution(7) } },
          tags = { long = phase "long" },
-      }) }, HISTOGRAMS, { phases = {} })
-      for _, text in ipairs { "ttft.p99 &lt; 1ms", "does not hold", "refused", "words", "tagged long: 10" } do
+         conclusion = { text = "at most 9/s", columns = { "rate", "passed" }, steps = { { rate = 9, passed = true } } },
+      }) }, { checks = { { check = "overall.p50 < 2", passed = true } },
+         mlperf = { { phase = "p", valid = false, findings = { "too few" } } } }), HISTOGRAMS, { phases = {} })
+      for _, text in ipairs { "ttft.p99 &lt; 1ms", "does not hold", "refused", "words", "tagged long: 10", "at most 9/s", ">yes<",
+         "overall.p50 &lt; 2", "too few" } do
          assert.truthy(page:find(text, 1, true), text)
       end
    end)
@@ -180,22 +287,89 @@ describe("report.html", function()
       assert.is_nil(page(6636):find("~", 1, true))
    end)
 
-   it("has no charts over time for a phase of one interval", function()
-      local page = html.render(summary { phase "p" }, HISTOGRAMS, { phases = { { name = "p", series = bins(1) } } })
-      assert.equal(1, select(2, page:gsub("<svg", "")))
+   it("tells the intervals of percentiles", function()
+      local d = distribution(20)
+      d.count = 6636
+      d.ci95 = { p50 = { 18, 23 }, p99 = { 19, null } }
+      local page = html.render(summary { phase("p", { latency_ms = d }) }, HISTOGRAMS, { phases = {} })
+      assert.truthy(page:find("<td>20.0 ms<small>18.0 ms – 23.0 ms</small></td>", 1, true))
+      assert.equal(1, select(2, page:gsub('class="bar s1"', "")))
    end)
 
-   it("draws a sweep of three performance phases, with the objective of their checks", function()
-      local phases = {}
-      for i = 1, 3 do
-         phases[i] = phase("rate-" .. i, {
-            qps = i, ttft_ms = distribution(i * 10), checks = { { check = "ttft.p99 < 25ms", passed = i < 3 } },
+   it("has no charts over time for a phase of one interval", function()
+      local page = html.render(summary { phase "p" }, HISTOGRAMS, { phases = { { name = "p", series = bins(1) } } })
+      assert.same({ "Percentiles" }, titles(page))
+   end)
+
+   it("draws failures by class, the rarest together", function()
+      local list = bins(2)
+      list[1].failures = { a = 9, b = 8, c = 7, d = 6, e = 5, f = 2 }
+      list[2].failures = { g = 1, a = 1 }
+      local chart = over_time(phase "p", list, "Failures")
+      local names, last = {}, nil
+      for i, line in ipairs(chart.lines) do names[i], last = line.label, line end
+      assert.same({ "a", "b", "c", "d", "e", "other" }, names)
+      assert.same({ 2, 1 }, last.y)
+      assert.same({ 9, 1 }, chart.lines[1].y)
+   end)
+
+   it("takes rates of the time that the phase lasted", function()
+      local list = bins(3)
+      local short = phase("p", { duration_s = 2.5 }) -- half of the last interval
+      local sent = over_time(short, list, "Rate").lines[1]
+      assert.same({ 5, 5, 10 }, sent.y)
+      assert.same({ 0.5, 1.5, 2.25 }, sent.x)
+      short.duration_s = 2.1 -- too little of it
+      assert.same({ 5, 5, false }, over_time(short, list, "Rate").lines[1].y)
+   end)
+
+   it("draws goodput and the bounds of an SLO", function()
+      local list = bins(2)
+      list[1].good, list[2].good = 1, 1
+      local with_slo = phase("p", { goodput = { slo = { latency_ms = 3 }, good = 2, share = 0.2, per_s = 1, share_ci95 = { 0.1, 0.3 } } })
+      local page = html.render(summary { with_slo }, HISTOGRAMS, { phases = { { name = "p", series = list } } })
+      assert.truthy(page:find("SLO: 3 ms</li>", 1, true))
+      assert.truthy(page:find("Good: 20% of the requests (95% interval 10% to 30%), 1/s.", 1, true))
+      local found = table.concat(titles(page), ", ")
+      assert.truthy(found:find("Goodput", 1, true), found)
+   end)
+end)
+
+describe("a sweep", function()
+   local function phases_at(rates)
+      local list = {}
+      for i, qps in ipairs(rates) do
+         list[i] = phase("rate-" .. qps, {
+            qps = qps, ttft_ms = distribution(qps * 10), checks = { { check = "ttft.p99 < 25ms", passed = qps < 3 } },
          })
       end
-      local text = charts.sweep(phases)
-      well_formed(text)
-      assert.truthy(text:find("ttft.p99 &lt; 25ms", 1, true))
-      assert.equal(6, select(2, text:gsub("<circle", "")))
-      assert.is_nil(charts.sweep { phases[1], phases[2] })
+      return list
+   end
+
+   it("draws latency against throughput, and marks the most at which the objective holds", function()
+      local figures = sweep.figures(phases_at { 3, 1, 2 })
+      assert.equal(2, #figures)
+      local ttft = figures[1]
+      assert.same({ 1, 2, 3 }, ttft.lines[2].x)
+      assert.same({ 1e7, 2e7, 3e7 }, ttft.lines[2].y)
+      assert.same({ "rate-1", "rate-2", "rate-3" }, ttft.lines[2].names)
+      assert.same({ value = 25e6, label = "ttft.p99 < 25ms" }, ttft.limit)
+      assert.same({ { x = 2, y = 2e7, text = "best: rate-2" } }, ttft.marks)
+      assert.is_nil(figures[2].limit)
+      well_formed(figure.text(ttft))
+   end)
+
+   it("marks none where a check is broken or no objective is set", function()
+      local phases = phases_at { 1, 2, 3 }
+      for _, p in ipairs(phases) do p.checks[2] = { check = "error_rate < 1%", passed = false } end
+      assert.same({}, sweep.figures(phases)[1].marks)
+      for _, p in ipairs(phases) do p.checks = {} end
+      assert.same({}, sweep.figures(phases)[1].marks)
+   end)
+
+   it("is of three performance phases at least", function()
+      local phases = phases_at { 1, 2, 3 }
+      phases[1].kind = "warmup"
+      assert.same({}, sweep.figures(phases))
    end)
 end)

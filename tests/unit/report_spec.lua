@@ -105,7 +105,7 @@ end)
 describe("perigee.report.series", function()
    it("has a line for each bin, rates by its width", function()
       local bin = { from_ns = 2e9, width_ns = 2e9, asked = 6, issued = 4, completed = 3, failed = 1, good = 2, tokens_out = 30,
-         inflight = 5, inflight_max = 7, latency_p50 = 2e6, latency_p99 = 4e6 }
+         inflight = 5, inflight_max = 7, latency_p50 = 2e6, latency_p99 = 4e6, lateness_max = 15e3, failures = { reset = 1 } }
       local text = series.text {
          phases = { { name = "a", slo = {}, series = { bin, bin } }, { name = "b", series = { bin } }, { name = "c" } },
       }
@@ -114,7 +114,7 @@ describe("perigee.report.series", function()
       assert.equal(3, #lines)
       assert.same({ phase = "a", from_s = 2, width_s = 2, asked = 6, issued = 4, completed = 3, failed = 1, rate_asked_per_s = 3,
          rate_delivered_per_s = 2, qps = 1.5, output_tokens_per_s = 15, good_per_s = 1, in_flight = 5, in_flight_max = 7,
-         latency_p50_ms = 2, latency_p99_ms = 4 }, lines[1])
+         latency_p50_ms = 2, latency_p99_ms = 4, lateness_max_us = 15, failures = { reset = 1 } }, lines[1])
       assert.same({ "b", nil }, { lines[3].phase, lines[3].good_per_s })
    end)
 end)

@@ -4,7 +4,7 @@ local engine = require "perigee.engine"
 local json = engine.json
 local series = {}
 
-local MS = 1e6 -- ns
+local MS, US = 1e6, 1e3 -- ns
 local COUNTS = { "asked", "issued", "completed", "failed" }
 local PERCENTILES = { "latency_p50", "latency_p99", "ttft_p50", "ttft_p99" }
 
@@ -17,6 +17,8 @@ local function line(phase, bin)
       in_flight = bin.inflight, in_flight_max = bin.inflight_max,
    }
    for _, name in ipairs(COUNTS) do out[name] = bin[name] end
+   out.lateness_max_us = bin.lateness_max and bin.lateness_max / US
+   out.failures = bin.failures
    for _, name in ipairs(PERCENTILES) do out[name .. "_ms"] = bin[name] and bin[name] / MS end
    return out
 end

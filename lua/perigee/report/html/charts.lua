@@ -1,216 +1,237 @@
---- The charts of a report: which numbers become which lines. Each function returns SVG text, or
---- nil when there is nothing to draw.
+--- The charts of a phase: which of its numbers become which lines. Each function returns figures as of
+--- perigee.report.html.figure. They draw from histograms and series, however many requests there were.
 local engine = require "perigee.engine"
-local svg = require "perigee.report.html.svg"
+local figure = require "perigee.report.html.figure"
+local schema = require "perigee.schema"
 local units = require "perigee.units"
 
 local null = engine.json.null
 local charts = {}
 
-local MS = 1e6
+local MS = 1e6        -- ns
+local LATE_NS = 1e6   -- an arrival that is later than that counts as late
+local LEAST_BIN = 0.2 -- the last interval is cut short by the phase's end; rates of so small a part of one say nothing
 
 local function present(v)
    if v == null then return nil end
    return v
 end
 
-local function milliseconds(v) return v == 0 and "0" or units.ns(v * MS) end
-
-local function seconds(v) return units.number(v) .. " s" end
-
--- "90%", "99.9%"
-local function percent(share) return ("%.10g%%"):format(share * 100) end
-
--- The least and the greatest y of the series that counts; nil when there is none.
-local function range(list, counts)
-   local low, high
-   for _, series in ipairs(list) do
-      for i = 2, #series.points, 2 do
-         local y = series.points[i]
-         if type(y) == "number" and (not counts or counts(y)) then
-            low, high = math.min(low or y, y), math.max(high or y, y)
-         end
-      end
+local function checked_bound(phase, metric)
+   for _, check in ipairs(phase.checks) do
+      local text = check.check:match("^" .. metric .. "%.p99%s*<=?%s*(%S+)$")
+      local seconds = text and units.duration(text)
+      if seconds then return { value = seconds * 1e9, label = check.check } end
    end
-   return low, high
 end
 
-local function above_zero(y) return y > 0 end
-
--- Times go on a logarithmic axis when the largest is far from the smallest.
-local function time_axis(list, label)
-   local low, high = range(list, above_zero)
-   if not low then return nil end
-   local scale = high / low > 50 and svg.log(low, high) or svg.linear(0, high * 1.05)
-   return { scale = scale, label = label, format = milliseconds }
-end
-
-local function count_axis(list, label)
-   local _, high = range(list)
-   if not high then return nil end
-   return { scale = svg.linear(0, math.max(high * 1.05, 1e-9)), label = label, format = units.number }
-end
-
-local function add(list, name, points)
-   if points and #points > 0 then list[#list + 1] = { name = name, points = points } end
+--- The bound in ns that a check "METRIC.p99 < TIME" of the phase sets, else its SLO; nil without one.
+---@param phase table     of the summary
+---@param metric string   "ttft" or "latency"
+---@return { value: number, label: string }?
+function charts.objective(phase, metric)
+   local goods = present(phase.goodput)
+   local bound = goods and goods.slo[metric .. "_ms"]
+   return checked_bound(phase, metric) or bound and { value = bound * MS, label = "SLO: " .. figure.time(bound * MS) } or nil
 end
 
 -- ---- percentiles ----
 
-local CURVES = {
-   { "latency", "latency" }, { "service_time", "service time" }, { "ttft", "first token" }, { "itl", "gap between chunks" },
-   { "lateness", "lateness of the client" },
-}
+-- metric, label, key in the summary of what has its intervals drawn
+local OF_REQUESTS = { { "latency", "latency", "latency_ms" }, { "service_time", "service time" }, { "ttft", "first token", "ttft_ms" } }
+local OF_CHUNKS = { { "itl", "gap between chunks", "itl_ms" }, { "itl_token", "the same per token" } }
+local SHARES = { 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.99999, 0.999999 }
+local INTERVALS = { p50 = 0.5, p90 = 0.9, p95 = 0.95, p99 = 0.99, ["p99.9"] = 0.999 }
 
-local function curve_points(curve)
-   local points = {}
+-- "90%", "99.9%"
+local function percent(share) return ("%.10g%%"):format(share * 100) end
+
+local function curve_line(label, curve)
+   local line = { label = label, x = {}, y = {} }
    for i = 1, #curve, 2 do
-      points[#points + 1] = curve[i + 1]
-      points[#points + 1] = curve[i] / MS
+      line.y[#line.y + 1], line.x[#line.x + 1] = curve[i], curve[i + 1]
    end
-   return points
+   return line
 end
 
---- How long each share of the requests took.
----@param phase table         of the summary
----@param histograms table[]  as of session:histograms()
----@return string?
-function charts.percentiles(phase, histograms)
-   local list, most = {}, 0.99
-   for _, wanted in ipairs(CURVES) do
+-- The 95 % intervals of the percentiles that have two bounds.
+local function intervals(distribution)
+   local list = {}
+   for name, bounds in pairs(distribution and distribution.ci95 or {}) do
+      local low, high = present(bounds[1]), present(bounds[2])
+      if low and high then list[#list + 1] = { INTERVALS[name], low * MS, high * MS } end
+   end
+   table.sort(list, function(a, b) return a[1] < b[1] end)
+   return list
+end
+
+local function shares_below(most)
+   local list = {}
+   for _, share in ipairs(SHARES) do
+      if share <= most then list[#list + 1] = share end
+   end
+   list[#list + 1] = 1
+   return list
+end
+
+local function percentiles(phase, histograms, title, about, curves)
+   local lines, most = {}, 0.99
+   for _, wanted in ipairs(curves) do
       for _, h in ipairs(histograms) do
          if h.phase == phase.name and h.metric == wanted[1] then
-            add(list, wanted[2], curve_points(h.curve))
-            most = math.max(most, h.curve[#h.curve - 2] or 0)
+            local line = curve_line(wanted[2], h.curve)
+            line.intervals = wanted[3] and intervals(present(phase[wanted[3]]))
+            lines[#lines + 1] = line
+            most = math.min(math.max(most, line.x[#line.x - 1] or 0), 0.9999999)
          end
       end
    end
-   local y = time_axis(list, "time")
-   return y and svg.chart {
-      title = "Percentiles of " .. phase.name,
-      description = "The time that a share of the requests stayed below; the axis stretches the tail.",
-      x = { scale = svg.tail(math.min(most, 0.9999999)), label = "share of the requests", format = percent }, y = y, series = list,
+   return {
+      title = title, about = about .. " The axis stretches the tail; bars are 95% intervals.",
+      x = { label = "share", scale = "tail", high = most, format = percent }, y = figure.times "time",
+      lines = lines, rows = shares_below(most),
+   }
+end
+
+--- How long each share of the requests took, and of the gaps between chunks.
+---@param phase table         of the summary
+---@param histograms table[]  as of session:histograms()
+---@return table[]
+function charts.percentiles(phase, histograms)
+   local gap, of_token = present(phase.itl_ms), present(phase.itl_token_ms)
+   local one_each = gap and of_token and gap.p50 == of_token.p50 and gap.p99 == of_token.p99 -- token in a chunk
+   return {
+      percentiles(phase, histograms, "Percentiles", "The time that a share of the requests stayed below.", OF_REQUESTS),
+      percentiles(phase, histograms, "Gaps of streams", "The time that a share of the gaps stayed below.",
+         one_each and { OF_CHUNKS[1] } or OF_CHUNKS),
    }
 end
 
 -- ---- over time ----
 
--- The values of bins at the middle of each.
-local function over_time(bins, value)
-   local points, any = {}, false
-   for _, bin in ipairs(bins) do
-      local v = value(bin)
-      any = any or v ~= nil
-      points[#points + 1] = (bin.from_ns + bin.width_ns / 2) / 1e9
-      points[#points + 1] = v or false
+-- A line of values of bins, each at the middle of its bin, and how much of it the phase lasted, in s.
+local function over_time(phase, bins, label, value)
+   local line = { label = label, x = {}, y = {} }
+   for i, bin in ipairs(bins) do
+      local from, width = bin.from_ns / 1e9, bin.width_ns / 1e9
+      local lasted = math.max(0, math.min(width, phase.duration_s - from))
+      line.x[i] = from + (lasted > 0 and lasted or width) / 2
+      line.y[i] = value(bin, lasted, lasted >= width * LEAST_BIN) or false
    end
-   return any and points or nil
+   return line
 end
 
-local function field(name, unit)
-   return function(bin) return present(bin[name]) and bin[name] / (unit or 1) end
+local function field(name)
+   return function(bin) return bin[name] end
 end
 
 local function rate(name)
-   return function(bin) return bin[name] / (bin.width_ns / 1e9) end
+   return function(bin, lasted, long_enough) return long_enough and bin[name] / lasted end
 end
 
-local function time_chart(phase, bins, title, description, list, axis)
-   if not axis then return nil end
-   local last = bins[#bins]
-   return svg.chart {
-      title = title .. " of " .. phase.name, description = description,
-      x = { scale = svg.linear(0, (last.from_ns + last.width_ns) / 1e9), label = "time since the phase began", format = seconds },
-      y = axis, series = list,
-   }
+local function percentile_lines(phase, bins, metric)
+   local lines = {}
+   for i, name in ipairs { "p50", "p90", "p99" } do lines[i] = over_time(phase, bins, name, field(metric .. "_" .. name)) end
+   return lines
 end
 
----@param phase table  of the summary
----@param bins table[] of the engine's report
----@return string?
-function charts.latency_over_time(phase, bins)
+local function latency(phase, bins)
+   return { title = "Latency", about = "Percentiles of the requests that ended in each interval.", y = figure.times "latency",
+      lines = percentile_lines(phase, bins, "latency"), limit = charts.objective(phase, "latency") }
+end
+
+local function first_token(phase, bins)
+   return { title = "First token", about = "Percentiles of the requests that ended in each interval.",
+      y = figure.times "time to first token", lines = percentile_lines(phase, bins, "ttft"), limit = charts.objective(phase, "ttft") }
+end
+
+local function rates(phase, bins)
+   local lines = { over_time(phase, bins, "sent", rate "issued"), over_time(phase, bins, "completed", rate "completed") }
+   if present(phase.rate_asked_per_s) then table.insert(lines, 1, over_time(phase, bins, "asked", rate "asked")) end
+   return { title = "Rate", about = "Requests that the schedule asked for, that were sent and that succeeded.",
+      y = { label = "requests/s" }, lines = lines }
+end
+
+local function tokens(phase, bins)
+   if not present(phase.output_tokens_per_s) then return nil end
+   local line = over_time(phase, bins, "output tokens", rate "tokens_out")
+   line.area = true
+   return { title = "Output tokens", about = "Of the requests that ended in each interval.",
+      y = { label = "tokens/s" }, lines = { line } }
+end
+
+local function goodput(phase, bins)
+   if not present(phase.goodput) then return nil end
+   local line = over_time(phase, bins, "good", function(bin)
+      local ended = bin.completed + bin.failed
+      return ended > 0 and bin.good / ended
+   end)
+   line.area = true
+   return { title = "Goodput", about = "Share of the requests that kept every bound of the SLO.",
+      y = { label = "good", format = units.percent, high = 1 }, lines = { line } }
+end
+
+local function in_flight(phase, bins)
+   local most = over_time(phase, bins, "at most", field "inflight_max")
+   most.area = true
+   return { title = "In flight", about = "Requests that were sent and had not ended.", y = { label = "requests" },
+      lines = { most, over_time(phase, bins, "at the end of the interval", field "inflight") } }
+end
+
+local function lateness(phase, bins)
+   return { title = "Lateness of the client", about = "From when a request should be sent until it was: the worst of each interval.",
+      y = figure.times "lateness", lines = { over_time(phase, bins, "worst", field "lateness_max") },
+      limit = { value = LATE_NS, label = "later counts as late" } }
+end
+
+local MOST_CLASSES = 5 -- the rest is one line
+
+-- How often each class of failure occurred in all bins; the most frequent first.
+local function classes(bins)
+   local sums = {}
+   for _, bin in ipairs(bins) do
+      for class, n in pairs(bin.failures or {}) do sums[class] = (sums[class] or 0) + n end
+   end
+   local list = schema.sorted_keys(sums)
+   table.sort(list, function(a, b)
+      if sums[a] ~= sums[b] then return sums[a] > sums[b] end
+      return a < b
+   end)
+   return list
+end
+
+local function errors(phase, bins)
+   local lines, list = {}, classes(bins)
+   local function add(label, first, last)
+      lines[#lines + 1] = over_time(phase, bins, label, function(bin, lasted, long_enough)
+         local n = 0
+         for i = first, last do n = n + (bin.failures and bin.failures[list[i]] or 0) end
+         return long_enough and n / lasted
+      end)
+   end
+   for i = 1, math.min(#list, MOST_CLASSES) do add(list[i], i, i) end
+   if #list > MOST_CLASSES then add("other", MOST_CLASSES + 1, #list) end
+   return { title = "Failures", about = "Requests that did not succeed, by class.", y = { label = "requests/s" }, lines = lines }
+end
+
+local OVER_TIME = { latency, first_token, rates, tokens, goodput, in_flight, lateness, errors }
+
+--- What the phase did over time; nothing when it was shorter than two intervals.
+---@param phase table   of the summary
+---@param bins table[]  of the engine's report
+---@return table[]
+function charts.over_time(phase, bins)
    local list = {}
-   add(list, "latency p50", over_time(bins, field("latency_p50", MS)))
-   add(list, "latency p99", over_time(bins, field("latency_p99", MS)))
-   add(list, "first token p50", over_time(bins, field("ttft_p50", MS)))
-   add(list, "first token p99", over_time(bins, field("ttft_p99", MS)))
-   return time_chart(phase, bins, "Latency over time", "Percentiles of the requests that ended in each interval.", list,
-      time_axis(list, "time"))
-end
-
----@param phase table
----@param bins table[]
----@return string?
-function charts.rates_over_time(phase, bins)
-   local list = {}
-   if present(phase.rate_asked_per_s) then add(list, "asked", over_time(bins, rate "asked")) end
-   add(list, "sent", over_time(bins, rate "issued"))
-   add(list, "completed", over_time(bins, rate "completed"))
-   if phase.failed + phase.abandoned > 0 then add(list, "failed", over_time(bins, rate "failed")) end
-   return time_chart(phase, bins, "Rates over time", "Requests per second: asked for by the schedule, sent, and ended.", list,
-      count_axis(list, "requests per second"))
-end
-
----@param phase table
----@param bins table[]
----@return string?
-function charts.in_flight_over_time(phase, bins)
-   local list = {}
-   add(list, "in flight, most", over_time(bins, field "inflight_max"))
-   add(list, "in flight at the end of the interval", over_time(bins, field "inflight"))
-   return time_chart(phase, bins, "In flight over time", "Requests that were sent and had not ended.", list, count_axis(list, "requests"))
-end
-
--- ---- sweep ----
-
--- The limit of "ttft.p99 < 500ms" in ms, when a check of the phases sets one.
-local function objective(phases, metric)
-   for _, phase in ipairs(phases) do
-      for _, check in ipairs(phase.checks) do
-         local text = check.check:match("^" .. metric .. "%.p99%s*<=?%s*(%S+)$")
-         local limit = text and units.duration(text)
-         if limit then return { value = limit * 1e3, text = check.check } end
+   if #bins < 2 then return list end
+   for _, make in ipairs(OVER_TIME) do
+      local chart = make(phase, bins)
+      if chart then
+         chart.x = figure.seconds(phase.duration_s)
+         list[#list + 1] = chart
       end
    end
+   return list
 end
 
--- (requests per second, p99 in ms) of each phase, in the order of the rate.
-local function sweep_points(phases, key)
-   local pairs_of = {}
-   for _, phase in ipairs(phases) do
-      local d, qps = present(phase[key]), present(phase.qps)
-      if d and qps then pairs_of[#pairs_of + 1] = { qps, d.p99 } end
-   end
-   table.sort(pairs_of, function(a, b) return a[1] < b[1] end)
-   local points = {}
-   for _, p in ipairs(pairs_of) do
-      points[#points + 1] = p[1]
-      points[#points + 1] = p[2]
-   end
-   return points
-end
-
---- Throughput against latency over the performance phases, when there are several.
----@param phases table[]  of the summary
----@return string?
-function charts.sweep(phases)
-   local list, chosen = {}, {}
-   for _, phase in ipairs(phases) do
-      if phase.kind == "performance" then chosen[#chosen + 1] = phase end
-   end
-   if #chosen < 3 then return nil end
-   add(list, "latency p99", sweep_points(chosen, "latency_ms"))
-   add(list, "first token p99", sweep_points(chosen, "ttft_ms"))
-   local y = time_axis(list, "time")
-   if not y then return nil end
-   for _, series in ipairs(list) do series.dots = #series.points end
-   local most = 0
-   for _, phase in ipairs(chosen) do most = math.max(most, present(phase.qps) or 0) end
-   return svg.chart {
-      title = "Throughput against latency", description = "A point for each performance phase.",
-      x = { scale = svg.linear(0, most * 1.05), label = "completed requests per second", format = units.number }, y = y, series = list,
-      limit = objective(chosen, "ttft") or objective(chosen, "latency"),
-   }
-end
 
 return charts

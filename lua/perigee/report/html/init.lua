@@ -1,11 +1,11 @@
 --- report.html: the summary, its charts and what it was made of, in one file that needs no network
 --- and no script. It draws from histograms and series, so its size does not depend on the number of requests.
-local charts = require "perigee.report.html.charts"
 local engine = require "perigee.engine"
-local floors = require "perigee.floors"
-local schema = require "perigee.schema"
+local phase_section = require "perigee.report.html.phase"
 local style = require "perigee.report.html.style"
 local svg = require "perigee.report.html.svg"
+local sweep = require "perigee.report.html.sweep"
+local tables = require "perigee.report.html.tables"
 local units = require "perigee.units"
 local warnings = require "perigee.warnings"
 
@@ -25,98 +25,21 @@ local function present(v)
    return v
 end
 
--- ---- tables ----
-
--- rows of cells; a cell is a text, or { text, class }.
-local function rows_text(rows, tag)
-   local out = {}
-   for _, row in ipairs(rows) do
-      out[#out + 1] = "<tr>"
-      for i, cell in ipairs(row) do
-         local text, class = cell, nil
-         if type(cell) == "table" then text, class = cell[1], cell[2] end
-         local name = tag or "td"
-         local scope = name == "th" and ' scope="col"' or ""
-         if i == 1 and name == "td" then name, scope = "th", ' scope="row"' end
-         out[#out + 1] = ("<%s%s%s>%s</%s>"):format(name, scope, class and (' class="%s"'):format(class) or "", escape(text), name)
-      end
-      out[#out + 1] = "</tr>"
-   end
-   return table.concat(out)
-end
-
-local function table_text(caption, head, rows)
-   if #rows == 0 then return "" end
-   return ('<div class="wide"><table><caption>%s</caption><thead>%s</thead><tbody>%s</tbody></table></div>'):format(
-      escape(caption), rows_text({ head }, "th"), rows_text(rows))
-end
-
-local function number(v, suffix)
+local function number(v)
    v = present(v)
-   return v and units.number(v) .. (suffix or "") or "–"
+   return v and units.number(v) or "–"
 end
 
-local function time(v, unit)
+local function time(v)
    v = present(v)
-   return v and units.ns(v * unit) or "–"
+   return v and units.ns(v * 1e6) or "–"
 end
 
-local STATISTICS = { "mean", "p50", "p90", "p95", "p99", "p99.9", "max" }
-local DISTRIBUTIONS = {
-   { "latency", "latency_ms", 1e6 }, { "service time", "service_time_ms", 1e6 }, { "first token", "ttft_ms", 1e6 },
-   { "time per output token", "tpot_ms", 1e6 }, { "gap between chunks", "itl_ms", 1e6 }, { "lateness of the client", "lateness_us", 1e3 },
-}
-
-local function distributions(part, caption)
-   local rows, head, marked = {}, { "", "count" }, false
-   for _, name in ipairs(STATISTICS) do head[#head + 1] = name end
-   for _, d in ipairs(DISTRIBUTIONS) do
-      local values = present(part[d[2]])
-      if values then
-         local row = { d[1], number(values.count) }
-         for _, name in ipairs(STATISTICS) do row[#row + 1] = floors.mark(name, values.count) .. time(values[name], d[3]) end
-         rows[#rows + 1] = row
-         marked = marked or floors.mark("p99.9", values.count) ~= ""
-      end
-   end
-   return table_text(marked and ("%s (%s)"):format(caption, floors.LEGEND) or caption, head, rows)
-end
-
-local function counts(t, what, caption)
-   local rows = {}
-   for _, name in ipairs(schema.sorted_keys(t)) do rows[#rows + 1] = { name, number(t[name]) } end
-   return table_text(caption, { what, "requests" }, rows)
-end
-
-local function checks(list, caption)
-   local rows = {}
-   for i, check in ipairs(list) do
-      rows[i] = { { check.check, "text" }, check.passed and { "holds", "good" } or { "does not hold", "bad" },
-         { present(check.detail) or "", "text" } }
-   end
-   return table_text(caption, { "check", "", "" }, rows)
-end
-
-local function script_metrics(phase)
-   local rows = {}
-   for _, name in ipairs(schema.sorted_keys(phase.metrics)) do
-      local m = phase.metrics[name]
-      local d, unit = present(m.distribution), present(m.unit) and " " .. m.unit or ""
-      rows[#rows + 1] = d and { name, number(d.count), number(d.mean, unit), number(d.p50, unit), number(d.p99, unit), number(d.max, unit) }
-         or { name, "", number(m.value, unit), "", "", "" }
-   end
-   return table_text("Metrics of the script", { "", "count", "value or mean", "p50", "p99", "max" }, rows)
-end
-
--- ---- sections ----
-
-local function figure(caption, text)
-   return text and ("<figure><figcaption>%s</figcaption>%s</figure>"):format(escape(caption), text) or ""
-end
+-- ---- overview ----
 
 local function messages(list, class, word)
    local out = {}
-   for i, text in ipairs(list) do out[i] = ('<p class="%s">%s: %s</p>'):format(class, word, escape(text)) end
+   for i, text in ipairs(list) do out[i] = ('<p class="message %s"><b>%s:</b> %s</p>'):format(class, word, escape(text)) end
    return table.concat(out)
 end
 
@@ -126,53 +49,83 @@ local function texts(list)
    return out
 end
 
+local function broken(list)
+   local n = 0
+   for _, check in ipairs(list) do n = n + (check.passed and 0 or 1) end
+   return n
+end
+
+local function check_cell(list)
+   if #list == 0 then return "–" end
+   local n = broken(list)
+   return n == 0 and { "hold", "good" } or { ("%d broken"):format(n), "bad" }
+end
+
+-- What every run has, in large letters: { words, value, class }.
+local function tiles(summary)
+   local issued, bad, seconds, checks = 0, 0, 0, #summary.checks
+   local n_broken = broken(summary.checks)
+   for _, p in ipairs(summary.phases) do
+      issued, bad, seconds = issued + p.issued, bad + p.failed + p.abandoned, seconds + p.duration_s
+      checks, n_broken = checks + #p.checks, n_broken + broken(p.checks)
+   end
+   local list = {
+      { "requests", number(issued) }, { "failed", number(bad), bad > 0 and "bad" or "good" }, { "duration", units.seconds(seconds) },
+   }
+   if checks > 0 then
+      list[4] = { "checks hold", ("%d of %d"):format(checks - n_broken, checks), n_broken > 0 and "bad" or "good" }
+   end
+   return list
+end
+
+-- What the one phase that matters has, when it is one.
+local function phase_tiles(summary, list)
+   local phase
+   for _, p in ipairs(summary.phases) do
+      if p.kind == "performance" and phase then return end
+      if p.kind == "performance" then phase = p end
+   end
+   if not phase then return end
+   local ttft, latency = present(phase.ttft_ms), present(phase.latency_ms)
+   list[#list + 1] = { "completed/s", number(phase.qps) }
+   if present(phase.output_tokens_per_s) then list[#list + 1] = { "output tokens/s", number(phase.output_tokens_per_s) } end
+   if ttft then list[#list + 1] = { "first token p99", time(ttft.p99) } end
+   if latency then list[#list + 1] = { "latency p99", time(latency.p99) } end
+end
+
+local function tiles_text(summary)
+   local list, out = tiles(summary), {}
+   phase_tiles(summary, list)
+   for i, tile in ipairs(list) do
+      local class = tile[3] and (' class="%s"'):format(tile[3]) or ""
+      out[i] = ("<div><dt>%s</dt><dd%s>%s</dd></div>"):format(escape(tile[1]), class, escape(tile[2]))
+   end
+   return ('<dl class="tiles">%s</dl>'):format(table.concat(out))
+end
+
+local function section_id(i) return "phase-" .. i end
+
 local function overview(summary)
    local head = { "phase", "completed", "failed", "per s", "tokens/s", "latency p50", "p99", "first token p50", "p99", "checks" }
    local rows = {}
    for i, p in ipairs(summary.phases) do
-      local broken = 0
-      for _, check in ipairs(p.checks) do broken = broken + (check.passed and 0 or 1) end
       local latency, ttft = present(p.latency_ms) or {}, present(p.ttft_ms) or {}
       local bad = p.failed + p.abandoned
-      rows[i] = { p.name, number(p.completed), { number(bad), bad > 0 and "bad" or nil }, number(p.qps),
-         number(p.output_tokens_per_s), time(latency.p50, 1e6), time(latency.p99, 1e6), time(ttft.p50, 1e6), time(ttft.p99, 1e6),
-         #p.checks == 0 and "–" or broken == 0 and { "hold", "good" } or { ("%d broken"):format(broken), "bad" } }
+      rows[i] = { { p.name, link = section_id(i) }, number(p.completed), { number(bad), bad > 0 and "bad" or nil }, number(p.qps),
+         number(p.output_tokens_per_s), time(latency.p50), time(latency.p99), time(ttft.p50), time(ttft.p99), check_cell(p.checks) }
    end
-   return table_text("Phases", head, rows)
+   return tables.text("Phases", head, rows)
 end
 
-local function tags(phase)
-   local out = {}
-   for _, name in ipairs(schema.sorted_keys(type(phase.tags) == "table" and phase.tags or {})) do
-      out[#out + 1] = distributions(phase.tags[name], ("Requests tagged %s: %d"):format(name, phase.tags[name].issued))
+-- ---- the end ----
+
+-- A key is there for the phases that MLPerf's rules are for.
+local function mlperf(section)
+   local rows = {}
+   for i, entry in ipairs(present(section) or {}) do
+      rows[i] = { entry.phase, entry.valid and { "valid", "good" } or { "invalid", "bad" }, { table.concat(entry.findings, "; "), "text" } }
    end
-   return #out > 0 and "<h3>By tag</h3>" .. table.concat(out) or ""
-end
-
-local function phase_charts(phase, report, histograms)
-   local bins = report and report.series or {}
-   local out = { figure("Percentiles", charts.percentiles(phase, histograms)) }
-   if #bins < 2 then return out[1] end
-   out[#out + 1] = figure("Latency over time", charts.latency_over_time(phase, bins))
-   out[#out + 1] = figure("Rates over time", charts.rates_over_time(phase, bins))
-   out[#out + 1] = figure("Requests in flight", charts.in_flight_over_time(phase, bins))
-   return table.concat(out)
-end
-
-local function phase_section(phase, report, histograms)
-   local reason = present(phase.end_reason)
-   local parts = {
-      ("<section><h2>%s</h2>"):format(escape(phase.name)),
-      ('<p class="soft">%s, %s requests in %s%s. %s</p>'):format(escape(phase.kind), number(phase.issued), units.seconds(phase.duration_s),
-         reason and reason ~= "" and ", ended by " .. escape(reason) or "",
-         present(phase.rate_asked_per_s) and ("Asked for %s/s, sent %s/s."):format(
-            number(phase.rate_asked_per_s), number(phase.rate_delivered_per_s)) or ""),
-      distributions(phase, "Times from the intended start, of successful requests"),
-      phase_charts(phase, report, histograms),
-      counts(phase.errors, "class", "Errors"), counts(phase.finish_reasons, "reason", "Finish reasons"),
-      script_metrics(phase), checks(phase.checks, "Checks"), tags(phase), "</section>",
-   }
-   return table.concat(parts)
+   return tables.text("MLPerf", { "phase", "verdict", "findings" }, rows)
 end
 
 local function details(summary)
@@ -185,8 +138,14 @@ local function details(summary)
    }
    local rows = {}
    for i, fact in ipairs(facts) do rows[i] = { fact[1], { fact[2], "text" } } end
-   return ("<section><h2>What was run</h2>%s<details><summary>Configuration</summary><pre>%s</pre></details></section>"):format(
-      table_text("", { "", "" }, rows), escape(json.encode(summary.config, 2)))
+   return ('<section><h2>What was run</h2>%s<details><summary>Configuration</summary><pre tabindex="0">%s</pre></details>'
+      .. "</section>"):format(tables.text("Facts", { "fact", "value" }, rows), escape(json.encode(summary.config, 2)))
+end
+
+local function header(summary)
+   local verdict = VERDICTS[summary.verdict] or { "warn", "" }
+   return ('<header><h1>%s</h1><p><span class="verdict %s">%s</span> <span class="soft">%s</span></p></header>'):format(
+      escape(summary.scenario), verdict[1], escape(summary.verdict), verdict[2])
 end
 
 --- The page.
@@ -195,18 +154,20 @@ end
 ---@param report table        the engine's, with the series of each phase
 ---@return string
 function html.render(summary, histograms, report)
-   local verdict = VERDICTS[summary.verdict] or { "warn", "" }
-   local by_name = {}
-   for _, p in ipairs(report.phases) do by_name[p.name] = p end
+   local bins = {}
+   for _, p in ipairs(report.phases) do bins[p.name] = p.series end
    local out = {
-      '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
-      ("<title>%s – perigee</title><style>%s</style></head><body><main>"):format(escape(summary.scenario), style),
-      ('<h1>%s</h1><p><span class="verdict %s">%s</span> <span class="soft">%s</span></p>'):format(
-         escape(summary.scenario), verdict[1], escape(summary.verdict), verdict[2]),
+      '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"/>',
+      '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
+      ("<title>%s – perigee</title><style>%s</style></head><body>"):format(escape(summary.scenario), style),
+      header(summary), "<main>", tiles_text(summary),
       messages(summary.failures, "bad", "failure"), messages(texts(summary.warnings), "warn", "warning"),
-      overview(summary), figure("Throughput against latency", charts.sweep(summary.phases)),
+      overview(summary), phase_section.checks(summary.checks, "Checks of the whole run"), mlperf(summary.mlperf),
+      phase_section.figures(sweep.figures(summary.phases)),
    }
-   for _, phase in ipairs(summary.phases) do out[#out + 1] = phase_section(phase, by_name[phase.name], histograms) end
+   for i, phase in ipairs(summary.phases) do
+      out[#out + 1] = phase_section.text(phase, section_id(i), bins[phase.name] or {}, histograms)
+   end
    out[#out + 1] = details(summary)
    out[#out + 1] = "</main></body></html>\n"
    return table.concat(out)

@@ -1,0 +1,167 @@
+--- The section of a phase in report.html.
+local charts = require "perigee.report.html.charts"
+local engine = require "perigee.engine"
+local figure = require "perigee.report.html.figure"
+local floors = require "perigee.floors"
+local schema = require "perigee.schema"
+local svg = require "perigee.report.html.svg"
+local tables = require "perigee.report.html.tables"
+local units = require "perigee.units"
+
+local null, escape = engine.json.null, svg.escape
+local phase_section = {}
+
+local function present(v)
+   if v == null then return nil end
+   return v
+end
+
+local function number(v, suffix)
+   v = present(v)
+   return v and units.number(v) .. (suffix or "") or "–"
+end
+
+-- ---- distributions ----
+
+local STATISTICS = { "mean", "p50", "p90", "p95", "p99", "p99.9", "max" }
+local DISTRIBUTIONS = {
+   { "latency", "latency_ms", 1e6 }, { "service time", "service_time_ms", 1e6 }, { "first token", "ttft_ms", 1e6 },
+   { "time per output token", "tpot_ms", 1e6 }, { "gap between chunks", "itl_ms", 1e6 }, { "lateness of the client", "lateness_us", 1e3 },
+}
+
+-- "19.1 ms – 22.3 ms", of a percentile that has such bounds.
+local function interval(d, name, unit)
+   local bounds = d.ci95 and d.ci95[name]
+   local low, high = bounds and present(bounds[1]), bounds and present(bounds[2])
+   return low and high and ("%s – %s"):format(units.ns(low * unit), units.ns(high * unit)) or nil
+end
+
+local function time_cell(d, name, unit)
+   local v = present(d[name])
+   return { v and floors.mark(name, d.count) .. units.ns(v * unit) or "–", small = interval(d, name, unit) }
+end
+
+local function distributions(part, caption)
+   local rows, head, marked = {}, { "", "count", unpack(STATISTICS) }, false
+   for _, entry in ipairs(DISTRIBUTIONS) do
+      local d = present(part[entry[2]])
+      if d then
+         local row = { entry[1], number(d.count) }
+         for _, name in ipairs(STATISTICS) do row[#row + 1] = time_cell(d, name, entry[3]) end
+         rows[#rows + 1] = row
+         marked = marked or floors.mark("p99.9", d.count) ~= ""
+      end
+   end
+   return tables.text(marked and ("%s (%s)"):format(caption, floors.LEGEND) or caption, head, rows)
+end
+
+-- ---- other tables ----
+
+local function counts(t, what, caption)
+   local rows = {}
+   for i, name in ipairs(schema.sorted_keys(t)) do rows[i] = { name, number(t[name]) } end
+   return tables.text(caption, { what, "requests" }, rows)
+end
+
+--- What was checked, and whether it holds.
+---@param list table[]
+---@param caption string
+---@return string
+function phase_section.checks(list, caption)
+   local rows = {}
+   for i, check in ipairs(list) do
+      rows[i] = { { check.check, "text" }, check.passed and { "holds", "good" } or { "does not hold", "bad" },
+         { present(check.detail) or "", "text" } }
+   end
+   return tables.text(caption, { "check", "outcome", "detail" }, rows)
+end
+
+local function script_metrics(phase)
+   local rows = {}
+   for i, name in ipairs(schema.sorted_keys(phase.metrics)) do
+      local m = phase.metrics[name]
+      local d, unit = present(m.distribution), present(m.unit) and " " .. m.unit or ""
+      rows[i] = d and { name, number(d.count), number(d.mean, unit), number(d.p50, unit), number(d.p99, unit), number(d.max, unit) }
+         or { name, "", number(m.value, unit), "", "", "" }
+   end
+   return tables.text("Metrics of the script", { "metric", "count", "value or mean", "p50", "p99", "max" }, rows)
+end
+
+local function cell(v)
+   if v == nil or v == null then return "–" end
+   if type(v) == "boolean" then return v and "yes" or "no" end
+   return type(v) == "number" and units.number(v) or tostring(v)
+end
+
+-- What a strategy found: its `text`, else all of it, and its `steps` with the `columns` that it names.
+local function conclusion(phase)
+   local found = present(phase.conclusion)
+   if found == nil then return "" end
+   local columns = type(found) == "table" and found.columns or {}
+   local text = type(found) == "table" and found.text or engine.json.encode(found)
+   local rows = {}
+   for i, step in ipairs(columns[1] and found.steps or {}) do
+      rows[i] = {}
+      for k, column in ipairs(columns) do rows[i][k] = cell(step[column]) end
+   end
+   return ("<p><b>Conclusion:</b> %s</p>%s"):format(escape(text), tables.text("Steps", columns, rows))
+end
+
+local function tags(phase)
+   local out = {}
+   for i, name in ipairs(schema.sorted_keys(phase.tags or {})) do
+      out[i] = distributions(phase.tags[name], ("Requests tagged %s: %d"):format(name, phase.tags[name].issued))
+   end
+   return #out > 0 and "<h3>By tag</h3>" .. table.concat(out) or ""
+end
+
+-- ---- sentences ----
+
+local function sentences(phase)
+   local reason, asked = present(phase.end_reason), present(phase.rate_asked_per_s)
+   local list = { ("%s, %s requests in %s%s."):format(phase.kind, number(phase.issued), units.seconds(phase.duration_s),
+      reason and reason ~= "" and ", ended by " .. reason or "") }
+   if asked then list[2] = ("Asked for %s/s, sent %s/s."):format(number(asked), number(phase.rate_delivered_per_s)) end
+   local goods, steady = present(phase.goodput), present(phase.steady)
+   if goods and present(goods.share) then
+      local bounds = goods.share_ci95
+      list[#list + 1] = ("Good: %s of the requests (95%% interval %s to %s), %s/s."):format(units.percent(goods.share),
+         units.percent(bounds[1]), units.percent(bounds[2]), number(goods.per_s))
+   end
+   if steady then
+      list[#list + 1] = ("Steady from %s on: %s/s (95%% interval %s to %s)."):format(units.seconds(steady.from_s), number(steady.qps),
+         number(steady.qps_ci95[1]), number(steady.qps_ci95[2]))
+   end
+   return table.concat(list, " ")
+end
+
+--- Figures beside each other, as many as the page has room for.
+---@param list table[]
+---@return string
+function phase_section.figures(list)
+   local out = {}
+   for i, description in ipairs(list) do out[i] = figure.text(description) end
+   local text = table.concat(out)
+   return text ~= "" and ('<div class="figures">%s</div>'):format(text) or ""
+end
+
+--- The section.
+---@param phase table         of the summary
+---@param id string           of the section, to link to
+---@param bins table[]        the phase's series in the engine's report
+---@param histograms table[]  as of session:histograms()
+---@return string
+function phase_section.text(phase, id, bins, histograms)
+   local list = charts.percentiles(phase, histograms)
+   for _, description in ipairs(charts.over_time(phase, bins)) do list[#list + 1] = description end
+   return table.concat {
+      ('<section id="%s"><h2>%s</h2><p class="soft">%s</p>'):format(id, escape(phase.name), escape(sentences(phase))),
+      conclusion(phase),
+      distributions(phase, "Times from the intended start, of successful requests; small: 95% intervals"),
+      phase_section.figures(list), tags(phase),
+      '<div class="beside">', counts(phase.errors, "class", "Failures"), counts(phase.finish_reasons, "reason", "Finish reasons"), "</div>",
+      script_metrics(phase), phase_section.checks(phase.checks, "Checks"), "</section>",
+   }
+end
+
+return phase_section

@@ -1,0 +1,41 @@
+--- Tables of report.html.
+local svg = require "perigee.report.html.svg"
+
+local escape = svg.escape
+local tables = {}
+
+local function cell(value, tag, scope)
+   if type(value) ~= "table" then value = { value } end
+   local text, class = escape(value[1]), value[2] and (' class="%s"'):format(value[2]) or ""
+   if value.link then text = ('<a href="#%s">%s</a>'):format(value.link, text) end
+   if value.small then text = ("%s<small>%s</small>"):format(text, escape(value.small)) end
+   return ("<%s%s%s>%s</%s>"):format(tag, scope, class, text, tag)
+end
+
+local function head_text(head)
+   local out = {}
+   for i, text in ipairs(head) do out[i] = text == "" and "<td></td>" or cell(text, "th", ' scope="col"') end
+   return table.concat(out)
+end
+
+local function row_text(row)
+   local out = {}
+   for i, value in ipairs(row) do out[i] = i == 1 and cell(value, "th", ' scope="row"') or cell(value, "td", "") end
+   return "<tr>" .. table.concat(out) .. "</tr>"
+end
+
+--- A table that scrolls within itself where the page is narrow; "" without rows.
+---@param caption string
+---@param head string[]
+---@param rows table[][]  the first cell names its row; a cell is a text, or { text, class, small = a second text,
+---   link = id of a section }
+---@return string
+function tables.text(caption, head, rows)
+   local out = {}
+   for i, row in ipairs(rows) do out[i] = row_text(row) end
+   if #out == 0 then return "" end
+   return ('<div class="wide" tabindex="0" role="region" aria-label="%s"><table><caption>%s</caption><thead><tr>%s</tr></thead>'
+      .. "<tbody>%s</tbody></table></div>"):format(escape(caption), escape(caption), head_text(head), table.concat(out))
+end
+
+return tables
