@@ -3,6 +3,7 @@
 local charts = require "perigee.report.html.charts"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
+local sides = require "perigee.report.sides"
 local style = require "perigee.report.html.style"
 local svg = require "perigee.report.html.svg"
 local units = require "perigee.units"
@@ -139,6 +140,15 @@ local function overview(summary)
    return table_text("Phases", head, rows)
 end
 
+-- Those that took turns, each as one.
+local function sides_section(section)
+   if not present(section) then return "" end
+   local verdicts = {}
+   for i, text in ipairs(sides.verdicts(section)) do verdicts[i] = ("<p>%s</p>"):format(escape(text)) end
+   return ("<section><h2>Sides</h2>%s%s</section>"):format(
+      table_text("All rounds of a side together, percentiles of all its requests", sides.table(section)), table.concat(verdicts))
+end
+
 local function tags(phase)
    local out = {}
    for _, name in ipairs(schema.sorted_keys(type(phase.tags) == "table" and phase.tags or {})) do
@@ -202,7 +212,7 @@ function html.render(summary, histograms, report)
       ('<h1>%s</h1><p><span class="verdict %s">%s</span> <span class="soft">%s</span></p>'):format(
          escape(summary.scenario), verdict[1], escape(summary.verdict), verdict[2]),
       messages(summary.failures, "bad", "failure"), messages(texts(summary.warnings), "warn", "warning"),
-      overview(summary), figure("Throughput against latency", charts.sweep(summary.phases)),
+      sides_section(summary.sides), overview(summary), figure("Throughput against latency", charts.sweep(summary.phases)),
    }
    for _, phase in ipairs(summary.phases) do out[#out + 1] = phase_section(phase, by_name[phase.name], histograms) end
    out[#out + 1] = details(summary)
