@@ -164,14 +164,40 @@ static int fold_events(lua_State *L, int t, struct reading *r)
 	return rc;
 }
 
-/* read_log(path [, path to write requests.jsonl to]) -> { report, histograms, run_config,
- * run_outcome (JSON texts), ended, stats, requests_problem (what was not written, and why) }
+/* t.together: for each list of phase numbers that the function at index 3 makes of run_config what
+ * report_push_together() gives; nothing without a function or a run_config. */
+static void set_together(lua_State *L, int t, const struct fold *f)
+{
+	lua_getfield(L, t, "run_config");
+	if (lua_isnil(L, 3) || lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		return;
+	}
+	lua_pushvalue(L, 3);
+	lua_insert(L, -2);
+	lua_call(L, 1, 1); /* lists */
+	luaL_checktype(L, -1, LUA_TTABLE);
+	lua_newtable(L); /* lists, together */
+	for (int i = 1; i <= (int)lua_objlen(L, -2); i++) {
+		lua_rawgeti(L, -2, i);
+		report_push_together(L, f, lua_gettop(L));
+		lua_rawseti(L, -3, i);
+		lua_pop(L, 1);
+	}
+	lua_setfield(L, t, "together");
+	lua_pop(L, 1);
+}
+
+/* read_log(path [, path to write requests.jsonl to [, fn(run_config) -> lists of phase numbers]])
+ * -> { report, histograms, run_config, run_outcome (JSON texts), ended, stats, requests_problem
+ * (what was not written, and why), together (of the lists, see report_push_together()) }
  * | nil, message, code */
 static int l_read(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1), *requests = luaL_optstring(L, 2, NULL);
 	struct reading *r;
 	struct error e;
+	lua_settop(L, 3);
 	int err = open_reading(L, path, &r, &e);
 	if (!err && fold_new(&r->fold))
 		err = error_set(&e, STATUS_ENOMEM, "%s: out of memory", path);
@@ -190,6 +216,7 @@ static int l_read(lua_State *L)
 	lua_setfield(L, t, "report");
 	report_push_histograms(L, r->fold);
 	lua_setfield(L, t, "histograms");
+	set_together(L, t, r->fold);
 	push_stats(L, r->reader);
 	lua_pushnumber(L, (double)fold_lost(r->fold));
 	lua_setfield(L, -2, "uncounted");

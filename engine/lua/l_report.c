@@ -313,6 +313,25 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	set_client(L, m);
 }
 
+void report_push_together(lua_State *L, const struct fold *f, int list)
+{
+	struct phase_metrics *sum = NULL;
+	int err = STATUS_OK;
+	for (int i = 1; !err && i <= (int)lua_objlen(L, list); i++) {
+		lua_rawgeti(L, list, i);
+		int index = (int)lua_tointeger(L, -1) - 1;
+		lua_pop(L, 1);
+		err = fold_add_phase(f, index, &sum);
+		if (!err && fold_phase(f, index))
+			sum->slo = fold_phase(f, index)->slo;
+	}
+	if (!err)
+		report_push_phase(L, sum);
+	phase_metrics_free(sum);
+	if (err)
+		luaL_error(L, "phases together: %s", status_text(err));
+}
+
 /* { class = count, ... } of a bin; nothing without a failure. */
 static void set_failures(lua_State *L, const struct series_point *p)
 {

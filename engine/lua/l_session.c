@@ -550,6 +550,14 @@ static int l_overall(lua_State *L)
 	return 1;
 }
 
+/* session:together(list) -> the same of these phases, see report_push_together() */
+static int l_together(lua_State *L)
+{
+	luaL_checktype(L, 2, LUA_TTABLE);
+	report_push_together(L, session_fold(check(L)->session), 2);
+	return 1;
+}
+
 static int l_address(lua_State *L)
 {
 	const struct publisher *p = session_publisher(check(L)->session);
@@ -718,6 +726,7 @@ void binding_session(lua_State *L)
 		{ "numbers", l_numbers },
 		{ "histograms", l_histograms },
 		{ "overall", l_overall },
+		{ "together", l_together },
 		{ "stats", l_stats },
 		{ "address", l_address },
 		{ "emit", l_emit },

@@ -164,6 +164,10 @@ enum transport script_transport(lua_State *L, int t);
 void report_push_phase(lua_State *L, const struct phase_metrics *m);
 void report_push(lua_State *L, const struct fold *f, bool whole);
 
+/* Push the metrics of the phases whose numbers (from 1) are in the list at that index, as if they
+ * were one; nil when none of them showed up. */
+void report_push_together(lua_State *L, const struct fold *f, int list);
+
 /* Push { refused = 3, http_429 = 1 }. */
 void report_push_errors(lua_State *L, const struct tally *m);
 

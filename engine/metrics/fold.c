@@ -261,6 +261,20 @@ static uint64_t duration_ns(const struct phase_metrics *m)
 	return end > m->started_ns ? end - m->started_ns : 0;
 }
 
+int fold_add_phase(const struct fold *f, int index, struct phase_metrics **sum)
+{
+	const struct phase_metrics *m = fold_phase(f, index);
+	if (!m)
+		return STATUS_OK;
+	if (!*sum && !(*sum = new_phase_metrics()))
+		return STATUS_ENOMEM;
+	struct phase_metrics *all = *sum;
+	all->ended_ns += duration_ns(m);
+	all->dropped += m->dropped;
+	all->unsent += m->unsent;
+	return tally_merge(&all->all, &m->all);
+}
+
 int fold_overall(const struct fold *f, struct phase_metrics **out)
 {
 	struct phase_metrics *all = NULL;
@@ -268,12 +282,7 @@ int fold_overall(const struct fold *f, struct phase_metrics **out)
 		const struct phase_metrics *m = f->phases[i];
 		if (!m || strcmp(m->kind, "performance") != 0)
 			continue;
-		if (!all && !(all = new_phase_metrics()))
-			return STATUS_ENOMEM;
-		all->ended_ns += duration_ns(m);
-		all->dropped += m->dropped;
-		all->unsent += m->unsent;
-		if (tally_merge(&all->all, &m->all)) {
+		if (fold_add_phase(f, i, &all)) {
 			phase_metrics_free(all);
 			return STATUS_ENOMEM;
 		}

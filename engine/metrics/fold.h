@@ -68,9 +68,13 @@ uint64_t fold_lost(const struct fold *f);
 int fold_phase_count(const struct fold *f);
 const struct phase_metrics *fold_phase(const struct fold *f, int index);
 
-/* All performance phases together: the sums, the merged distributions, their durations one after
- * the other. *out belongs to the caller: phase_metrics_free(); NULL when there is no such phase.
- * Returns 0 or STATUS_ENOMEM. */
+/* Add a phase to *sum, which is NULL before the first: the counts, the merged distributions, their
+ * durations one after the other. Nothing of one that never showed up. *sum belongs to the caller,
+ * also after a failure: phase_metrics_free(). Returns 0 or STATUS_ENOMEM. */
+int fold_add_phase(const struct fold *f, int index, struct phase_metrics **sum);
+
+/* All performance phases together, as fold_add_phase() does. *out belongs to the caller:
+ * phase_metrics_free(); NULL when there is no such phase. Returns 0 or STATUS_ENOMEM. */
 int fold_overall(const struct fold *f, struct phase_metrics **out);
 void phase_metrics_free(struct phase_metrics *m); /* NULL is fine */
 

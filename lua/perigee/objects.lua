@@ -112,6 +112,8 @@
 ---   more, see [events.md](events.md#slow-subscribers)
 ---@field report fun(self: perigee.Session): table  the engine's numbers so far, in nanoseconds, by phase
 ---@field overall fun(self: perigee.Session): table?  the same of all performance phases together; nil when there are none
+---@field together fun(self: perigee.Session, numbers: integer[]): table?  the same of the phases with these numbers, from 1; nil when
+---   none of them began
 
 --- Random numbers: the same for the same seed and stream.
 ---@class perigee.Rng

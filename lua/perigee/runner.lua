@@ -13,6 +13,7 @@ local files = require "perigee.report.files"
 local junit = require "perigee.report.junit"
 local metric = require "perigee.metric"
 local progress = require "perigee.progress"
+local sides = require "perigee.report.sides"
 local summary = require "perigee.report.summary"
 local report_table = require "perigee.report.table"
 local tick = require "perigee.tick"
@@ -221,6 +222,8 @@ local function conclude(session, plan, options, run)
    run.overall = evaluate_overall(session, plan, run)
    run.judged = verdict.judge(run)
    close_log(session, run)
+   run.together = {}
+   for i, group in ipairs(sides.groups(run.facts.config)) do run.together[i] = session:together(group) end
    local built = summary.build(run)
    local result = {
       outcome = run.outcome.outcome, report = run.report, checks = run.checks, overall = run.overall, histograms = run.histograms,

@@ -228,5 +228,10 @@ describe("perigee compare", function()
       assert.same({ "old", "new" }, { found.sides[1].name, found.sides[2].name })
       local c = found.comparisons[1]
       assert.same({ 4, "worse", "rounds" }, { c.rounds, c.metrics[1].verdict, c.metrics[1].method })
+      -- The report says the same of them, each as one.
+      local old, new = run.summary.sides[1], run.summary.sides[2]
+      assert.same({ "old", 4, 80, "new", 4, 80 }, { old.name, old.rounds, old.completed, new.name, new.rounds, new.completed })
+      assert.same(json.decode(drive.perigee("compare", run.dir, "--json").out).comparisons[1].metrics, new.against.metrics)
+      assert.truthy(drive.read(run.dir .. "/summary.txt"):find("  new against old, 4 rounds: ", 1, true))
    end)
 end)

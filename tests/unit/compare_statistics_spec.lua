@@ -132,7 +132,7 @@ describe("the difference of estimates", function()
 
    it("is Newcombe's of two shares", function()
       -- 56 of 70 against 48 of 80: his example (a), method 10, 0.0524 to 0.3339.
-      local interval = require("perigee.report.summary").share_interval
+      local interval = statistics.share_interval
       local function share(n, of)
          local bounds = interval(n, of)
          return { value = n / of, low = bounds[1], high = bounds[2], df = math.huge }

@@ -20,6 +20,15 @@ local function row_data(row)
    }
 end
 
+--- The metrics of a comparison.
+---@param comparison table  of perigee.compare
+---@return table[]
+function data.rows(comparison)
+   local rows = {}
+   for i, row in ipairs(comparison.rows) do rows[i] = row_data(row) end
+   return rows
+end
+
 local function side_data(side)
    local runs = {}
    for i, run in ipairs(side.runs) do
@@ -37,11 +46,9 @@ function data.of(report)
    local sides, comparisons = {}, {}
    for i, side in ipairs(report.sides) do sides[i] = side_data(side) end
    for i, comparison in ipairs(report.comparisons) do
-      local rows = {}
-      for k, row in ipairs(comparison.rows) do rows[k] = row_data(row) end
       comparisons[i] = {
          phase = or_null(comparison.phase), rounds = or_null(comparison.rounds), a = report.sides[comparison.a].letter,
-         b = report.sides[comparison.b].letter, metrics = json.array(rows),
+         b = report.sides[comparison.b].letter, metrics = json.array(data.rows(comparison)),
       }
    end
    return {

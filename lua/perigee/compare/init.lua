@@ -133,23 +133,33 @@ local function judge(comparisons, options)
       end
    end
    for i, p in ipairs(statistics.holm(ps)) do rows[i].p_adjusted = p end
-   local worse, counts = 0, { better = 0, worse = 0, same = 0, unsure = 0 }
+   local worse = 0
    for _, comparison in ipairs(comparisons) do
       for _, row in ipairs(comparison.rows) do
          row.verdict = verdict(row)
-         counts[row.verdict] = counts[row.verdict] + 1
          local fails = not options.fail_on or options.fail_on[row.metric.name]
          if row.verdict == "worse" and fails then worse = worse + 1 end
       end
    end
-   return counts, worse, #rows
+   return worse, #rows
+end
+
+--- How many rows have each verdict.
+---@param comparisons table[]
+---@return { better: integer, worse: integer, same: integer, unsure: integer }
+function compare.counts(comparisons)
+   local counts = { better = 0, worse = 0, same = 0, unsure = 0 }
+   for _, comparison in ipairs(comparisons) do
+      for _, row in ipairs(comparison.rows) do counts[row.verdict] = counts[row.verdict] + 1 end
+   end
+   return counts
 end
 
 local function finish(sides, comparisons, warnings, options)
-   local counts, worse, tests = judge(comparisons, options)
+   local worse, tests = judge(comparisons, options)
    return {
-      sides = sides, comparisons = comparisons, warnings = warnings, counts = counts, regressions = worse, tests = tests,
-      thresholds = options.thresholds,
+      sides = sides, comparisons = comparisons, warnings = warnings, counts = compare.counts(comparisons), regressions = worse,
+      tests = tests, thresholds = options.thresholds,
    }
 end
 

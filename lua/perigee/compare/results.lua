@@ -49,7 +49,17 @@ local function by_name(summary)
    return phases
 end
 
---- A run: { path, summary, phases (by name: { summary, number, config }), requests_path }.
+--- A run of a summary that is known to be one.
+---@param summary table
+---@param path string            of its file
+---@param requests_path? string  of its requests.jsonl
+---@return { path: string, summary: table, phases: table<string, table>, requests_path: string? } run  phases by name:
+---   { summary, number, config }
+function results.of_summary(summary, path, requests_path)
+   return { path = path, summary = summary, phases = by_name(summary), requests_path = requests_path }
+end
+
+--- A run as of results.of_summary, of a file.
 ---@param path string            of a summary.json
 ---@param requests_path? string  of its requests.jsonl
 ---@return table? run
@@ -61,7 +71,7 @@ function results.run(path, requests_path)
    if summary == nil then return nil, ("%s: %s"):format(path, problem) end
    problem = fault(summary)
    if problem then return nil, ("%s: %s"):format(path, problem) end
-   return { path = path, summary = summary, phases = by_name(summary), requests_path = requests_path }
+   return results.of_summary(summary, path, requests_path)
 end
 
 local function of_folder(path)

@@ -90,6 +90,19 @@ function statistics.critical(df, confidence)
    return high
 end
 
+local Z95 = 1.959964
+
+--- Wilson's interval of a share, 95 %: E. B. Wilson, Probable inference, JASA 22 (1927).
+---@param count number
+---@param n number  of all
+---@return number[]? interval  { low, high }; nil of none
+function statistics.share_interval(count, n)
+   if n == 0 then return nil end
+   local p, zz = count / n, Z95 * Z95 / n
+   local middle, half = (p + zz / 2) / (1 + zz), Z95 * math.sqrt(p * (1 - p) / n + zz / (4 * n)) / (1 + zz)
+   return { math.max(0, middle - half), math.min(1, middle + half) }
+end
+
 -- ---- samples ----
 
 --- Mean and variance (of a sample: divided by n - 1; 0 of one value), by B. P. Welford's recurrence (Technometrics 4, 1962).

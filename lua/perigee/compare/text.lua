@@ -18,8 +18,11 @@ local METHOD_ORDER = { "requests", "summary", "runs", "rounds" }
 
 -- ---- cells ----
 
--- "+4.32%"; of shares the difference, in points.
-local function change(metric, v)
+--- "+4.32%"; of shares the difference, in points; "?" of nil.
+---@param metric { is_share: boolean }
+---@param v? number
+---@return string
+function text.change(metric, v)
    if not v then return "?" end
    local shown = ("%+.3g"):format(v * 100)
    if shown == "+0" or shown == "-0" then shown = "0" end
@@ -28,7 +31,7 @@ end
 
 local function interval(row)
    if not (row.low or row.high) then return "-" end
-   return change(row.metric, row.low) .. " .. " .. change(row.metric, row.high)
+   return text.change(row.metric, row.low) .. " .. " .. text.change(row.metric, row.high)
 end
 
 local function p_text(p)
@@ -42,7 +45,7 @@ end
 
 local function cells(row)
    return {
-      row.metric.name, value(row.metric, row.a), value(row.metric, row.b), row.change and change(row.metric, row.change) or "-",
+      row.metric.name, value(row.metric, row.a), value(row.metric, row.b), row.change and text.change(row.metric, row.change) or "-",
       interval(row), p_text(row.p_adjusted), row.verdict,
    }
 end

@@ -2,7 +2,6 @@
 --- from the intervals of its summary.
 local metrics = require "perigee.compare.metrics"
 local results = require "perigee.compare.results"
-local share_interval = require("perigee.report.summary").share_interval
 local statistics = require "perigee.compare.statistics"
 
 local within = {}
@@ -76,7 +75,7 @@ local function of_share(metric, columns, value)
    local marks = columns[MARKS[metric.name]]
    if #marks == 0 then return nil end
    local n = #marks / statistics.correlation_factor(marks)
-   local low, high = pair(share_interval(value * n, n))
+   local low, high = pair(statistics.share_interval(value * n, n))
    return around(value, low, high, math.huge)
 end
 

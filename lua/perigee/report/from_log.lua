@@ -1,6 +1,7 @@
 --- A run's summary and requests from its event log alone: the same fold, the same functions, the same bytes.
 local engine = require "perigee.engine"
 local guards = require "perigee.guards"
+local sides = require "perigee.report.sides"
 local summary = require "perigee.report.summary"
 
 local json = engine.json
@@ -36,17 +37,20 @@ end
 ---@return string[]|string problems  what is wrong with the log; the message on failure
 ---@return table|string|nil log  as of engine.read_log; the code on failure
 function from_log.summary(path, requests)
-   local log, message, code = engine.read_log(path, requests)
+   local facts
+   local log, message, code = engine.read_log(path, requests, function(run_config)
+      facts = json.decode(run_config)
+      return facts and sides.groups(facts.config) or {}
+   end)
    if not log then return nil, message, code end
-   local facts = log.run_config and json.decode(log.run_config)
    if not facts then return nil, path .. ": the log does not say which run it is of", "EPROTO" end
    local outcome = log.run_outcome and json.decode(log.run_outcome) or cut_short(log, facts)
    local problems = from_log.damage(path, log.stats)
    problems[#problems + 1] = log.requests_problem
    if not log.run_outcome then problems[#problems + 1] = path .. ": " .. outcome.judged.failures[1] end
    local built = summary.build {
-      facts = facts, report = log.report, checks = outcome.checks, overall = outcome.overall, metrics = outcome.metrics,
-      conclusions = outcome.conclusions, judged = outcome.judged,
+      facts = facts, report = log.report, together = log.together, checks = outcome.checks, overall = outcome.overall,
+      metrics = outcome.metrics, conclusions = outcome.conclusions, judged = outcome.judged,
    }
    return built, problems, log
 end

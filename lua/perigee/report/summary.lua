@@ -3,6 +3,8 @@
 local engine = require "perigee.engine"
 local mlperf = require "perigee.report.mlperf"
 local selftest = require "perigee.selftest"
+local sides = require "perigee.report.sides"
+local statistics = require "perigee.compare.statistics"
 
 local json = engine.json
 local null = json.null
@@ -101,19 +103,6 @@ local function per_second(count, report)
    return seconds > 0 and count / seconds or null
 end
 
-local Z95 = 1.959964
-
---- Wilson's interval of a share, 95 %: E. B. Wilson, Probable inference, JASA 22 (1927).
----@param count number
----@param n number  of all
----@return number[]|userdata interval  { low, high }; null of none
-function summary.share_interval(count, n)
-   if n == 0 then return null end
-   local p, zz = count / n, Z95 * Z95 / n
-   local middle, half = (p + zz / 2) / (1 + zz), Z95 * math.sqrt(p * (1 - p) / n + zz / (4 * n)) / (1 + zz)
-   return { math.max(0, middle - half), math.min(1, middle + half) }
-end
-
 local function slo_of(slo)
    local out = {}
    for name, ns in pairs(slo) do out[name .. "_ms"] = ns / MS end
@@ -126,14 +115,14 @@ local function goodput(report, slo)
    local ended = report.completed + report.failed + report.abandoned
    return {
       slo = slo_of(slo), good = report.good, share = ended > 0 and report.good / ended or null,
-      share_ci95 = summary.share_interval(report.good, ended), per_s = per_second(report.good, report),
+      share_ci95 = or_null(statistics.share_interval(report.good, ended)), per_s = per_second(report.good, report),
    }
 end
 
 local function add_errors(out, report)
    local bad = report.failed + report.abandoned
    local ended = report.completed + bad
-   out.error_rate, out.error_rate_ci95 = ended > 0 and bad / ended or null, summary.share_interval(bad, ended)
+   out.error_rate, out.error_rate_ci95 = ended > 0 and bad / ended or null, or_null(statistics.share_interval(bad, ended))
    out.errors, out.finish_reasons = report.errors or {}, report.finish_reasons or {}
 end
 
@@ -252,9 +241,21 @@ function summary.facts(plan, config, plan_checksum)
    }
 end
 
+-- The phases of each side as one.
+local function pooled(run)
+   local list = {}
+   for i in ipairs(sides.groups(run.facts.config)) do
+      local report = run.together[i]
+      list[i] = report and add_numbers({
+         duration_s = report.duration_ns / 1e9, dropped = report.dropped, unsent = report.unsent,
+      }, report, report.slo) or false
+   end
+   return list
+end
+
 --- The whole of summary.json.
----@param run table  facts, report, checks, metrics and conclusions (phase name -> results, values), overall (results),
----   judged (verdict.judge)
+---@param run table  facts, report, together (the engine's reports of the groups of perigee.report.sides), checks, metrics and
+---   conclusions (phase name -> results, values), overall (results), judged (verdict.judge)
 ---@return table
 function summary.build(run)
    local phases, facts = {}, run.facts
@@ -262,7 +263,7 @@ function summary.build(run)
    for i, report in ipairs(run.report.phases) do
       phases[i] = summary.phase(report, run.checks[report.name], metrics[report.name], conclusions[report.name])
    end
-   return {
+   local built = {
       schema_version = 1,
       verdict = run.judged.verdict,
       failures = strings(run.judged.failures), warnings = warning_list(run.judged.warnings),
@@ -275,6 +276,8 @@ function summary.build(run)
       checks = check_list(run.overall),
       mlperf = mlperf.section(run),
    }
+   built.sides = sides.section(built, pooled(run))
+   return built
 end
 
 return summary

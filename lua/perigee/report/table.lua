@@ -3,6 +3,7 @@ local align = require "perigee.align"
 local engine = require "perigee.engine"
 local floors = require "perigee.floors"
 local schema = require "perigee.schema"
+local sides = require "perigee.report.sides"
 local units = require "perigee.units"
 local warnings = require "perigee.warnings"
 local workers = require "perigee.workers"
@@ -246,6 +247,68 @@ local function phase_lines(phase)
    return lines
 end
 
+-- ---- sides that took turns ----
+
+local function side_lines(side)
+   local rounds, seconds = sides.rounds_text(side.rounds), units.seconds(side.duration_s)
+   local lines = { "", ("%s: %d requests in %s, %s"):format(side.name, side.issued, rounds, seconds), count_line(side) }
+   lines[#lines + 1] = rate_line(side)
+   lines[#lines + 1] = goodput_line(side)
+   append(lines, distributions(side))
+   lines[#lines + 1] = histogram_line(side)
+   return lines
+end
+
+local function table_of(title, head, rows)
+   table.insert(rows, 1, head)
+   local lines = align(rows, "  ")
+   table.insert(lines, 1, title)
+   return lines
+end
+
+-- What the checks of a round say; those that hold are counted.
+local function round_checks(phase)
+   local broken, passed = {}, 0
+   for _, check in ipairs(phase.checks) do
+      if check.passed then passed = passed + 1 else broken[#broken + 1] = check end
+   end
+   local lines = check_lines(broken)
+   for i, line in ipairs(lines) do lines[i] = ("%s  in %s"):format(line, phase.name) end
+   return lines, passed
+end
+
+local function rounds_lines(section, phases)
+   local lines, passed = table_of("rounds", sides.rounds(section, phases)), 0
+   for _, phase in ipairs(phases) do
+      local broken, held = round_checks(phase)
+      append(lines, broken)
+      append(lines, conclusion_lines(phase))
+      passed = passed + held
+   end
+   if passed > 0 then lines[#lines + 1] = ("  pass  %d check results of the rounds"):format(passed) end
+   return lines
+end
+
+local function sides_lines(section, phases)
+   local lines = { "" }
+   append(lines, table_of("sides, percentiles of all requests of each", sides.table(section)))
+   for _, text in ipairs(sides.verdicts(section)) do lines[#lines + 1] = "  " .. text end
+   for _, side in ipairs(section) do append(lines, side_lines(side)) end
+   lines[#lines + 1] = ""
+   append(lines, rounds_lines(section, phases))
+   return lines
+end
+
+-- The phases that are rounds of a side, and the others.
+local function rounds_and_others(summary)
+   local is_round, rounds, others = {}, {}, {}
+   for _, side in ipairs(present(summary.sides) or {}) do
+      for _, name in ipairs(side.phases) do is_round[name] = true end
+   end
+   for _, phase in ipairs(summary.phases) do table.insert(is_round[phase.name] and rounds or others, phase) end
+   return rounds, others
+end
+
 local function mlperf_lines(section)
    local lines = {}
    for _, entry in ipairs(present(section) or {}) do
@@ -265,10 +328,12 @@ function report_table.render(summary)
    for _, warning in ipairs(summary.warnings) do lines[#lines + 1] = "  warning: " .. warnings.text(warning) end
    local threads = (summary.config or {}).workers
    if threads and threads.count > 0 then lines[#lines + 1] = "  " .. workers.describe(threads) end
-   for _, phase in ipairs(summary.phases) do
+   local rounds, others = rounds_and_others(summary)
+   for _, phase in ipairs(others) do
       lines[#lines + 1] = ""
       append(lines, phase_lines(phase))
    end
+   if rounds[1] then append(lines, sides_lines(summary.sides, rounds)) end
    if summary.checks[1] then
       append(lines, { "", "overall" })
       append(lines, check_lines(summary.checks))

@@ -2,6 +2,7 @@
 --- and no script. It draws from histograms and series, so its size does not depend on the number of requests.
 local engine = require "perigee.engine"
 local phase_section = require "perigee.report.html.phase"
+local sides = require "perigee.report.sides"
 local style = require "perigee.report.html.style"
 local svg = require "perigee.report.html.svg"
 local sweep = require "perigee.report.html.sweep"
@@ -117,6 +118,15 @@ local function overview(summary)
    return tables.text("Phases", head, rows)
 end
 
+-- Those that took turns, each as one.
+local function sides_section(section)
+   if not present(section) then return "" end
+   local verdicts = {}
+   for i, text in ipairs(sides.verdicts(section)) do verdicts[i] = ("<p>%s</p>"):format(escape(text)) end
+   return ("<section><h2>Sides</h2>%s%s</section>"):format(
+      tables.text("All rounds of a side together, percentiles of all its requests", sides.table(section)), table.concat(verdicts))
+end
+
 -- ---- the end ----
 
 -- A key is there for the phases that MLPerf's rules are for.
@@ -162,7 +172,7 @@ function html.render(summary, histograms, report)
       ("<title>%s – perigee</title><style>%s</style></head><body>"):format(escape(summary.scenario), style),
       header(summary), "<main>", tiles_text(summary),
       messages(summary.failures, "bad", "failure"), messages(texts(summary.warnings), "warn", "warning"),
-      overview(summary), phase_section.checks(summary.checks, "Checks of the whole run"), mlperf(summary.mlperf),
+      sides_section(summary.sides), overview(summary), phase_section.checks(summary.checks, "Checks of the whole run"), mlperf(summary.mlperf),
       phase_section.figures(sweep.figures(summary.phases)),
    }
    for i, phase in ipairs(summary.phases) do
