@@ -1,6 +1,7 @@
 --- A run's summary and requests from its event log alone: the same fold, the same functions, the same bytes.
 local engine = require "perigee.engine"
 local guards = require "perigee.guards"
+local server = require "perigee.report.server"
 local summary = require "perigee.report.summary"
 
 local json = engine.json
@@ -11,6 +12,7 @@ local function cut_short(log, facts)
    local failures = { log.ended and "the log ends before its run was judged" or "the log ends before its run did: it was killed" }
    local list = {}
    for i in ipairs(log.report.phases) do guards.look(facts.config, log.report, i, facts.local_ports, list) end
+   server.warn(log.report, log.scrapes, list)
    return { judged = { verdict = "failed", failures = failures, warnings = list }, checks = {} }
 end
 
@@ -46,7 +48,7 @@ function from_log.summary(path, requests)
    if not log.run_outcome then problems[#problems + 1] = path .. ": " .. outcome.judged.failures[1] end
    local built = summary.build {
       facts = facts, report = log.report, checks = outcome.checks, overall = outcome.overall, metrics = outcome.metrics,
-      conclusions = outcome.conclusions, judged = outcome.judged,
+      conclusions = outcome.conclusions, judged = outcome.judged, scrapes = log.scrapes,
    }
    return built, problems, log
 end

@@ -3,6 +3,7 @@
 local engine = require "perigee.engine"
 local mlperf = require "perigee.report.mlperf"
 local selftest = require "perigee.selftest"
+local server = require "perigee.report.server"
 
 local json = engine.json
 local null = json.null
@@ -254,7 +255,7 @@ end
 
 --- The whole of summary.json.
 ---@param run table  facts, report, checks, metrics and conclusions (phase name -> results, values), overall (results),
----   judged (verdict.judge)
+---   judged (verdict.judge), scrapes (lines of perigee.scrape)
 ---@return table
 function summary.build(run)
    local phases, facts = {}, run.facts
@@ -272,6 +273,7 @@ function summary.build(run)
       host = facts.host, versions = facts.versions, config = facts.config,
       dataset_sha256 = facts.dataset_sha256, plan_checksum = facts.plan_checksum, selftest = or_null(facts.selftest),
       phases = json.array(phases),
+      server = server.section(run.report, run.scrapes),
       checks = check_list(run.overall),
       mlperf = mlperf.section(run),
    }

@@ -2,6 +2,7 @@
 local align = require "perigee.align"
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
+local server = require "perigee.report.server"
 local units = require "perigee.units"
 local warnings = require "perigee.warnings"
 local workers = require "perigee.workers"
@@ -203,7 +204,7 @@ local function late_line(phase)
       late, phase.issued, client.catch_ups, units.ns(client.worst_late_ms * 1e6))
 end
 
-local function phase_lines(phase)
+local function phase_lines(phase, of_server)
    local lines = { heading(phase), count_line(phase) }
    lines[#lines + 1] = rate_line(phase)
    lines[#lines + 1] = goodput_line(phase)
@@ -214,6 +215,7 @@ local function phase_lines(phase)
    append(lines, tag_lines(phase))
    lines[#lines + 1] = cost_line(phase)
    lines[#lines + 1] = late_line(phase)
+   append(lines, server.lines(of_server, phase.name))
    append(lines, metric_lines(phase))
    append(lines, conclusion_lines(phase))
    append(lines, check_lines(phase.checks))
@@ -241,7 +243,7 @@ function report_table.render(summary)
    if threads and threads.count > 0 then lines[#lines + 1] = "  " .. workers.describe(threads) end
    for _, phase in ipairs(summary.phases) do
       lines[#lines + 1] = ""
-      append(lines, phase_lines(phase))
+      append(lines, phase_lines(phase, summary.server))
    end
    if summary.checks[1] then
       append(lines, { "", "overall" })
