@@ -34,7 +34,7 @@ struct process {
 	bool reaped;                 /* it has ended, as status says */
 	int status;                  /* of waitpid() */
 	struct process_watch *watch; /* NULL: nobody asked */
-	int in;                      /* its standard input; closed by process_stop() */
+	int in;                      /* its standard input; -1: closed */
 	int out;                     /* its standard output, non-blocking */
 	size_t len;
 	bool cut; /* the last line was longer than that: its rest is to be dropped */
@@ -208,6 +208,13 @@ static int exit_status(const struct process *p)
 	return WIFSIGNALED(p->status) ? 128 + WTERMSIG(p->status) : WEXITSTATUS(p->status);
 }
 
+void process_close_input(struct process *p)
+{
+	if (p->in >= 0)
+		close(p->in);
+	p->in = -1;
+}
+
 int process_wait(struct process *p, int *status, uint64_t deadline_ns)
 {
 	if (!reap(p, deadline_ns))
@@ -225,7 +232,7 @@ int process_stop(struct process *p, uint64_t deadline_ns)
 {
 	if (!p)
 		return 0;
-	close(p->in);
+	process_close_input(p);
 	if (p->watch)
 		uv_close((uv_handle_t *)&p->watch->poll, on_closed);
 	if (!reap(p, deadline_ns)) {

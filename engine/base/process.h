@@ -34,6 +34,9 @@ int process_read_line(struct process *p, char *line, size_t size, uint64_t deadl
 int process_watch(struct process *p, struct loop *loop, void (*fn)(void *ctx, struct process *p),
                   void *ctx);
 
+/* Close its input, which asks a well-behaved child to end. Its output can still be read. */
+void process_close_input(struct process *p);
+
 /* Wait for its end without asking for it; drops what it still says. *status is as
  * process_stop() returns it. Returns 0, or STATUS_ETIMEDOUT at deadline_ns. */
 int process_wait(struct process *p, int *status, uint64_t deadline_ns);

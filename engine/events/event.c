@@ -116,8 +116,8 @@ void event_topic_bytes(const struct event *e, char out[EVENT_TOPIC_SIZE])
 bool event_is_reserved(struct slice custom)
 {
 	static const char *const ours[] = { "custom.phase_start", "custom.phase_end",
-		                            "custom.run_config", "custom.run_outcome",
-		                            "custom.conclusion" };
+		                            "custom.run_config",  "custom.run_outcome",
+		                            "custom.conclusion",  "custom.scrape" };
 	struct event e = { .type = EVENT_CUSTOM, .custom = custom };
 	char topic[EVENT_TOPIC_SIZE]; /* has room for a terminating NUL */
 	event_topic_bytes(&e, topic);

@@ -95,6 +95,17 @@ static void take_text(lua_State *L, int t, const struct event *e, const char *na
 	lua_setfield(L, t, name);
 }
 
+/* Put the event's text at the end of the list t.scrapes, when it is a page of a server's. */
+static void take_scrape(lua_State *L, int t, const struct event *e)
+{
+	if (!is_custom(e, "scrape") || !e->text.data)
+		return;
+	lua_getfield(L, t, "scrapes");
+	lua_pushlstring(L, e->text.data, e->text.len);
+	lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+	lua_pop(L, 1);
+}
+
 /* What a failed request's record needs of its error, which was told just before. */
 static void keep_message(struct reading *r, const struct event *e)
 {
@@ -156,6 +167,7 @@ static int fold_events(lua_State *L, int t, struct reading *r)
 		ended |= event.type == EVENT_SESSION_ENDED;
 		take_text(L, t, &event, "run_config");
 		take_text(L, t, &event, "run_outcome");
+		take_scrape(L, t, &event);
 		fold_put(r->fold, &event); /* what it cannot count is told as uncounted */
 		record(r, &event);
 	}
@@ -189,9 +201,9 @@ static void set_together(lua_State *L, int t, const struct fold *f)
 }
 
 /* read_log(path [, path to write requests.jsonl to [, fn(run_config) -> lists of phase numbers]])
- * -> { report, histograms, run_config, run_outcome (JSON texts), ended, stats, requests_problem
- * (what was not written, and why), together (of the lists, see report_push_together()) }
- * | nil, message, code */
+ * -> { report, histograms, run_config, run_outcome (JSON texts), scrapes (a list of them), ended,
+ * stats, requests_problem (what was not written, and why), together (of the lists, see
+ * report_push_together()) } | nil, message, code */
 static int l_read(lua_State *L)
 {
 	const char *path = luaL_checkstring(L, 1), *requests = luaL_optstring(L, 2, NULL);
@@ -205,6 +217,8 @@ static int l_read(lua_State *L)
 		return binding_failure(L, err, e.text);
 	lua_newtable(L);
 	int t = lua_gettop(L);
+	lua_newtable(L);
+	lua_setfield(L, t, "scrapes");
 	open_requests(L, t, r, requests);
 	int rc = fold_events(L, t, r);
 	if (rc < 0) {

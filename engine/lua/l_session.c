@@ -646,6 +646,20 @@ static int l_emit(lua_State *L)
 	return 1;
 }
 
+/* tell_scrape(session, line) -> true | nil, message, code: a custom.scrape event, whose name no
+ * script may use */
+static int l_tell_scrape(lua_State *L)
+{
+	struct script_session *ss = check(L);
+	struct slice line;
+	line.data = luaL_checklstring(L, 2, &line.len);
+	int err = session_custom_event(ss->session, (struct slice){ "scrape", 6 }, line);
+	if (err)
+		return binding_failure(L, err, NULL);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
 static uint64_t deadline_arg(lua_State *L)
 {
 	return clock_now() + clock_from_seconds(luaL_optnumber(L, 2, CLOSE_TIMEOUT_S));
@@ -743,4 +757,6 @@ void binding_session(lua_State *L)
 	script_result_class(L);
 	lua_pushcfunction(L, l_new);
 	lua_setfield(L, -2, "session");
+	lua_pushcfunction(L, l_tell_scrape);
+	lua_setfield(L, -2, "tell_scrape");
 }

@@ -283,6 +283,13 @@ static int l_watch(lua_State *L)
 	return 1;
 }
 
+/* process:close_input(): its output can still be read */
+static int l_close_input(lua_State *L)
+{
+	process_close_input(binding_check(L, 1, PROCESS_CLASS));
+	return 0;
+}
+
 /* process:wait(timeout) -> exit status | nil, message, code. Does not ask it to end. */
 static int l_wait(lua_State *L)
 {
@@ -336,8 +343,10 @@ void binding_system(lua_State *L)
 		{ NULL, NULL },
 	};
 	static const luaL_Reg process_methods[] = {
-		{ "pid", l_pid },   { "read_line", l_read_line }, { "watch", l_watch },
-		{ "wait", l_wait }, { "stop", l_stop },           { NULL, NULL },
+		{ "pid", l_pid },     { "read_line", l_read_line },
+		{ "watch", l_watch }, { "close_input", l_close_input },
+		{ "wait", l_wait },   { "stop", l_stop },
+		{ NULL, NULL },
 	};
 	binding_class(L, PROCESS_CLASS, process_methods, process_gc);
 	luaL_register(L, NULL, functions);

@@ -23,6 +23,7 @@ int luaopen_perigee_engine(lua_State *L)
 	binding_system(L);
 	binding_mock(L);
 	binding_transport(L);
+	binding_input(L);
 	binding_floor(L);
 	return 1;
 }

@@ -106,7 +106,7 @@
 ---@field stop fun(self: perigee.Session)  end the run in order: drain (30 s at most), report
 ---@field flush fun(self: perigee.Session)  send the events that are buffered, as far as the socket takes them
 ---@field emit fun(self: perigee.Session, name: string, text?: string)  an event `custom.<name>` for subscribers; the name has 1 to 32
----   bytes and is none of `phase_start`, `phase_end`, `run_config`, `run_outcome`, `conclusion`
+---   bytes and is none of `phase_start`, `phase_end`, `run_config`, `run_outcome`, `conclusion`, `scrape`
 ---@field address fun(self: perigee.Session): string?  of the event publisher, nil when there is none
 ---@field stats fun(self: perigee.Session): table?  of the publisher: `put`, `sent`, `dropped`, `spilled`, `buffered`, `pending` and
 ---   more, see [events.md](events.md#slow-subscribers)

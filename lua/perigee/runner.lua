@@ -13,6 +13,7 @@ local files = require "perigee.report.files"
 local junit = require "perigee.report.junit"
 local metric = require "perigee.metric"
 local progress = require "perigee.progress"
+local scraping = require "perigee.scrape"
 local sides = require "perigee.report.sides"
 local summary = require "perigee.report.summary"
 local report_table = require "perigee.report.table"
@@ -180,7 +181,7 @@ end
 -- Write the files; what could not be written turns a good exit code into a failure.
 local function publish(result, options)
    local problems = options.out
-      and files.write_run(options.out, result.summary, result.text, result.report, result.histograms) or {}
+      and files.write_run(options.out, result.summary, result.text, result.report, result.histograms, result.scrapes) or {}
    if options.junit then
       local ok, message = files.write(options.junit, junit.render(result.summary))
       if not ok then problems[#problems + 1] = message end
@@ -227,6 +228,7 @@ local function conclude(session, plan, options, run)
    local built = summary.build(run)
    local result = {
       outcome = run.outcome.outcome, report = run.report, checks = run.checks, overall = run.overall, histograms = run.histograms,
+      scrapes = run.scrapes,
       summary = built, text = report_table.render(built), exit_code = run.judged.exit_code,
       error = run.judged.script_error and where.shorten(run.judged.script_error), problems = {},
    }
@@ -271,7 +273,7 @@ local function leave(session, options, run)
 end
 
 -- Run a session that is open: the outcome, the report and what was lost.
-local function play(session, plan, options, assembled, view)
+local function play(session, plan, options, assembled, view, scrapes)
    local commands, socket = open_control(session, plan, options.control)
    local page = options.metrics and exposition.of_session(session, plan.name, options.metrics)
    local watch = abort.new(#plan.phases)
@@ -279,13 +281,17 @@ local function play(session, plan, options, assembled, view)
    local phases = add_phases(session, plan, assembled, { watch, view, socket and commands or nil }, watch, options.on_result)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address(), page and page:url()) end
    start_services(session, options)
+   scrapes:await(session)
    local run = { outcome = session:run(), aborted = watch.details }
+   scrapes:finish(run.outcome.outcome == "interrupted")
+   run.scrapes = scrapes.lines
    view:close()
    if socket then socket:close() end
    if page then page:close() end
    run.report, run.conclusions = session:report(), conclusions(phases)
    run.histograms = options.out and session:histograms()
    leave(session, options, run)
+   scrapes:tell(session)
    return run
 end
 
@@ -297,16 +303,18 @@ local function run_session(plan, options, endpoints)
    -- Before the outputs are emptied: a load may read what an earlier run left there.
    local could, assembled, checksum = guarded(assemble_phases, plan, targets)
    if not could then error(assembled, 0) end
+   local scrapes = scraping.start(plan, targets)
    local view = progress.new { mode = options.progress, plan = plan }
    metric.reset()
    local facts = summary.facts(plan, config.describe(plan, options.description, chosen), checksum)
    local session = open_session(plan, options, view, facts, chosen.count)
    local ok, result = guarded(function()
-      local run = play(session, plan, options, assembled, view)
+      local run = play(session, plan, options, assembled, view, scrapes)
       run.facts = facts
       return conclude(session, plan, options, run)
    end)
    view:close()
+   scrapes:stop()
    if not ok and options.services then options.services:stop() end
    session:close(0)
    if not ok then error(result, 0) end

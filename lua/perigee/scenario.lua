@@ -6,6 +6,7 @@ local interleave = require "perigee.interleave"
 local opt = require "perigee.opt"
 local phase = require "perigee.phase"
 local schema = require "perigee.schema"
+local scrape = require "perigee.scrape.fields"
 local where = require "perigee.where"
 local workers = require "perigee.workers"
 
@@ -35,6 +36,8 @@ end
 ---   interrupted, see [below](#calls-that-do-not-return)
 ---@field setup_timeout? perigee.Duration  (5 min) the same for `setup` and `teardown`
 ---@field workers? integer  (by processors and load) threads for HTTP, 0 to 64, see [workers](#workers)
+---@field scrape? string|string[]|perigee.Scrape  pages for Prometheus that are read while the run lasts, see
+---   [prometheus.md](prometheus.md#the-servers-side)
 ---@field setup? fun(run: perigee.Run)  before anything starts
 ---@field teardown? fun(run: perigee.Run, summary: table?)  at the end, with the same `run`; not when `setup` failed. `summary` is
 ---   nil when the run could not start
@@ -47,7 +50,7 @@ end
 ---@field out? string  the folder of the results
 local FIELDS = {
    api = schema.any, name = schema.text, options = schema.table, phases = schema.table, seed = schema.number,
-   overall = schema.table, workers = workers.checker, setup = schema.func, teardown = schema.func,
+   overall = schema.table, workers = workers.checker, scrape = schema.any, setup = schema.func, teardown = schema.func,
    -- What does not return for so long is interrupted: calls while the session runs; setup and teardown.
    handler_timeout = schema.default(schema.duration, 5), setup_timeout = schema.default(schema.duration, 300),
 }
@@ -81,6 +84,7 @@ local function check(definition, place)
    local fields = schema.check("scenario", FIELDS, definition, place)
    phase.check_inner("scenario", fields, place)
    checks.compile(fields.overall, "scenario.overall", place, true)
+   if fields.scrape ~= nil then fields.scrape = scrape.check("scenario.scrape", fields.scrape, place) end
    fields.phases = check_phases(fields.phases, place)
    local with_users = false
    for i, own in ipairs(fields.phases) do
@@ -180,7 +184,7 @@ function Scenario:resolve(given)
    for i, own in ipairs(fields.phases) do phase.complete(own, i, self.place) end
    interleave.share_draws(fields.phases)
    return {
-      name = self.name, seed = fields.seed or 0, workers = fields.workers, options = values, phases = fields.phases,
+      name = self.name, seed = fields.seed or 0, workers = fields.workers, scrape = fields.scrape, options = values, phases = fields.phases,
       overall = checks.compile(fields.overall, "scenario.overall", self.place, true),
       setup = fields.setup, teardown = fields.teardown,
       handler_timeout = fields.handler_timeout, setup_timeout = fields.setup_timeout,

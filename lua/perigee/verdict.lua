@@ -1,6 +1,7 @@
 --- What a run amounts to: the verdict, the exit code, and why.
 local guards = require "perigee.guards"
 local limits = require "perigee.limits"
+local server = require "perigee.report.server"
 local warnings = require "perigee.warnings"
 
 local verdict = {}
@@ -92,7 +93,8 @@ local function judge_checks(run, failures)
 end
 
 --- run: plan, outcome (of session:run), report, checks (phase name -> results), overall (results),
---- undelivered (event records, at the close of the session), facts (of report.summary), strict (warnings fail the run).
+--- undelivered (event records, at the close of the session), facts (of report.summary), scrapes (lines of perigee.scrape),
+--- strict (warnings fail the run).
 ---@param run table
 ---@return { verdict: string, exit_code: integer, failures: string[], warnings: perigee.Warning[], script_error: string? }
 function verdict.judge(run)
@@ -109,6 +111,7 @@ function verdict.judge(run)
       warnings.add(list, "worker_waits", nil, "HTTP workers waited %d times for the session to take chunks, and stamped late by that",
          outcome.worker_waits)
    end
+   server.warn(run.report, run.scrapes, list)
    local check_failed, check_error = judge_checks(run, failures)
    local result = { failures = failures, warnings = list }
    result.script_error = outcome.outcome == "script_error" and outcome.error or check_error

@@ -6,7 +6,7 @@ local warnings = {}
 warnings.KINDS = {
    "failed", "dropped", "unsent", "tags_full",
    "client_late", "client_busy", "client_failed", "worker_waits",
-   "cached_tokens", "output_length", "token_counts", "reconnects", "ports", "clock_step", "suspended", "too_short",
+   "cached_tokens", "output_length", "token_counts", "reconnects", "ports", "clock_step", "suspended", "too_short", "scrape",
 }
 
 local known = {}

@@ -19,8 +19,8 @@ local function mask(text, which)
 end
 
 local COMMANDS = {
-   "run", "once", "explain", "explain-metrics", "check", "report", "compare", "mock", "events", "metrics", "top", "control", "init",
-   "selftest", "info"
+   "run", "once", "explain", "explain-metrics", "check", "report", "compare", "mock", "events", "metrics", "top", "scrape",
+   "control", "init", "selftest", "info"
 }
 
 describe("the command line", function()

@@ -17,6 +17,7 @@ local COMMANDS = {
    { "events", "subscribe to the events of a run" },
    { "metrics", "aggregate the events of a run, publish snapshots" },
    { "top", "watch a run from its snapshots" },
+   { "scrape", "read what a server tells Prometheus, as JSON lines" },
    { "control", "send a command to a run: stop, status, rate, concurrency" },
    { "init", "write a first scenario, or a library of them", "create" },
    { "selftest", "measure what this host can do at best" },

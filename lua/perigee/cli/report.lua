@@ -39,7 +39,7 @@ local function place_requests(part, log, problems)
 end
 
 local function write(values, summary, log, problems)
-   local list = files.write_run(values.out, summary, report_table.render(summary), log.report, log.histograms)
+   local list = files.write_run(values.out, summary, report_table.render(summary), log.report, log.histograms, log.scrapes)
    for _, problem in ipairs(list) do problems[#problems + 1] = problem end
    list = export.write(values.export or {}, values.out, summary, values.out .. "/requests.jsonl")
    for _, problem in ipairs(list) do problems[#problems + 1] = problem end

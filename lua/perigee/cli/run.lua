@@ -5,6 +5,7 @@ local export = require "perigee.export"
 local place = require "perigee.cli.place"
 local progress = require "perigee.progress"
 local runner = require "perigee.runner"
+local scrape = require "perigee.scrape.fields"
 local service = require "perigee.service"
 local transport = require "perigee.transport"
 local workers = require "perigee.workers"
@@ -31,6 +32,8 @@ local run = {
       { name = "service-timeout", value = "S", type = "duration", default = "60s", help = "how long services may take at the end" },
       { name = "control", value = "ADDR", help = "take commands there (perigee control); auto is a socket in a private folder" },
       { name = "metrics", value = "ADDR", help = "serve the numbers so far to Prometheus, PORT or HOST:PORT; port 0 is a free one" },
+      { name = "scrape", value = "URL", read = scrape.read, repeatable = true,
+         help = "read what a server tells Prometheus while the run lasts; target: the targets' /metrics; may be repeated" },
       { name = "log", value = "FILE", help = "event log (default DIR/events.plog); off writes none" },
       { name = "junit", value = "FILE", help = "write the checks there as JUnit XML" },
       { name = "export", value = "FORMS", read = export.parse, help = export.HELP },
@@ -159,6 +162,7 @@ function run.run(args)
    local loaded, code = command.scenario(run, args)
    if not loaded then return code end
    loaded.words = args
+   loaded.plan.scrape = scrape.choose(loaded.plan.scrape, loaded.values.scrape)
    local refusal = needs_events(loaded.values)
    if refusal then return command.refuse(run, refusal) end
 

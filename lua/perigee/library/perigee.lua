@@ -376,7 +376,7 @@ function perigee_Gauge:set(v) end
 ---@class perigee.Session
 ---@field stop fun(self: perigee.Session)  end the run in order: drain (30 s at most), report
 ---@field flush fun(self: perigee.Session)  send the events that are buffered, as far as the socket takes them
----@field emit fun(self: perigee.Session, name: string, text?: string)  an event `custom.<name>` for subscribers; the name has 1 to 32 bytes and is none of `phase_start`, `phase_end`, `run_config`, `run_outcome`, `conclusion`
+---@field emit fun(self: perigee.Session, name: string, text?: string)  an event `custom.<name>` for subscribers; the name has 1 to 32 bytes and is none of `phase_start`, `phase_end`, `run_config`, `run_outcome`, `conclusion`, `scrape`
 ---@field address fun(self: perigee.Session): string?  of the event publisher, nil when there is none
 ---@field stats fun(self: perigee.Session): table?  of the publisher: `put`, `sent`, `dropped`, `spilled`, `buffered`, `pending` and more, see [events.md](events.md#slow-subscribers)
 ---@field report fun(self: perigee.Session): table  the engine's numbers so far, in nanoseconds, by phase
@@ -483,6 +483,7 @@ function perigee_Scenario:with(changes) end
 ---@field handler_timeout? perigee.Duration  (5 s) a call of the script during the run that does not return for so long is interrupted, see [below](#calls-that-do-not-return)
 ---@field setup_timeout? perigee.Duration  (5 min) the same for `setup` and `teardown`
 ---@field workers? integer  (by processors and load) threads for HTTP, 0 to 64, see [workers](#workers)
+---@field scrape? string|string[]|perigee.Scrape  pages for Prometheus that are read while the run lasts, see [prometheus.md](prometheus.md#the-servers-side)
 ---@field setup? fun(run: perigee.Run)  before anything starts
 ---@field teardown? fun(run: perigee.Run, summary: table?)  at the end, with the same `run`; not when `setup` failed. `summary` is nil when the run could not start
 
@@ -492,6 +493,12 @@ function perigee_Scenario:with(changes) end
 ---@field options table<string, any>  their values by name
 ---@field seed number  of the run
 ---@field out? string  the folder of the results
+
+--- What is read of servers while the run lasts.
+---@class perigee.Scrape
+---@field url string|string[]  (required) of pages for Prometheus; `"target"`: the path `/metrics` of the targets' servers
+---@field every? perigee.Duration  (1 s) time between two scrapes
+---@field keep? string[]  names of more metrics to keep; `*` stands for any text
 
 --- The simulated endpoint of a test. Times and tokens are fixed or drawn: `"exp:50ms"`, `"uniform:10ms,90ms"`.
 ---@class perigee.test.Endpoint

@@ -4,6 +4,7 @@ local hdr = require "perigee.report.hdr"
 local html = require "perigee.report.html"
 local mlperf = require "perigee.report.mlperf"
 local series = require "perigee.report.series"
+local server = require "perigee.report.server"
 
 local files = {}
 
@@ -35,15 +36,24 @@ local function write_sample_map(directory, summary)
    return mlperf.write_sample_map(directory .. "/requests.jsonl", directory .. "/sample_idx_map.json", phases)
 end
 
+-- What the servers told; an earlier run's says nothing of this one.
+local function write_server(directory, report, scrapes)
+   local path, entries = directory .. "/server.jsonl", server.entries(report, scrapes)
+   if entries[1] then return files.write(path, server.text(entries)) end
+   os.remove(path)
+   return true
+end
+
 --- summary.json, summary.txt, series.jsonl, config.json, the histograms and report.html in `directory`; also
---- sample_idx_map.json for MLPerf's phases, of the requests.jsonl that is there.
+--- sample_idx_map.json for MLPerf's phases, of the requests.jsonl that is there, and server.jsonl where servers were scraped.
 ---@param directory string
 ---@param summary table
 ---@param text string         of summary.txt
 ---@param report table        the engine's, with the series
 ---@param histograms table[]  as of session:histograms()
+---@param scrapes? string[]   lines of perigee.scrape
 ---@return string[] problems
-function files.write_run(directory, summary, text, report, histograms)
+function files.write_run(directory, summary, text, report, histograms, scrapes)
    local problems = {}
    for _, entry in ipairs {
       { "summary.json", engine.json.encode(summary, 2) .. "\n" },
@@ -58,6 +68,8 @@ function files.write_run(directory, summary, text, report, histograms)
       if not ok then problems[#problems + 1] = message end
    end
    local ok, message = write_sample_map(directory, summary)
+   if not ok then problems[#problems + 1] = message end
+   ok, message = write_server(directory, report, scrapes)
    if not ok then problems[#problems + 1] = message end
    return problems
 end

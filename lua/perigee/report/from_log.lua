@@ -1,6 +1,7 @@
 --- A run's summary and requests from its event log alone: the same fold, the same functions, the same bytes.
 local engine = require "perigee.engine"
 local guards = require "perigee.guards"
+local server = require "perigee.report.server"
 local sides = require "perigee.report.sides"
 local summary = require "perigee.report.summary"
 
@@ -12,6 +13,7 @@ local function cut_short(log, facts)
    local failures = { log.ended and "the log ends before its run was judged" or "the log ends before its run did: it was killed" }
    local list = {}
    for i in ipairs(log.report.phases) do guards.look(facts.config, log.report, i, facts.local_ports, list) end
+   server.warn(log.report, log.scrapes, list)
    return { judged = { verdict = "failed", failures = failures, warnings = list }, checks = {} }
 end
 
@@ -51,6 +53,7 @@ function from_log.summary(path, requests)
    local built = summary.build {
       facts = facts, report = log.report, together = log.together, checks = outcome.checks, overall = outcome.overall,
       metrics = outcome.metrics, conclusions = outcome.conclusions, judged = outcome.judged,
+      scrapes = log.scrapes,
    }
    return built, problems, log
 end

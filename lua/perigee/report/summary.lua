@@ -3,6 +3,7 @@
 local engine = require "perigee.engine"
 local mlperf = require "perigee.report.mlperf"
 local selftest = require "perigee.selftest"
+local server = require "perigee.report.server"
 local sides = require "perigee.report.sides"
 local statistics = require "perigee.compare.statistics"
 
@@ -255,7 +256,7 @@ end
 
 --- The whole of summary.json.
 ---@param run table  facts, report, together (the engine's reports of the groups of perigee.report.sides), checks, metrics and
----   conclusions (phase name -> results, values), overall (results), judged (verdict.judge)
+---   conclusions (phase name -> results, values), overall (results), judged (verdict.judge), scrapes (lines of perigee.scrape)
 ---@return table
 function summary.build(run)
    local phases, facts = {}, run.facts
@@ -273,6 +274,7 @@ function summary.build(run)
       host = facts.host, versions = facts.versions, config = facts.config,
       dataset_sha256 = facts.dataset_sha256, plan_checksum = facts.plan_checksum, selftest = or_null(facts.selftest),
       phases = json.array(phases),
+      server = server.section(run.report, run.scrapes),
       checks = check_list(run.overall),
       mlperf = mlperf.section(run),
    }

@@ -3,6 +3,7 @@ local align = require "perigee.align"
 local engine = require "perigee.engine"
 local floors = require "perigee.floors"
 local schema = require "perigee.schema"
+local server = require "perigee.report.server"
 local sides = require "perigee.report.sides"
 local units = require "perigee.units"
 local warnings = require "perigee.warnings"
@@ -229,7 +230,7 @@ local function mark_line(phase)
    return marked and "  " .. floors.LEGEND or nil
 end
 
-local function phase_lines(phase)
+local function phase_lines(phase, of_server)
    local lines = { heading(phase), count_line(phase) }
    lines[#lines + 1] = rate_line(phase)
    lines[#lines + 1] = goodput_line(phase)
@@ -241,6 +242,7 @@ local function phase_lines(phase)
    append(lines, tag_lines(phase))
    lines[#lines + 1] = cost_line(phase)
    lines[#lines + 1] = late_line(phase)
+   append(lines, server.lines(of_server, phase.name))
    append(lines, metric_lines(phase))
    append(lines, conclusion_lines(phase))
    append(lines, check_lines(phase.checks))
@@ -331,7 +333,7 @@ function report_table.render(summary)
    local rounds, others = rounds_and_others(summary)
    for _, phase in ipairs(others) do
       lines[#lines + 1] = ""
-      append(lines, phase_lines(phase))
+      append(lines, phase_lines(phase, summary.server))
    end
    if rounds[1] then append(lines, sides_lines(summary.sides, rounds)) end
    if summary.checks[1] then

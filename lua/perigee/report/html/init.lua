@@ -172,7 +172,8 @@ function html.render(summary, histograms, report)
       ("<title>%s – perigee</title><style>%s</style></head><body>"):format(escape(summary.scenario), style),
       header(summary), "<main>", tiles_text(summary),
       messages(summary.failures, "bad", "failure"), messages(texts(summary.warnings), "warn", "warning"),
-      sides_section(summary.sides), overview(summary), phase_section.checks(summary.checks, "Checks of the whole run"), mlperf(summary.mlperf),
+      sides_section(summary.sides), overview(summary), phase_section.checks(summary.checks, "Checks of the whole run"),
+      mlperf(summary.mlperf),
       phase_section.figures(sweep.figures(summary.phases)),
    }
    for i, phase in ipairs(summary.phases) do
