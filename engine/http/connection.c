@@ -93,6 +93,7 @@ int connection_open(struct connection **out, struct connection_group *g,
 	}
 	c->poll.data = c;
 	c->group = g;
+	c->parser.known = &g->known;
 	c->fd = fd;
 	buffer_init(&c->rest, SIZE_MAX);
 	arm(c, UV_WRITABLE);
@@ -198,14 +199,14 @@ static bool take_bytes(struct connection *c, const char *at, size_t len, uint64_
 	struct exchange *x = c->x;
 	while (!x->verdict) {
 		enum http1_event event = http1_next(p, &at, stop);
-		if (p->status && !x->response.first_byte_ns)
+		if (p->head.status && !x->response.first_byte_ns)
 			x->response.first_byte_ns = now_ns; /* as libcurl: of a whole line */
 		switch (event) {
 		case HTTP1_MORE:
 			return true;
 		case HTTP1_HEAD:
-			response_head(&x->response, p->status,
-			              p->content_type[0] ? p->content_type : NULL, now_ns);
+			response_head(&x->response, p->head.status,
+			              *p->head.content_type ? p->head.content_type : NULL, now_ns);
 			break;
 		case HTTP1_BODY:
 			if (response_bytes(&x->response, p->data, p->len, now_ns)) {

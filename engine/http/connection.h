@@ -31,6 +31,7 @@ struct connection_group {
 	struct loop *loop;
 	const struct connection_events *events;
 	char *bytes; /* what was received, until it is parsed */
+	struct http1_known known;
 };
 
 enum connection_state {

@@ -16,12 +16,12 @@ void http1_start(struct http1 *p, bool head)
 {
 	p->state = HTTP1_AT_STATUS;
 	p->bodiless = head;
-	p->status = 0;
-	p->content_type[0] = '\0';
+	p->head.status = 0;
+	p->head.content_type[0] = '\0';
 	p->error = NULL;
 	p->begun = p->keep = false;
 	p->head_bytes = 0;
-	p->fields = 0;
+	p->head.fields = 0;
 	p->line.limit = HTTP1_LINE_BYTES;
 	buffer_trim(&p->line, KEEP_BYTES);
 }
@@ -132,12 +132,13 @@ static enum http1_event take_status(struct http1 *p, const struct line *l)
 	if (!is_digit(s[9]) || !is_digit(s[10]) || !is_digit(s[11]) ||
 	    (l->len > 12 && s[12] != ' '))
 		return bad(p, "a status in the HTTP head that is no number of three digits");
-	p->minor = s[7] == '1';
-	p->status = (s[9] - '0') * 100 + (s[10] - '0') * 10 + (s[11] - '0');
-	if (p->status < 100)
+	p->head.minor = s[7] == '1';
+	p->head.status = (s[9] - '0') * 100 + (s[10] - '0') * 10 + (s[11] - '0');
+	if (p->head.status < 100)
 		return bad(p, "a status in the HTTP head below 100");
-	p->has_length = p->has_coding = p->chunked = p->close = p->keep_alive = false;
-	p->content_type[0] = '\0';
+	p->head.has_length = p->head.has_coding = p->head.chunked = p->head.close =
+		p->head.keep_alive = false;
+	p->head.content_type[0] = '\0';
 	p->state = HTTP1_AT_FIELD;
 	return HTTP1_MORE;
 }
@@ -164,20 +165,20 @@ static enum http1_event take_length(struct http1 *p, const char *v, size_t len)
 			return bad(p, "a Content-Length of the HTTP head that is no length");
 		n = n * 10 + (uint64_t)(v[i] - '0');
 	}
-	if (p->has_length && p->length != n)
+	if (p->head.has_length && p->head.length != n)
 		return bad(p, "two Content-Lengths in the HTTP head that differ");
-	p->has_length = true;
-	p->length = n;
+	p->head.has_length = true;
+	p->head.length = n;
 	return HTTP1_MORE;
 }
 
 static enum http1_event take_coding(struct http1 *p, const char *v, size_t len)
 {
-	if (p->has_coding)
+	if (p->head.has_coding)
 		return bad(p, "two Transfer-Encodings in the HTTP head");
-	p->has_coding = true;
-	p->chunked = NAME_IS(v, len, "chunked");
-	if (!p->chunked && !NAME_IS(v, len, "identity"))
+	p->head.has_coding = true;
+	p->head.chunked = NAME_IS(v, len, "chunked");
+	if (!p->head.chunked && !NAME_IS(v, len, "identity"))
 		return bad(p, "a Transfer-Encoding in the HTTP head other than chunked");
 	return HTTP1_MORE;
 }
@@ -195,17 +196,17 @@ static void take_connection(struct http1 *p, const char *v, size_t len)
 		while (last > v && is_blank(last[-1]))
 			last--;
 		size_t n = (size_t)(last - v);
-		p->close |= NAME_IS(v, n, "close");
-		p->keep_alive |= NAME_IS(v, n, "keep-alive");
+		p->head.close |= NAME_IS(v, n, "close");
+		p->head.keep_alive |= NAME_IS(v, n, "keep-alive");
 		v = stop + 1;
 	}
 }
 
 static void take_type(struct http1 *p, const char *v, size_t len)
 {
-	size_t n = len < sizeof(p->content_type) - 1 ? len : sizeof(p->content_type) - 1;
-	memcpy(p->content_type, v, n);
-	p->content_type[n] = '\0';
+	size_t n = len < sizeof(p->head.content_type) - 1 ? len : sizeof(p->head.content_type) - 1;
+	memcpy(p->head.content_type, v, n);
+	p->head.content_type[n] = '\0';
 }
 
 /* The length of the token (RFC 9110, 5.6.2: letters, digits and some marks) at s. */
@@ -235,7 +236,7 @@ static enum http1_event bad_field(struct http1 *p, const struct line *l)
 static enum http1_event split_field(struct http1 *p, const struct line *l, size_t *name,
                                     const char **value, size_t *len)
 {
-	if (++p->fields > HTTP1_FIELDS)
+	if (++p->head.fields > HTTP1_FIELDS)
 		return large(p, "the head has too many lines");
 	*name = token_len(l->data, l->len);
 	if (!*name || *name == l->len || l->data[*name] != ':')
@@ -252,22 +253,22 @@ static enum http1_event split_field(struct http1 *p, const struct line *l, size_
 
 static enum http1_event end_head(struct http1 *p)
 {
-	if (p->status == 101)
+	if (p->head.status == 101)
 		return bad(p, "a switch of the protocol, HTTP status 101, that was not asked for");
-	if (p->status < 200) {
+	if (p->head.status < 200) {
 		p->state = HTTP1_AT_STATUS;
 		return HTTP1_MORE;
 	}
-	if (p->has_coding && p->has_length)
+	if (p->head.has_coding && p->head.has_length)
 		return bad(p, "both Transfer-Encoding and Content-Length in the HTTP head");
 	/* Of HTTP/1.0 chunks say nothing of what comes after them. */
-	p->keep = !p->close && (p->minor || (p->keep_alive && !p->chunked));
-	if (p->bodiless || p->status == 204 || p->status == 304) {
+	p->keep = !p->head.close && (p->head.minor || (p->head.keep_alive && !p->head.chunked));
+	if (p->bodiless || p->head.status == 204 || p->head.status == 304) {
 		p->state = HTTP1_AT_END;
-	} else if (p->chunked) {
+	} else if (p->head.chunked) {
 		p->state = HTTP1_AT_CHUNK_SIZE;
-	} else if (p->has_length) {
-		p->left = p->length;
+	} else if (p->head.has_length) {
+		p->left = p->head.length;
 		p->state = p->left ? HTTP1_AT_LENGTH : HTTP1_AT_END;
 	} else {
 		p->keep = false;
@@ -399,11 +400,38 @@ static enum http1_event take_line(struct http1 *p, const char **at, const char *
 	}
 }
 
+/* Is it the latest head once more? Then it is taken. */
+static bool take_known(struct http1 *p, const char **at, const char *end)
+{
+	const struct http1_known *k = p->known;
+	if (p->begun || !k || !k->len || (size_t)(end - *at) < k->len ||
+	    memcmp(*at, k->bytes, k->len) != 0)
+		return false;
+	*at += k->len;
+	p->begun = true;
+	p->head = k->head;
+	p->head_bytes = k->len;
+	return true;
+}
+
+static void remember(struct http1 *p, const char *head, size_t len)
+{
+	struct http1_known *k = p->known;
+	if (!k || len > sizeof(k->bytes))
+		return;
+	k->head = p->head;
+	k->len = len;
+	memcpy(k->bytes, head, len);
+}
+
 enum http1_event http1_next(struct http1 *p, const char **at, const char *end)
 {
 	enum http1_event e = HTTP1_MORE;
+	const char *head = p->begun ? NULL : *at;
 	if (p->state == HTTP1_AT_END)
 		return HTTP1_END;
+	if (take_known(p, at, end))
+		return end_head(p);
 	while (e == HTTP1_MORE && *at < end) {
 		switch (p->state) {
 		case HTTP1_AT_LENGTH:
@@ -425,6 +453,8 @@ enum http1_event http1_next(struct http1 *p, const char **at, const char *end)
 			e = take_line(p, at, end);
 		}
 	}
+	if (e == HTTP1_HEAD && head)
+		remember(p, head, (size_t)(*at - head));
 	return e;
 }
 

@@ -4,7 +4,8 @@
  * but a line that is split over two inputs. Frames the body by Content-Length, by chunks or
  * by the end of the connection, passes over 1xx heads, extensions and trailers, and refuses
  * with a reason whatever two readers could understand in two ways. Of the head it keeps the
- * status and the content type. Pure; one thread at a time. */
+ * status and the content type. A head that is byte for byte the latest one, as most of an
+ * endpoint are, is not read again. Pure; one thread at a time. */
 #ifndef PERIGEE_HTTP_HTTP1_H
 #define PERIGEE_HTTP_HTTP1_H
 
@@ -18,10 +19,11 @@
 #define HTTP1_LINE_BYTES  ((size_t)100 * 1024) /* of one line of these */
 #define HTTP1_FIELDS      5000                 /* lines of these */
 #define HTTP1_CHUNK_BYTES ((size_t)16 * 1024)  /* of a chunk's size and extensions */
+#define HTTP1_KNOWN_BYTES ((size_t)1024)       /* of a head that is remembered */
 
 enum http1_event {
 	HTTP1_MORE,  /* all input is used up */
-	HTTP1_HEAD,  /* the final head is complete: status, content_type */
+	HTTP1_HEAD,  /* the final head is complete: head */
 	HTTP1_BODY,  /* some of the body: data, len, borrowed from the input */
 	HTTP1_END,   /* the response is complete; what follows is not part of it */
 	HTTP1_BAD,   /* it is malformed: error */
@@ -42,10 +44,26 @@ enum http1_state {
 	HTTP1_AT_END,
 };
 
-struct http1 {
-	/* ---- results ---- */
+/* What a head says. */
+struct http1_head {
 	int status;
 	char content_type[128]; /* cut; "" when there is none */
+	bool minor;             /* of the version: HTTP/1.1 */
+	bool has_length, has_coding, chunked, close, keep_alive;
+	uint64_t length;
+	unsigned fields; /* lines; those of 1xx heads before it as well */
+};
+
+/* The latest head that came in one piece, for any number of parsers of one thread. Zeroed: none. */
+struct http1_known {
+	struct http1_head head;
+	size_t len;
+	char bytes[HTTP1_KNOWN_BYTES];
+};
+
+struct http1 {
+	/* ---- results ---- */
+	struct http1_head head;
 	const char *data;
 	size_t len;
 	const char *error; /* static text */
@@ -55,13 +73,10 @@ struct http1 {
 	/* ---- private ---- */
 	enum http1_state state;
 	bool bodiless; /* it answers a HEAD request */
-	bool minor;    /* of the version: HTTP/1.1 */
-	bool has_length, has_coding, chunked, close, keep_alive;
-	uint64_t length;
 	uint64_t left;
 	size_t head_bytes;
-	unsigned fields;
-	struct buffer line; /* the beginning of a line that is not complete yet */
+	struct buffer line;        /* the beginning of a line that is not complete yet */
+	struct http1_known *known; /* the owner's, who sets it once; NULL: each head is read */
 };
 
 /* Before each response; of zeroed memory the first time. head: it answers HEAD. */

@@ -56,11 +56,11 @@ static inline struct http1_result http1_run(struct http1 *p, bool is_head, const
 	}
 	if (!over)
 		r.end = http1_finish(p);
-	r.status = r.head ? p->status : 0;
+	r.status = r.head ? p->head.status : 0;
 	r.keep = r.end == HTTP1_END && p->keep;
 	if (r.end != HTTP1_END)
 		r.error = p->error;
-	memcpy(r.type, p->content_type, sizeof(r.type));
+	memcpy(r.type, p->head.content_type, sizeof(r.type));
 	return r;
 }
 

@@ -122,10 +122,10 @@ static void check(size_t i, const struct http1_result *r, size_t first, size_t s
 	         rows[i].data);
 }
 
-static void every_split_comes_to_the_same(void **state)
+/* Whether heads are remembered or not. */
+static void every_split(struct http1_known *known)
 {
-	(void)state;
-	struct http1 p = { 0 };
+	struct http1 p = { .known = known };
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		size_t len = rows[i].len;
 		struct guarded g = guarded_copy(rows[i].data, len);
@@ -139,6 +139,61 @@ static void every_split_comes_to_the_same(void **state)
 		}
 		guarded_free(&g);
 	}
+	http1_free(&p);
+}
+
+static void every_split_comes_to_the_same(void **state)
+{
+	(void)state;
+	struct http1_known known = { 0 };
+	every_split(NULL);
+	every_split(&known);
+}
+
+/* Each after each: a head that is remembered says nothing of any other. */
+static void heads_that_differ_are_told_apart(void **state)
+{
+	(void)state;
+	struct http1_known known = { 0 };
+	struct http1 p = { .known = &known };
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		for (size_t k = 0; k < COUNT_OF(rows); k++) {
+			struct http1_result r = http1_run(&p, rows[i].is_head, rows[i].data,
+			                                  rows[i].len, rows[i].len + 1, 1);
+			check(i, &r, 0, 0);
+			r = http1_run(&p, rows[k].is_head, rows[k].data, rows[k].len,
+			              rows[k].len + 1, 1);
+			check(k, &r, 0, 0);
+		}
+	}
+	http1_free(&p);
+}
+
+static void a_head_is_remembered(void **state)
+{
+	(void)state;
+	static const char first[] = OK "Content-Type: a/b\r\n" LENGTH(2) "\r\nok";
+	static const char large[] = "HTTP/1.1 404 No\r\nContent-Length: 3\r\nX: ";
+	struct http1_known known = { 0 };
+	struct http1 p = { .known = &known };
+	char text[2 * HTTP1_KNOWN_BYTES];
+	for (int i = 0; i < 2; i++) {
+		struct http1_result r = http1_run(&p, false, IN(first), sizeof(first), 1);
+		assert_int_equal(known.len, sizeof(first) - 1 - 2);
+		assert_string_equal(r.type, "a/b");
+		assert_true(r.keep && r.body_len == 2);
+	}
+	struct http1_result r = http1_run(&p, true, IN(first), sizeof(first), 1); /* of HEAD */
+	assert_true(r.end == HTTP1_END && r.body_len == 0 && r.used == known.len);
+
+	/* One without room is read each time. */
+	size_t len = sizeof(large) - 1;
+	memcpy(text, large, len);
+	memset(text + len, 'x', HTTP1_KNOWN_BYTES);
+	memcpy(text + len + HTTP1_KNOWN_BYTES, "\r\n\r\nbad", 8);
+	r = http1_run(&p, false, text, strlen(text), sizeof(text), 1);
+	assert_true(r.end == HTTP1_END && r.status == 404 && r.body_len == 3);
+	assert_int_equal(known.head.status, 200);
 	http1_free(&p);
 }
 
@@ -230,6 +285,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_split_comes_to_the_same),
+		cmocka_unit_test(heads_that_differ_are_told_apart),
+		cmocka_unit_test(a_head_is_remembered),
 		cmocka_unit_test(the_content_type_is_kept),
 		cmocka_unit_test(heads_are_bounded),
 		cmocka_unit_test(a_large_body_is_handed_out_whole),

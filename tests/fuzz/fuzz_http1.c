@@ -1,5 +1,6 @@
-/* A response split in every way must come to the same. The first byte chooses the size of
- * the pieces and whether it answers HEAD; short inputs are also split in two everywhere. */
+/* A response split in every way must come to the same, its head remembered or not. The first
+ * byte chooses the size of the pieces and whether it answers HEAD; short inputs are also split
+ * in two everywhere. */
 #include "../c/http1_support.h"
 
 #include <stdint.h>
@@ -31,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!text)
 		abort();
 	memcpy(text, data + 1, len);
-	struct http1 p = { 0 };
+	struct http1_known known = { 0 };
+	struct http1 p = { .known = &known };
 	struct http1_result whole = http1_run(&p, is_head, text, len, len, len);
 	struct http1_result pieces = http1_run(&p, is_head, text, len, step, step);
 	compare(&whole, &pieces);
