@@ -3,8 +3,8 @@
 #include "base/status.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Values below SUB_COUNT have a bucket each; every doubling above adds
  * SUB_HALF buckets, so a bucket is at most value / 1024 wide: three digits. */
@@ -57,9 +57,11 @@ static uint64_t bucket_middle(unsigned i)
 
 int histogram_new(struct histogram **out)
 {
-	/* Zero pages of the system: what no value touches takes no memory. */
-	struct histogram *h = calloc(1, sizeof(*h));
-	if (!h)
+	/* Zero pages of the system: what no value touches takes no memory. Memory that calloc() has
+	 * had before would be cleared: 1 ms for the metrics of a phase, in the middle of a run. */
+	struct histogram *h =
+		mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (h == MAP_FAILED)
 		return STATUS_ENOMEM;
 	h->min = UINT64_MAX;
 	*out = h;
@@ -68,7 +70,8 @@ int histogram_new(struct histogram **out)
 
 void histogram_free(struct histogram *h)
 {
-	free(h);
+	if (h)
+		munmap(h, sizeof(*h));
 }
 
 static inline void count(struct histogram *h, uint64_t v, uint64_t n)

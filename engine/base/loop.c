@@ -74,6 +74,8 @@ struct loop {
 	struct loop_hook *hooks;
 	struct loop_hook *last_hooks;
 	struct loop_hook *next_hook; /* while hooks run: the one whose turn is next */
+	struct loop_hook *urgent;    /* runs between them, too, from urgent_ns on */
+	uint64_t urgent_ns;
 	void (*on_signal)(void *data, int signum);
 	void *on_signal_data;
 	/* Written where a signal arrives, on any thread. */
@@ -465,6 +467,7 @@ int loop_new(struct loop **out)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	spin_init(&l->spin, LOOP_SPIN_DEFAULT);
+	l->urgent_ns = UINT64_MAX;
 	l->preempted = preemptions();
 	l->least_poll_ns = UINT64_MAX / IDLE_FACTOR;
 #ifdef __linux__
@@ -491,6 +494,7 @@ int loop_new_virtual(struct loop **out, uint64_t start_ns)
 	if (!l)
 		return STATUS_ENOMEM;
 	l->is_virtual = true;
+	l->urgent_ns = UINT64_MAX;
 	l->now_ns = start_ns;
 	*out = l;
 	return STATUS_OK;
@@ -640,6 +644,20 @@ void loop_hook_remove(struct loop *l, struct loop_hook *h)
 		l->next_hook = h->next;
 	remove_hook(&l->hooks, h);
 	remove_hook(&l->last_hooks, h);
+}
+
+void loop_set_urgent(struct loop *l, struct loop_hook *h, uint64_t due_ns)
+{
+	l->urgent = h;
+	l->urgent_ns = l->is_virtual ? UINT64_MAX : due_ns;
+}
+
+void loop_yield(struct loop *l)
+{
+	if (l->urgent_ns == UINT64_MAX || l->urgent_ns > loop_refresh(l))
+		return;
+	l->urgent_ns = UINT64_MAX; /* what it does yields to nobody */
+	l->urgent->fn(l->urgent, l->now_ns);
 }
 
 void loop_poke(struct loop *l)

@@ -105,6 +105,15 @@ void loop_hook_add(struct loop *l, struct loop_hook *h);
 void loop_hook_add_last(struct loop *l, struct loop_hook *h);
 void loop_hook_remove(struct loop *l, struct loop_hook *h); /* from either list */
 
+/* From due_ns on h may not wait for the rest of a long turn: it runs as soon as somebody who has
+ * done one of many things says so with loop_yield(), and then once more only when it is set
+ * anew. One hook at a time; UINT64_MAX: none. On simulated time, which stands still within a
+ * turn, none ever runs. */
+void loop_set_urgent(struct loop *l, struct loop_hook *h, uint64_t due_ns);
+
+/* Between two things of a turn, where starting requests does no harm. */
+void loop_yield(struct loop *l);
+
 /* The next wait returns at once: there is work that no descriptor announces. */
 void loop_poke(struct loop *l);
 

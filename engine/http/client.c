@@ -422,6 +422,11 @@ int client_submit(struct client *c, struct exchange *x)
 	return STATUS_OK;
 }
 
+void client_send(struct client *c)
+{
+	c->ops->send(c);
+}
+
 unsigned client_inflight(const struct client *c)
 {
 	return c->inflight;

@@ -106,6 +106,9 @@ typedef int client_factory(struct client **out, struct loop *loop,
  * STATUS_ECLOSED (from inside client_free(), or the client is broken), STATUS_ENOMEM. */
 int client_submit(struct client *c, struct exchange *x);
 
+/* What was submitted in this turn leaves now, not with its end. Not from a sink callback. */
+void client_send(struct client *c);
+
 /* End it early: done comes in this or the next turn with the given failure
  * (CANCELLED, ABANDONED). An exchange that is not in flight is left alone. */
 void client_cancel(struct client *c, struct exchange *x, enum failure why);

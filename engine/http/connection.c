@@ -296,15 +296,17 @@ static void on_busy(struct connection *c, bool broken, int events)
 static void on_poll(uv_poll_t *h, int status, int events)
 {
 	struct connection *c = h->data;
+	struct loop *loop = c->group->loop;
 	bool broken = status < 0; /* the socket has an error: libuv has stopped the handle */
 	if (broken)
 		c->armed = 0;
 	if (c->state != CONNECTION_BUSY) /* else reading and sending do it */
-		loop_refresh(c->group->loop);
+		loop_refresh(loop);
 	if (c->state == CONNECTION_CONNECTING)
 		on_connected(c);
 	else if (c->state == CONNECTION_BUSY)
 		on_busy(c, broken, events);
 	else if (c->state == CONNECTION_IDLE)
 		c->group->events->spoiled(c);
+	loop_yield(loop);
 }

@@ -235,6 +235,7 @@ static void on_poll(uv_poll_t *h, int status, int events)
 	curl_multi_socket_action(s->multi, w->fd, flags, &running);
 	collect(s);
 	watch_arm(w); /* freed in its close callback at the earliest: still there */
+	loop_yield(w->owner->base.loop);
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *unused)
@@ -877,6 +878,7 @@ static void curl_sweep(struct client *base)
 	for (struct slot *s = NULL; s != last;) {
 		s = slot_pop(&c->ended);
 		end_slot(s);
+		loop_yield(base->loop);
 	}
 }
 

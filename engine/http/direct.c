@@ -497,6 +497,7 @@ static void direct_sweep(struct client *base)
 		flight_remove(&d->ended, f);
 		client_ended(base, f->x, f->why, f->text, f->ended_ns);
 		pool_put(d->flights, f);
+		loop_yield(base->loop);
 	}
 }
 

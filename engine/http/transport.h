@@ -9,8 +9,9 @@
  *     or abort() is called. It may run inside any sink callback.
  *  2. sweep() is called once per loop turn, after the I/O; client_ended() may be
  *     called only from there.
- *  3. send() is called once per loop turn, just before the loop waits: what was
- *     started since then goes out together. It pokes the loop when it finds an end.
+ *  3. send() is called once per loop turn, just before the loop waits, and by
+ *     client_send(): what was started since then goes out together. It pokes the loop when
+ *     it finds an end.
  *  4. abort() is called only from the hook, outside sweep(), and from client_free();
  *     afterwards the transport does not touch x, and an unfinished connection is closed.
  *  5. Bytes of an exchange whose verdict is set are of no use to anyone. */

@@ -281,8 +281,10 @@ static void deliver(struct note *n)
 static void collect(struct station *s, size_t limit)
 {
 	struct parcel *p;
-	for (size_t n = 0; n < limit && !s->stuck && (p = worker_take(s->worker)); n++)
+	for (size_t n = 0; n < limit && !s->stuck && (p = worker_take(s->worker)); n++) {
 		deliver((struct note *)p);
+		loop_yield(s->ws->loop);
+	}
 }
 
 /* ---- a worker that is lost ---- */
@@ -418,6 +420,14 @@ static void outer_cancel(struct client *base, struct exchange *x, enum failure w
 	loop_poke(base->loop); /* it leaves with the end of this turn */
 }
 
+static void outer_send(struct client *base)
+{
+	struct workers *ws = ((struct worker_client *)base)->ws;
+	for (unsigned i = 0; i < ws->config.count; i++)
+		if (!ws->stations[i].stuck)
+			worker_flush(ws->stations[i].worker);
+}
+
 static uint64_t outer_connections(const struct client *base)
 {
 	const struct worker_client *c = (const struct worker_client *)base;
@@ -516,6 +526,7 @@ static const struct client_ops outer_ops = {
 	.start = outer_start,
 	.cancel = outer_cancel,
 	.close = outer_close,
+	.send = outer_send,
 	.connections = outer_connections,
 	.reconnects = outer_reconnects,
 	.free = outer_free,

@@ -10,7 +10,7 @@
 #define LAST_ROOM  1024
 /* Values that become counts with each new one: all in one go would hold up the thread that
  * measures, for half a millisecond with all metrics of a phase. */
-#define MOVED_AT_ONCE 16
+#define MOVED_AT_ONCE 4
 
 struct distribution {
 	uint64_t *values;    /* those that are not in the histogram; NULL: none, or none yet */

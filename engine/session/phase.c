@@ -317,9 +317,22 @@ static void wake_for_duration(const struct phase *p, uint64_t now_ns, uint64_t *
 		sooner(wake, p->started_ns, c->min_duration_ns);
 }
 
+uint64_t phase_next_arrival(struct phase *p, uint64_t now_ns)
+{
+	uint64_t due;
+	bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight &&
+	            p->config.overload == OVERLOAD_QUEUE;
+	if (p->state != PHASE_RUNNING || !p->pacer || full || pacer_peek(p->pacer, &due) != 1)
+		return UINT64_MAX;
+	/* Once it may be made it is made: looking again before it is due would change nothing. */
+	if (due != PACER_NEVER && !p->ready && due > now_ns + p->lead_ns)
+		due -= p->lead_ns;
+	return due;
+}
+
 uint64_t phase_next_wake(struct phase *p, uint64_t now_ns)
 {
-	uint64_t wake = UINT64_MAX, due;
+	uint64_t wake = UINT64_MAX;
 	if (p->state == PHASE_DRAINING) {
 		sooner(&wake, p->stopped_ns, p->config.drain_ns);
 		if (p->inflight)
@@ -335,14 +348,8 @@ uint64_t phase_next_wake(struct phase *p, uint64_t now_ns)
 		wake = p->strategy_wake_ns;
 	if (alarms_next(p->alarms) < wake)
 		wake = alarms_next(p->alarms);
-	bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight &&
-	            p->config.overload == OVERLOAD_QUEUE;
-	if (!p->pacer || full || pacer_peek(p->pacer, &due) != 1)
-		return wake;
-	/* Once it may be made it is made: looking again before it is due would change nothing. */
-	if (due != PACER_NEVER && !p->ready && due > now_ns + p->lead_ns)
-		due -= p->lead_ns;
-	return due < wake ? due : wake;
+	uint64_t arrival = phase_next_arrival(p, now_ns);
+	return arrival < wake ? arrival : wake;
 }
 
 bool phase_drain_expired(const struct phase *p, uint64_t now_ns)

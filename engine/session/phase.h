@@ -200,6 +200,10 @@ bool phase_may_issue(struct phase *p, uint64_t now_ns);
  * minimums are met; then it may not until the next time. */
 bool phase_take_look(struct phase *p, uint64_t now_ns);
 
+/* When to look after the next arrival, which may have to be made first; may lie in the past.
+ * UINT64_MAX: none is planned, or none may come while so many are in flight. */
+uint64_t phase_next_arrival(struct phase *p, uint64_t now_ns);
+
 /* When to look again, for the rules that depend on time alone: the next due
  * arrival, sleep, duration, stall or drain deadline. UINT64_MAX: nothing to wait for. */
 uint64_t phase_next_wake(struct phase *p, uint64_t now_ns);

@@ -14,6 +14,7 @@
 #define MAX_CLIENTS      256
 #define DEFAULT_INFLIGHT ((uint64_t)1 << 20)
 #define ISSUES_PER_TURN  64                  /* then the I/O has its turn */
+#define URGENT_NS        (100 * NS_PER_US)   /* an arrival that is later is no longer urgent */
 #define MAX_UNSENT       ((uint64_t)1 << 20) /* counted no further: a schedule may have no end */
 #define STOP_DRAIN_NS    (30 * NS_PER_S)     /* a stopped run drains no longer than this */
 #define SIGNAL_GRAIN_NS  (50 * NS_PER_MS)    /* how long a signal may wait outside the loop's run */
@@ -40,7 +41,8 @@ struct session {
 	struct meter meters[SESSION_METER_COUNT];
 
 	struct loop_hook hook;
-	struct loop_timer wake; /* its only work is to begin a turn */
+	struct loop_hook urgent; /* what is due while a turn is not over */
+	struct loop_timer wake;  /* its only work is to begin a turn */
 	struct loop_timer tick;
 	struct loop_timer phase_tick;     /* of the current phase */
 	uint64_t busy_ns, spin_ns;        /* of the thread, when the current phase began */
@@ -481,6 +483,28 @@ static void arm_wake(struct session *s)
 		loop_timer_start(s->loop, &s->wake, due); /* slots are kept: cannot fail */
 }
 
+static void arm_urgent(struct session *s)
+{
+	struct phase *p = current_phase(s);
+	loop_set_urgent(s->loop, &s->urgent,
+	                p ? phase_next_arrival(p, loop_now(s->loop)) : UINT64_MAX);
+}
+
+/* Between two completions: an arrival that is due does not wait for the others. One that is late
+ * already was held up by something else; then what has ended goes first, as its connections
+ * are needed. Stop rules and strategies have their turn in on_turn(). */
+static void on_urgent(struct loop_hook *h, uint64_t now_ns)
+{
+	struct session *s = h->data;
+	struct phase *p = current_phase(s);
+	uint64_t due = phase_next_arrival(p, now_ns);
+	if (due > now_ns || now_ns - due > URGENT_NS)
+		return;
+	requests_issue_arrivals(s->requests, p, 1);
+	client_send(p->client);
+	arm_urgent(s);
+}
+
 /* Once per turn, after everything else. */
 static void on_turn(struct loop_hook *h, uint64_t now_ns)
 {
@@ -502,6 +526,7 @@ static void on_turn(struct loop_hook *h, uint64_t now_ns)
 		wait_for_stragglers(s);
 	if (!s->ended)
 		arm_wake(s);
+	arm_urgent(s);
 }
 
 static void on_wake(struct loop_timer *t, uint64_t now_ns)
@@ -602,6 +627,7 @@ static int run_loop(struct session *s)
 	loop_timer_stop(s->loop, &s->tick);
 	loop_timer_stop(s->loop, &s->phase_tick);
 	loop_hook_remove(s->loop, &s->hook);
+	loop_set_urgent(s->loop, NULL, UINT64_MAX);
 	return err;
 }
 
@@ -703,6 +729,7 @@ int session_new(struct session **out, struct loop *loop, const struct session_co
 	s->loop = loop;
 	s->config = *config;
 	s->hook = (struct loop_hook){ .fn = on_turn, .data = s };
+	s->urgent = (struct loop_hook){ .fn = on_urgent, .data = s };
 	s->wake = (struct loop_timer){ .fn = on_wake, .data = s };
 	s->tick = (struct loop_timer){ .fn = on_tick, .data = s };
 	s->phase_tick = (struct loop_timer){ .fn = on_phase_tick, .data = s };

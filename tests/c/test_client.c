@@ -1380,6 +1380,68 @@ static void many_at_once(void **state)
 	free(jobs);
 }
 
+/* Submits one more job each time that it may. */
+struct rush {
+	struct loop_hook hook;
+	struct fixture *f;
+	struct job *jobs;
+	unsigned sent;
+	char order[16 * PARALLEL]; /* 'd': a done, 'u': the urgent one */
+	size_t len;
+};
+
+static struct rush *the_rush;
+
+static void note(struct rush *r, char what)
+{
+	assert_true(r->len < sizeof(r->order));
+	r->order[r->len++] = what;
+}
+
+static void note_done(struct fixture *f, struct job *j)
+{
+	(void)f;
+	assert_int_equal(j->x.response.failure, FAILURE_NONE);
+	note(the_rush, 'd');
+}
+
+static void on_urgent(struct loop_hook *h, uint64_t now_ns)
+{
+	struct rush *r = h->data;
+	assert_true(now_ns > 0);
+	note(r, 'u');
+	if (r->sent < PARALLEL)
+		submit(r->f, &r->jobs[r->sent++]);
+	client_send(r->f->client);
+	loop_set_urgent(r->f->loop, h, 1);
+}
+
+static void what_is_urgent_goes_between_two_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct rush *r = the_rush = calloc(1, sizeof(*r));
+	assert_non_null(r);
+	*r = (struct rush){ .hook = { .fn = on_urgent, .data = r }, .f = f };
+	r->jobs = calloc(PARALLEL, sizeof(*r->jobs));
+	assert_non_null(r->jobs);
+	make_client(f, &(struct client_config){ .path = "/plain" });
+	f->on_done = note_done;
+	while (r->sent < PARALLEL / 2)
+		submit(f, &r->jobs[r->sent++]);
+	loop_set_urgent(f->loop, &r->hook, 1);
+	run(f, PARALLEL);
+	loop_set_urgent(f->loop, NULL, UINT64_MAX);
+	assert_int_equal(client_inflight(f->client), 0);
+	for (size_t i = 0; i < r->len; i++)
+		assert_true(r->order[i] == 'u' || (i + 1 < r->len && r->order[i + 1] == 'u'));
+	for (unsigned i = 0; i < PARALLEL; i++) {
+		assert_int_equal(r->jobs[i].dones, 1);
+		response_free(&r->jobs[i].x.response);
+	}
+	free(r->jobs);
+	free(r);
+}
+
 static void cancel_now(struct fixture *f, struct job *j)
 {
 	j->in_call = true;
@@ -1838,6 +1900,7 @@ int main(void)
 		TEST(a_source_of_another_family),
 		TEST(a_unix_socket),
 		TEST(many_at_once),
+		TEST(what_is_urgent_goes_between_two_ends),
 		TEST(cancel_before_anything),
 		TEST(cancel_from_first),
 		TEST(submit_from_first),

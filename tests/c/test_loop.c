@@ -437,6 +437,62 @@ static void hooks_may_come_and_go_while_they_run(void **state)
 	loop_hook_remove(l, &d.hook);
 }
 
+/* ---- what is urgent ---- */
+
+static void an_urgent_hook_runs_once_it_is_due(void **state)
+{
+	struct loop *l = *state;
+	struct probe a = make(l, NULL, 'a'), b = make(l, NULL, 'b');
+	a.hook = (struct loop_hook){ .fn = on_hook, .data = &a };
+	b.hook = (struct loop_hook){ .fn = on_hook, .data = &b };
+	loop_yield(l); /* nothing is set */
+	loop_set_urgent(l, &a.hook, clock_now() + DEADLINE);
+	loop_yield(l);
+	assert_int_equal(a.calls, 0);
+	loop_set_urgent(l, &a.hook, clock_now());
+	loop_yield(l);
+	loop_yield(l); /* it was not set anew */
+	assert_int_equal(a.calls, 1);
+	loop_set_urgent(l, &a.hook, 1);
+	loop_set_urgent(l, &b.hook, 1); /* takes its place */
+	loop_yield(l);
+	loop_set_urgent(l, NULL, UINT64_MAX);
+	loop_yield(l);
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(b.calls, 1);
+}
+
+static void on_hook_yield(struct loop_hook *h, uint64_t now_ns)
+{
+	struct probe *p = h->data;
+	on_hook(h, now_ns);
+	loop_yield(p->loop);
+}
+
+static void an_urgent_hook_yields_to_nobody(void **state)
+{
+	struct loop *l = *state;
+	struct probe a = make(l, NULL, 'a');
+	a.hook = (struct loop_hook){ .fn = on_hook_yield, .data = &a };
+	loop_set_urgent(l, &a.hook, 1);
+	loop_yield(l);
+	assert_int_equal(a.calls, 1);
+}
+
+static void nothing_is_urgent_on_simulated_time(void **state)
+{
+	(void)state;
+	struct loop *l;
+	assert_ok(loop_new_virtual(&l, NS_PER_S));
+	struct probe a = make(l, NULL, 'a');
+	a.hook = (struct loop_hook){ .fn = on_hook, .data = &a };
+	loop_yield(l);
+	loop_set_urgent(l, &a.hook, 1);
+	loop_yield(l);
+	assert_int_equal(a.calls, 0);
+	loop_free(l);
+}
+
 /* ---- waiting ---- */
 
 static void a_turn_waits_no_longer_than_asked(void **state)
@@ -739,6 +795,9 @@ int main(void)
 		LOOP_TEST(hooks_run_last_in_the_order_of_adding),
 		LOOP_TEST(a_hook_may_remove_the_one_after_it),
 		LOOP_TEST(hooks_may_come_and_go_while_they_run),
+		LOOP_TEST(an_urgent_hook_runs_once_it_is_due),
+		LOOP_TEST(an_urgent_hook_yields_to_nobody),
+		cmocka_unit_test(nothing_is_urgent_on_simulated_time),
 		LOOP_TEST(a_turn_waits_no_longer_than_asked),
 		LOOP_TEST(a_turn_may_wait_for_ever),
 		LOOP_TEST(a_poke_ends_the_next_wait),

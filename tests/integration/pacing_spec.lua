@@ -69,6 +69,23 @@ describe("an open load that is held up", function()
       assert.same({ lateness = 0.1, lateness_floor_s = 3600, busy = 0.001, failed = 0.05 }, r.summary.config.phases[1].client_limits)
    end)
 
+   it("is sent between the completions of one turn", function()
+      -- All ends of a turn are stamped before the first of them is told.
+      local r = run([[
+load = perigee.load.constant(1000), duration = "20s", tick = "20ms", stop_when = function() return between >= 1 end,
+on = { issue = function(r) issued = math.max(issued, r.issued) end, complete = complete, tick = crowd } ]], [[
+local between, issued = 0, 0
+local function complete(r)
+   if r.finished < issued then between = between + 1 end
+   local until_s = os.clock() + 20e-6
+   while os.clock() < until_s do end
+end
+local function crowd(p)
+   for _ = 1, 60 do p:issue() end
+end]])
+      assert.same({ 0, "stop_when" }, { r.code, r.summary.phases[1].end_reason }, r.err .. r.out)
+   end)
+
    it("does not count what max_inflight held back", function()
       local r = drive.run [[
 return perigee.scenario {
