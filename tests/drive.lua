@@ -66,8 +66,8 @@ function drive.scenario(dir, text, name)
 end
 
 -- What `perigee report` makes of the log.
-local REBUILT = { "summary.json", "summary.txt", "config.json", "series.jsonl", "histograms.hgrm", "histograms.hlog", "report.html",
-   "requests.jsonl", "sample_idx_map.json" }
+local REBUILT = { "summary.json", "summary.txt", "config.json", "series.jsonl", "server.jsonl", "histograms.hgrm", "histograms.hlog",
+   "report.html", "requests.jsonl", "sample_idx_map.json" }
 
 -- A log gives the files of its run again, byte by byte, whatever the run was.
 local function check_log(r)

@@ -278,12 +278,12 @@ local function play(session, plan, options, assembled, view, scrapes)
    local page = options.metrics and exposition.of_session(session, plan.name, options.metrics)
    local watch = abort.new(#plan.phases)
    view.watch = watch
-   local phases = add_phases(session, plan, assembled, { watch, view, socket and commands or nil }, watch, options.on_result)
+   local phases = add_phases(session, plan, assembled, { watch, view, scrapes, socket and commands or nil }, watch, options.on_result)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address(), page and page:url()) end
    start_services(session, options)
    scrapes:await(session)
    local run = { outcome = session:run(), aborted = watch.details }
-   scrapes:finish(run.outcome.outcome == "interrupted")
+   scrapes:close(run.outcome.outcome == "interrupted")
    run.scrapes = scrapes.lines
    view:close()
    if socket then socket:close() end
@@ -291,7 +291,7 @@ local function play(session, plan, options, assembled, view, scrapes)
    run.report, run.conclusions = session:report(), conclusions(phases)
    run.histograms = options.out and session:histograms()
    leave(session, options, run)
-   scrapes:tell(session)
+   scrapes:tell()
    return run
 end
 

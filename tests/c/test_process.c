@@ -150,6 +150,17 @@ static void the_end_of_its_input_tells_the_child_to_go(void **state)
 	assert_int_equal(process_stop(p, soon()), 7);
 }
 
+static void its_last_words_can_be_read_when_its_input_is_closed(void **state)
+{
+	(void)state;
+	struct process *p = shell("cat; echo last words");
+	process_close_input(p);
+	process_close_input(p);
+	assert_line(p, "last words");
+	assert_end(p);
+	assert_int_equal(process_stop(p, soon()), 0);
+}
+
 static void a_child_that_says_much_before_it_goes_is_not_held_up(void **state)
 {
 	(void)state;
@@ -336,6 +347,7 @@ int main(void)
 		cmocka_unit_test(waits_for_a_line_however_far_the_deadline_is),
 		cmocka_unit_test(waits_for_a_line_until_the_deadline),
 		cmocka_unit_test(the_end_of_its_input_tells_the_child_to_go),
+		cmocka_unit_test(its_last_words_can_be_read_when_its_input_is_closed),
 		cmocka_unit_test(a_child_that_says_much_before_it_goes_is_not_held_up),
 		cmocka_unit_test(its_input_ends_although_siblings_live),
 		cmocka_unit_test(a_child_that_stays_is_terminated),

@@ -10,6 +10,7 @@ local scrape = {
    fewest = 1, most = 1, missing = "a url is missing",
    definitions = {
       { name = "every", value = "TIME", type = "duration", default = "1s", help = "between two scrapes" },
+      { name = "timeout", value = "TIME", type = "duration", default = "5s", help = "how long an answer may take" },
       { name = "count", value = "N", type = "count", help = "stop after so many" },
       { name = "keep", value = "NAME", repeatable = true, help = "keep this one as well, * stands for any text; may be repeated" },
       { name = "unix-socket", value = "PATH", help = "connect there" },
@@ -31,7 +32,7 @@ function scrape.run(args)
    local address, expected = url.read(words[1])
    if not address then return command.refuse(scrape, ("%s expected, got '%s'"):format(expected, words[1])) end
    local outcome, message = scraper.run {
-      url = address, every = values.every, count = values.count, until_eof = values.until_eof, write = write,
+      url = address, every = values.every, timeout = values.timeout, count = values.count, until_eof = values.until_eof, write = write,
       keep = names.keeper(values.keep or {}),
       unix_socket = values.unix_socket, insecure = values.insecure, ca_file = values.ca_file,
    }

@@ -498,6 +498,7 @@ function perigee_Scenario:with(changes) end
 ---@class perigee.Scrape
 ---@field url string|string[]  (required) of pages for Prometheus; `"target"`: the path `/metrics` of the targets' servers
 ---@field every? perigee.Duration  (1 s) time between two scrapes
+---@field timeout? perigee.Duration  (5 s) how long an answer may take
 ---@field keep? string[]  names of more metrics to keep; `*` stands for any text
 
 --- The simulated endpoint of a test. Times and tokens are fixed or drawn: `"exp:50ms"`, `"uniform:10ms,90ms"`.

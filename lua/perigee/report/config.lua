@@ -157,7 +157,8 @@ function config.describe(plan, run, threads)
    local overall = check_texts(plan.overall or {})
    local data = plain({
       name = plan.name, seed = plan.seed, options = plan.options, phases = phases, overall = overall, run = run, workers = threads,
-      scrape = plan.scrape and { urls = plan.scrape.url, every_s = plan.scrape.every, keep = json.array(plan.scrape.keep) } or nil,
+      scrape = plan.scrape and { urls = plan.scrape.url, every_s = plan.scrape.every, timeout_s = plan.scrape.timeout,
+         keep = json.array(plan.scrape.keep) } or nil,
    }, {})
    return clean(data, secrets_of(plan))
 end

@@ -5,7 +5,7 @@ local url = require "perigee.scrape.url"
 
 local fields = {}
 
-local EVERY = 1 -- seconds
+local EVERY, TIMEOUT = 1, 5 -- seconds
 
 --- Stands for the pages of the plan's targets.
 fields.OF_TARGET = "target"
@@ -42,16 +42,18 @@ end
 ---@class perigee.Scrape
 ---@field url string|string[]  (required) of pages for Prometheus; `"target"`: the path `/metrics` of the targets' servers
 ---@field every? perigee.Duration  (1 s) time between two scrapes
+---@field timeout? perigee.Duration  (5 s) how long an answer may take
 ---@field keep? string[]  names of more metrics to keep; `*` stands for any text
 local FIELDS = {
-   url = schema.required(one_or_more), every = schema.default(schema.duration, EVERY), keep = schema.default(keep, {}),
+   url = schema.required(one_or_more), every = schema.default(schema.duration, EVERY),
+   timeout = schema.default(schema.duration, TIMEOUT), keep = schema.default(keep, {}),
 }
 
 --- A scenario's field `scrape`: a url, a list of them, or a table.
 ---@param at string
 ---@param written any
 ---@param place? string
----@return table checked  { url = list, every = seconds, keep = list }
+---@return table checked  { url = list, every = seconds, timeout = seconds, keep = list }
 function fields.check(at, written, place)
    if opt.is(written) then return written end
    local is_table = type(written) == "table" and not getmetatable(written) and written[1] == nil
@@ -70,7 +72,8 @@ end
 ---@return table?
 function fields.choose(own, urls)
    if not urls then return own end
-   return { url = urls, every = own and own.every or EVERY, keep = own and own.keep or {} }
+   own = own or { every = EVERY, timeout = TIMEOUT, keep = {} }
+   return { url = urls, every = own.every, timeout = own.timeout, keep = own.keep }
 end
 
 return fields

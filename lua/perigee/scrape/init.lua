@@ -3,19 +3,19 @@
 local endpoint = require "perigee.endpoint"
 local engine = require "perigee.engine"
 local fields = require "perigee.scrape.fields"
-local scraper = require "perigee.scrape.scraper"
 local url = require "perigee.scrape.url"
 
 local scrape = {}
 local Scrape = {}
 local Scrape_mt = { __name = "perigee.scrape", __index = Scrape }
 
-local FIRST_TIMEOUT = scraper.DEADLINE + 5 -- seconds until each process has told of its first scrape
-local LAST_TIMEOUT = scraper.DEADLINE + 1 -- and of its last one, when it is asked for that
+-- Seconds beyond the timeout of an answer: until each process has told of its first scrape, and of its last one when it is
+-- asked for that.
+local FIRST_SPARE, LAST_SPARE = 5, 1
 local STOP_TIMEOUT = 1 -- seconds that a process may take to end
 
 local function add(list, seen, address, client)
-   local key = address .. "\0" .. (client.unix_socket or "")
+   local key = url.shown(address) .. "\0" .. (client.unix_socket or "") -- as it is told in the report
    if seen[key] then return end
    seen[key] = true
    list[#list + 1] = {
@@ -37,7 +37,8 @@ local function sources(plan, targets)
 end
 
 local function arguments(source, chosen)
-   local argv = { endpoint.launcher(), "scrape", source.url, "--until-eof", "--every", tostring(chosen.every) }
+   local argv = { endpoint.launcher(), "scrape", source.url, "--until-eof", "--every", tostring(chosen.every),
+      "--timeout", tostring(chosen.timeout) }
    local function option(name, value)
       argv[#argv + 1] = name
       argv[#argv + 1] = value
@@ -54,7 +55,7 @@ end
 ---@param targets table<table, table>  of runner.build_targets()
 ---@return table scrapes
 function scrape.start(plan, targets)
-   local self = setmetatable({ children = {}, lines = {}, told = 0 }, Scrape_mt)
+   local self = setmetatable({ children = {}, lines = {}, told = 0, timeout = plan.scrape and plan.scrape.timeout }, Scrape_mt)
    for _, source in ipairs(plan.scrape and sources(plan, targets) or {}) do
       local process, message = engine.spawn(arguments(source, plan.scrape))
       if not process then
@@ -69,7 +70,7 @@ end
 -- A process that ended by itself is a failure of the kind that its server might have.
 local function ended(self, child)
    child.ended = true
-   if self.finishing then return end
+   if self.closing then return end
    local status = child.process:wait(STOP_TIMEOUT)
    table.insert(self.lines, engine.json.encode {
       source = child.source, at_s = engine.clock(), took_ms = 0, failure = "client",
@@ -92,12 +93,11 @@ local function read(self, child, deadline, one)
    end
 end
 
---- Make events of the lines that are none yet: from now on, as they come. Before a session begins there are no events, and
---- after its end they reach the log alone.
----@param session table
-function Scrape:tell(session)
+--- Make events of the lines that are none yet. Before a session begins there are no events, and after its end they reach
+--- the log alone.
+function Scrape:tell()
    while self.lines[self.told + 1] do
-      local _, _, code = engine.tell_scrape(session, self.lines[self.told + 1])
+      local _, _, code = engine.tell_scrape(self.session, self.lines[self.told + 1])
       if code == "ECLOSED" then return end
       self.told = self.told + 1
    end
@@ -106,21 +106,28 @@ end
 --- Wait until each page has been looked at once, so that no phase begins before; go on to listen in the session's loop.
 ---@param session table
 function Scrape:await(session)
-   local deadline = engine.clock() + FIRST_TIMEOUT
+   self.session = session
+   local deadline = engine.clock() + (self.timeout or 0) + FIRST_SPARE
    for _, child in ipairs(self.children) do read(self, child, deadline, true) end
    for _, child in ipairs(self.children) do
       child.process:watch(function()
          read(self, child, 0)
-         self:tell(session)
+         self:tell()
       end)
    end
 end
 
+--- A phase begins, and with the first one events.
+function Scrape:start() self:tell() end
+
+--- A phase has ended.
+function Scrape.finish() end
+
 --- The phases are over: look at each page once more, and end.
 ---@param hurry? boolean  do not wait for slow ones
-function Scrape:finish(hurry)
-   self.finishing = true
-   local deadline = engine.clock() + (hurry and STOP_TIMEOUT or LAST_TIMEOUT)
+function Scrape:close(hurry)
+   self.closing = true
+   local deadline = engine.clock() + (hurry and 0 or self.timeout or 0) + LAST_SPARE
    for _, child in ipairs(self.children) do child.process:close_input() end
    for _, child in ipairs(self.children) do read(self, child, deadline) end
    self:stop()

@@ -25,8 +25,13 @@ names.QUANTITIES = {
    { key = "generation_rate", over = "sum", names = { "sglang:gen_throughput" } },
 }
 
+-- Where the : of a name is not kept it becomes a _: so do proxies, and writers of OpenMetrics.
 local known = {}
 for _, quantity in ipairs(names.QUANTITIES) do
+   for i = 1, #quantity.names do
+      local plain = quantity.names[i]:gsub(":", "_")
+      if plain ~= quantity.names[i] then table.insert(quantity.names, plain) end
+   end
    for _, name in ipairs(quantity.names) do known[name] = quantity end
 end
 

@@ -9,13 +9,9 @@ local url = require "perigee.scrape.url"
 
 local scraper = {}
 
-local DEADLINE = 5 -- seconds per answer
 local MAX_PAGE = 8 * 2 ^ 20 -- bytes
 local MAX_LINE = 4000 -- bytes of JSON: what a reader of the process takes as one line
 local MAX_MESSAGE = 200 -- bytes
-
---- The longest that a scrape takes, in seconds.
-scraper.DEADLINE = DEADLINE
 
 -- Their values in the order in which they find room: what is known first.
 local function by_importance(values)
@@ -68,7 +64,7 @@ end
 local function client_of(options)
    local base, path = url.split(options.url)
    return {
-      urls = { base }, path = path, method = "GET", decoder = "raw", connect_timeout = DEADLINE, max_response_bytes = MAX_PAGE,
+      urls = { base }, path = path, method = "GET", decoder = "raw", connect_timeout = options.timeout, max_response_bytes = MAX_PAGE,
       headers = { "Accept: text/plain;version=0.0.4;q=0.9,*/*;q=0.1" },
       unix_socket = options.unix_socket, insecure = options.insecure, ca_file = options.ca_file,
    }
@@ -98,7 +94,7 @@ local function strategy(options, state)
             p:issue()
             asked, due = asked + 1, due + every * math.max(1, math.ceil((p.elapsed - due) / every))
          end
-         p:wait(state.ended and DEADLINE or math.max(0, due - p.elapsed))
+         p:wait(state.ended and options.timeout or math.max(0, due - p.elapsed))
          if not tell(p, begun, options) then return end
          if p.inflight == 0 and (state.ended or asked == options.count) then return end
       end
@@ -119,8 +115,8 @@ local function watch_input(state)
 end
 
 --- Scrape until `count` answers, the end of standard input (`until_eof`; then once more), a signal, or until write() fails.
----@param options table  url (of url.read()), every (seconds), keep(name), write(line) -> truth, count, until_eof, and of the client
---- unix_socket, insecure, ca_file
+---@param options table  url (of url.read()), every and timeout (seconds), keep(name), write(line) -> truth, count, until_eof, and of
+--- the client unix_socket, insecure, ca_file
 ---@return table? outcome  of the session
 ---@return string? message
 function scraper.run(options)
@@ -130,7 +126,7 @@ function scraper.run(options)
    local phase
    phase, message = session:phase {
       name = "scrape", kind = "accuracy", client = client_of(options), build = nothing, strategy = strategy(options, state),
-      results = true, keep_body = true, deadline = DEADLINE, drain = false, on = {},
+      results = true, keep_body = true, deadline = options.timeout, drain = false, on = {},
    }
    local outcome
    if phase then

@@ -24,8 +24,7 @@ function url.read(text)
    local bad = host == "" or text:find "[%s%c]" or host:find "[^%w%.%-_%[%]:]"
       or port ~= "" and not (port:match "^:%d+$" and tonumber(port:sub(2)) <= 65535)
    if bad then return nil, url.EXPECTED end
-   if path == "" or path == "/" then path = "/metrics" end
-   return scheme .. "://" .. who .. host .. port .. path
+   return scheme .. "://" .. who .. host .. port .. path:gsub("^/?$", "/metrics"):gsub("^%?", "/metrics?")
 end
 
 --- The server and the path of a url.
