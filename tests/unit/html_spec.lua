@@ -165,7 +165,7 @@ describe("a figure", function()
       local text = draw({ line({ 0, 10 }, { 5, 6 }, { intervals = { { 0, 4, 7 } } }) }, { marks = { { x = 10, y = 6, text = "b<" } } })
       well_formed(text)
       assert.truthy(text:find('class="bar s1"', 1, true))
-      assert.truthy(text:find("b&lt;</text>", 1, true))
+      assert.truthy(text:find("b&lt;</li>", 1, true))
    end)
 
    it("shortens numbers", function()

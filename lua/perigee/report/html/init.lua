@@ -123,9 +123,10 @@ end
 local function mlperf(section)
    local rows = {}
    for i, entry in ipairs(present(section) or {}) do
-      rows[i] = { entry.phase, entry.valid and { "valid", "good" } or { "invalid", "bad" }, { table.concat(entry.findings, "; "), "text" } }
+      rows[i] = { entry.phase, entry.valid and { "valid", "text good" } or { "invalid", "text bad" },
+         { table.concat(entry.findings, "; "), "text" } }
    end
-   return tables.text("MLPerf", { "phase", "verdict", "findings" }, rows)
+   return tables.text("MLPerf", { "phase", { "verdict", "text" }, { "findings", "text" } }, rows)
 end
 
 local function details(summary)
@@ -139,7 +140,7 @@ local function details(summary)
    local rows = {}
    for i, fact in ipairs(facts) do rows[i] = { fact[1], { fact[2], "text" } } end
    return ('<section><h2>What was run</h2>%s<details><summary>Configuration</summary><pre tabindex="0">%s</pre></details>'
-      .. "</section>"):format(tables.text("Facts", { "fact", "value" }, rows), escape(json.encode(summary.config, 2)))
+      .. "</section>"):format(tables.text("Facts", { "fact", { "value", "text" } }, rows), escape(json.encode(summary.config, 2)))
 end
 
 local function header(summary)

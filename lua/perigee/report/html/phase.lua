@@ -68,10 +68,10 @@ end
 function phase_section.checks(list, caption)
    local rows = {}
    for i, check in ipairs(list) do
-      rows[i] = { { check.check, "text" }, check.passed and { "holds", "good" } or { "does not hold", "bad" },
+      rows[i] = { { check.check, "text" }, check.passed and { "holds", "text good" } or { "does not hold", "text bad" },
          { present(check.detail) or "", "text" } }
    end
-   return tables.text(caption, { "check", "outcome", "detail" }, rows)
+   return tables.text(caption, { "check", { "outcome", "text" }, { "detail", "text" } }, rows)
 end
 
 local function script_metrics(phase)
