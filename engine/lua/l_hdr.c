@@ -5,6 +5,7 @@
 
 #define TICKS      5   /* lines for each halving of the distance to 100 % */
 #define CURVE_STEP 2.5 /* percent of the rest that lie between two points of a curve */
+#define TAG_CURVES 6   /* as many as can be told apart in one plot */
 
 static void set_text(lua_State *L, const char *key, const struct buffer *b)
 {
@@ -30,6 +31,41 @@ static void push_curve(lua_State *L, const struct histogram *h)
 		lua_rawseti(L, -2, ++n);
 		lua_pushnumber(L, seen / total);
 		lua_rawseti(L, -2, ++n);
+	}
+}
+
+/* The tag with the most requests that has the metric and was not taken before; the earlier of
+ * equals. -1: there is none. */
+static int busiest(const struct tags *tags, int metric, const bool *taken)
+{
+	int found = -1;
+	for (int i = 0; i < tags->count; i++) {
+		const struct tally *t = &tags->list[i]->tally;
+		if (!taken[i] && t->distributions[metric] &&
+		    (found < 0 || t->issued > tags->list[found]->tally.issued))
+			found = i;
+	}
+	return found;
+}
+
+/* { { tag =, curve = }, ... }: of the busiest tags. */
+static void push_tag_curves(lua_State *L, const struct tags *tags, int metric, struct histogram *h)
+{
+	bool taken[TAGS_MAX] = { false };
+	lua_newtable(L);
+	for (int n = 1; tags && n <= TAG_CURVES; n++) {
+		int i = busiest(tags, metric, taken);
+		if (i < 0)
+			return;
+		taken[i] = true;
+		histogram_reset(h);
+		distribution_merge_into(tags->list[i]->tally.distributions[metric], h);
+		lua_newtable(L);
+		lua_pushstring(L, tags->list[i]->name);
+		lua_setfield(L, -2, "tag");
+		push_curve(L, h);
+		lua_setfield(L, -2, "curve");
+		lua_rawseti(L, -2, n);
 	}
 }
 
@@ -62,7 +98,12 @@ static int push_histogram(lua_State *L, const struct phase_metrics *m, int metri
 	binding_set_number(L, "ended_ns", (double)m->ended_ns);
 	push_curve(L, h);
 	lua_setfield(L, -2, "curve");
-	return put_texts(L, h, text);
+	int err = put_texts(L, h, text);
+	if (metric == METRIC_LATENCY || metric == METRIC_TTFT) {
+		push_tag_curves(L, m->tags, metric, h);
+		lua_setfield(L, -2, "tags");
+	}
+	return err;
 }
 
 static int push_all(lua_State *L, const struct fold *f, struct histogram *h, struct buffer *text)

@@ -201,7 +201,8 @@ void report_set_recent(lua_State *L, const struct phase_metrics *m);
 void report_push_rollup(lua_State *L, struct distribution *d);
 
 /* Push the list of { phase, metric, max, started_ns, ended_ns (ns), percentiles (text, ms), encoded
- * (text), curve = { ns, share, ... } }, one for each time that has values. */
+ * (text), curve = { ns, share, ... }, tags = { { tag, curve }, ... } of the busiest
+ * ones (latency and ttft) }, one for each time that has values. */
 void report_push_histograms(lua_State *L, const struct fold *f);
 
 /* The Lua function p:window(). */

@@ -94,19 +94,3 @@ describe("--export", function()
       assert.truthy(r.err:find("metrics.prom", 1, true), r.err)
    end)
 end)
-
-describe("report.html", function()
-   it("opens in a browser, which finds nothing to complain about", function()
-      local browser = drive.shell("command -v chromium || command -v chromium-browser || command -v google-chrome").out:match "%S+"
-      if not browser then return pending "no Chromium is installed" end
-      local dir = drive.tempdir()
-      local r = drive.perigee("run", drive.scenario(dir, SCENARIO), "--out", dir .. "/out", "--quiet")
-      assert.equal(0, r.code, r.err)
-      local shown = drive.shell(("timeout 60 %s --headless --no-sandbox --disable-gpu --user-data-dir=%s/profile --enable-logging=stderr"
-         .. " --dump-dom file://%s/out/report.html"):format(browser, dir, dir))
-      os.execute("rm -rf " .. drive.quote(dir))
-      if shown.code ~= 0 then return pending(browser .. " does not start here: " .. shown.err:sub(-200)) end
-      assert.truthy(shown.out:find("<h2>first one</h2>", 1, true), shown.out:sub(1, 400))
-      assert.is_nil(shown.err:match ":CONSOLE[^\n]*")
-   end)
-end)

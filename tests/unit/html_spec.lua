@@ -165,7 +165,7 @@ describe("a figure", function()
       local text = draw({ line({ 0, 10 }, { 5, 6 }, { intervals = { { 0, 4, 7 } } }) }, { marks = { { x = 10, y = 6, text = "b<" } } })
       well_formed(text)
       assert.truthy(text:find('class="bar s1"', 1, true))
-      assert.truthy(text:find("b&lt;</text>", 1, true))
+      assert.truthy(text:find("b&lt;</li>", 1, true))
    end)
 
    it("shortens numbers", function()
@@ -269,7 +269,7 @@ describe("report.html", function()
          conclusion = { text = "at most 9/s", columns = { "rate", "passed" }, steps = { { rate = 9, passed = true } } },
       }) }, { checks = { { check = "overall.p50 < 2", passed = true } },
          mlperf = { { phase = "p", valid = false, findings = { "too few" } } } }), HISTOGRAMS, { phases = {} })
-      for _, text in ipairs { "ttft.p99 &lt; 1ms", "does not hold", "refused", "words", "tagged long: 10", "at most 9/s", ">yes<",
+      for _, text in ipairs { "ttft.p99 &lt; 1ms", "does not hold", "refused", "words", ">long</th>", "at most 9/s", ">yes<",
          "overall.p50 &lt; 2", "too few" } do
          assert.truthy(page:find(text, 1, true), text)
       end
@@ -294,6 +294,19 @@ describe("report.html", function()
       local page = html.render(summary { phase("p", { latency_ms = d }) }, HISTOGRAMS, { phases = {} })
       assert.truthy(page:find("<td>20.0 ms<small>18.0 ms – 23.0 ms</small></td>", 1, true))
       assert.equal(1, select(2, page:gsub('class="bar s1"', "")))
+   end)
+
+   it("draws tags when there are several, the busiest of many", function()
+      local p = phase("p", { tags = { ["<a>"] = phase "a", b = phase "b", c = phase "c" } })
+      local curves = { { tag = "<a>", curve = { 1e6, 0.5, 2e6, 1 } }, { tag = "b", curve = { 1e6, 0.5, 3e6, 1 } } }
+      local list = { { phase = "p", metric = "latency", curve = { 1e6, 0.5, 3e6, 1 }, tags = curves } }
+      local page = html.render(summary { p }, list, { phases = {} })
+      well_formed(page)
+      assert.same({ "Percentiles", "Latency by tag" }, titles(page))
+      assert.truthy(page:find("The 2 busiest of 3 tags.", 1, true))
+      assert.truthy(page:find("&lt;a&gt;</li>", 1, true))
+      p.tags = { b = p.tags.b }
+      assert.same({ "Percentiles" }, titles(html.render(summary { p }, list, { phases = {} })))
    end)
 
    it("has no charts over time for a phase of one interval", function()
@@ -346,30 +359,49 @@ describe("a sweep", function()
       return list
    end
 
+   local function figures(phases, config)
+      return sweep.figures(summary(phases, { config = config or {} }))
+   end
+
    it("draws latency against throughput, and marks the most at which the objective holds", function()
-      local figures = sweep.figures(phases_at { 3, 1, 2 })
-      assert.equal(2, #figures)
-      local ttft = figures[1]
+      local list = figures(phases_at { 3, 1, 2 })
+      assert.equal(2, #list)
+      local ttft = list[1]
       assert.same({ 1, 2, 3 }, ttft.lines[2].x)
       assert.same({ 1e7, 2e7, 3e7 }, ttft.lines[2].y)
       assert.same({ "rate-1", "rate-2", "rate-3" }, ttft.lines[2].names)
       assert.same({ value = 25e6, label = "ttft.p99 < 25ms" }, ttft.limit)
       assert.same({ { x = 2, y = 2e7, text = "best: rate-2" } }, ttft.marks)
-      assert.is_nil(figures[2].limit)
+      assert.is_nil(list[2].limit)
       well_formed(figure.text(ttft))
    end)
 
    it("marks none where a check is broken or no objective is set", function()
       local phases = phases_at { 1, 2, 3 }
       for _, p in ipairs(phases) do p.checks[2] = { check = "error_rate < 1%", passed = false } end
-      assert.same({}, sweep.figures(phases)[1].marks)
+      assert.same({}, figures(phases)[1].marks)
       for _, p in ipairs(phases) do p.checks = {} end
-      assert.same({}, sweep.figures(phases)[1].marks)
+      assert.same({}, figures(phases)[1].marks)
    end)
 
    it("is of three performance phases at least", function()
       local phases = phases_at { 1, 2, 3 }
       phases[1].kind = "warmup"
-      assert.same({}, sweep.figures(phases))
+      assert.same({}, figures(phases))
+   end)
+
+   it("is of no sides that took turns: these are drawn round by round", function()
+      local phases, config = {}, { phases = {} }
+      for i, name in ipairs { "old.1", "new.1", "new.2", "old.2" } do
+         local d = distribution(i)
+         d.ci95 = { p50 = { i - 0.5, i < 4 and i + 0.5 or null } }
+         phases[i] = phase(name, { ttft_ms = d })
+         config.phases[i] = { name = name, side = name:match "%a+" }
+      end
+      local list = figures(phases, config)
+      assert.equal(2, #list)
+      assert.same({ label = "old", x = { 1, 2 }, y = { 1e6, 4e6 }, intervals = { { 1, 5e5, 1.5e6 } }, dots = true }, list[1].lines[1])
+      assert.same({ 2e6, 3e6 }, list[1].lines[2].y)
+      well_formed(figure.text(list[1]))
    end)
 end)

@@ -40,6 +40,7 @@ end
 -- metric, label, key in the summary of what has its intervals drawn
 local OF_REQUESTS = { { "latency", "latency", "latency_ms" }, { "service_time", "service time" }, { "ttft", "first token", "ttft_ms" } }
 local OF_CHUNKS = { { "itl", "gap between chunks", "itl_ms" }, { "itl_token", "the same per token" } }
+local MOST_SHARE = 0.9999999 -- beyond it a curve has no shape
 local SHARES = { 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.99999, 0.999999 }
 local INTERVALS = { p50 = 0.5, p90 = 0.9, p95 = 0.95, p99 = 0.99, ["p99.9"] = 0.999 }
 
@@ -74,23 +75,33 @@ local function shares_below(most)
    return list
 end
 
-local function percentiles(phase, histograms, title, about, curves)
-   local lines, most = {}, 0.99
-   for _, wanted in ipairs(curves) do
-      for _, h in ipairs(histograms) do
-         if h.phase == phase.name and h.metric == wanted[1] then
-            local line = curve_line(wanted[2], h.curve)
-            line.intervals = wanted[3] and intervals(present(phase[wanted[3]]))
-            lines[#lines + 1] = line
-            most = math.min(math.max(most, line.x[#line.x - 1] or 0), 0.9999999)
-         end
-      end
-   end
+local function curves_figure(title, about, lines)
+   local most = 0.99
+   for _, line in ipairs(lines) do most = math.min(math.max(most, line.x[#line.x - 1] or 0), MOST_SHARE) end
    return {
       title = title, about = about .. " The axis stretches the tail; bars are 95% intervals.",
       x = { label = "share", scale = "tail", high = most, format = percent }, y = figure.times "time",
       lines = lines, rows = shares_below(most),
    }
+end
+
+local function histogram(histograms, phase, metric)
+   for _, h in ipairs(histograms) do
+      if h.phase == phase.name and h.metric == metric then return h end
+   end
+end
+
+local function percentiles(phase, histograms, title, about, curves)
+   local lines = {}
+   for _, wanted in ipairs(curves) do
+      local h = histogram(histograms, phase, wanted[1])
+      if h then
+         local line = curve_line(wanted[2], h.curve)
+         line.intervals = wanted[3] and intervals(present(phase[wanted[3]]))
+         lines[#lines + 1] = line
+      end
+   end
+   return curves_figure(title, about, lines)
 end
 
 --- How long each share of the requests took, and of the gaps between chunks.
@@ -105,6 +116,31 @@ function charts.percentiles(phase, histograms)
       percentiles(phase, histograms, "Gaps of streams", "The time that a share of the gaps stayed below.",
          one_each and { OF_CHUNKS[1] } or OF_CHUNKS),
    }
+end
+
+local function tag_curves(phase, h, key)
+   local lines = {}
+   for i, of in ipairs(h and h.tags or {}) do
+      lines[i] = curve_line(of.tag, of.curve)
+      lines[i].intervals = intervals(present(phase.tags[of.tag][key]))
+   end
+   return lines
+end
+
+--- How long each share of the requests with a tag took, of those with the most requests; nothing for a single tag.
+---@param phase table         of the summary
+---@param histograms table[]  as of session:histograms()
+---@return table[] figures
+function charts.tags(phase, histograms)
+   local n = #schema.sorted_keys(phase.tags or {})
+   if n < 2 then return {} end
+   local list = {}
+   for i, metric in ipairs { { "latency", "latency_ms", "Latency by tag" }, { "ttft", "ttft_ms", "First token by tag" } } do
+      local lines = tag_curves(phase, histogram(histograms, phase, metric[1]), metric[2])
+      local about = n > #lines and ("The %d busiest of %d tags."):format(#lines, n) or ""
+      list[i] = curves_figure(metric[3], about, lines)
+   end
+   return list
 end
 
 -- ---- over time ----

@@ -24,7 +24,7 @@
 ---    title, about  about: a sentence below the title, may be absent
 ---    lines         up to six are drawn; those without a number are left out
 ---    rows          the x of the table's rows, each with the first point from there on; the default is all x
----    marks         { { x, y, text }, ... } by name: points with a circle around them
+---    marks         { { x, y, text }, ... } by name: points with a circle around them, told in the legend
 ---    limit         { value, label } by name: a line across
 local scale = require "perigee.report.html.scale"
 local svg = require "perigee.report.html.svg"
@@ -166,6 +166,7 @@ local function legend(chart, y)
       local at = y.scale.at(chart.limit.value)
       items[#items + 1] = svg.key "limit" .. escape(chart.limit.label) .. (at > 1 and " (above the picture)" or "")
    end
+   for _, mark in ipairs(chart.marks) do items[#items + 1] = svg.key "mark" .. escape(mark.text) end
    if #items < 2 then return "" end
    return ('<ul class="legend"><li>%s</li></ul>'):format(table.concat(items, "</li><li>"))
 end
@@ -184,13 +185,13 @@ end
 ---@param description table
 ---@return string
 function figure.text(description)
-   local chart = setmetatable({ lines = with_numbers(description.lines) }, { __index = description })
+   local chart = setmetatable({ lines = with_numbers(description.lines), marks = description.marks or {} }, { __index = description })
    if #chart.lines == 0 then return "" end
    local x, y = resolved(chart.x, chart.lines, "x"), resolved(chart.y, chart.lines, "y", chart.limit)
    local about = chart.about or ""
    local picture = svg.picture {
       label = ("%s. %s The numbers follow as a table."):format(chart.title, about), x = x, y = y,
-      lines = chart.lines, marks = chart.marks or {}, limit = chart.limit,
+      lines = chart.lines, marks = chart.marks, limit = chart.limit,
    }
    return ("<figure><figcaption><b>%s</b> %s</figcaption>%s%s<details><summary>Numbers</summary>%s</details></figure>"):format(
       escape(chart.title), escape(about), picture, legend(chart, y), numbers(chart, x, y))

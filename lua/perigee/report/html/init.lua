@@ -133,9 +133,10 @@ end
 local function mlperf(section)
    local rows = {}
    for i, entry in ipairs(present(section) or {}) do
-      rows[i] = { entry.phase, entry.valid and { "valid", "good" } or { "invalid", "bad" }, { table.concat(entry.findings, "; "), "text" } }
+      rows[i] = { entry.phase, entry.valid and { "valid", "text good" } or { "invalid", "text bad" },
+         { table.concat(entry.findings, "; "), "text" } }
    end
-   return tables.text("MLPerf", { "phase", "verdict", "findings" }, rows)
+   return tables.text("MLPerf", { "phase", { "verdict", "text" }, { "findings", "text" } }, rows)
 end
 
 local function details(summary)
@@ -149,7 +150,7 @@ local function details(summary)
    local rows = {}
    for i, fact in ipairs(facts) do rows[i] = { fact[1], { fact[2], "text" } } end
    return ('<section><h2>What was run</h2>%s<details><summary>Configuration</summary><pre tabindex="0">%s</pre></details>'
-      .. "</section>"):format(tables.text("Facts", { "fact", "value" }, rows), escape(json.encode(summary.config, 2)))
+      .. "</section>"):format(tables.text("Facts", { "fact", { "value", "text" } }, rows), escape(json.encode(summary.config, 2)))
 end
 
 local function header(summary)
@@ -174,7 +175,7 @@ function html.render(summary, histograms, report)
       messages(summary.failures, "bad", "failure"), messages(texts(summary.warnings), "warn", "warning"),
       sides_section(summary.sides), overview(summary), phase_section.checks(summary.checks, "Checks of the whole run"),
       mlperf(summary.mlperf),
-      phase_section.figures(sweep.figures(summary.phases)),
+      phase_section.figures(sweep.figures(summary)),
    }
    for i, phase in ipairs(summary.phases) do
       out[#out + 1] = phase_section.text(phase, section_id(i), bins[phase.name] or {}, histograms)

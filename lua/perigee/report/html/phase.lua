@@ -70,10 +70,10 @@ end
 function phase_section.checks(list, caption)
    local rows = {}
    for i, check in ipairs(list) do
-      rows[i] = { { check.check, "text" }, check.passed and { "holds", "good" } or { "does not hold", "bad" },
+      rows[i] = { { check.check, "text" }, check.passed and { "holds", "text good" } or { "does not hold", "text bad" },
          { present(check.detail) or "", "text" } }
    end
-   return tables.text(caption, { "check", "outcome", "detail" }, rows)
+   return tables.text(caption, { "check", { "outcome", "text" }, { "detail", "text" } }, rows)
 end
 
 local function script_metrics(phase)
@@ -107,12 +107,40 @@ local function conclusion(phase)
    return ("<p><b>Conclusion:</b> %s</p>%s"):format(escape(text), tables.text("Steps", columns, rows))
 end
 
-local function tags(phase)
+--- Figures beside each other, as many as the page has room for.
+---@param list table[]
+---@return string
+function phase_section.figures(list)
    local out = {}
-   for i, name in ipairs(schema.sorted_keys(phase.tags or {})) do
-      out[i] = distributions(phase.tags[name], ("Requests tagged %s: %d"):format(name, phase.tags[name].issued))
+   for i, description in ipairs(list) do out[i] = figure.text(description) end
+   local text = table.concat(out)
+   return text ~= "" and ('<div class="figures">%s</div>'):format(text) or ""
+end
+
+local TAG_COLUMNS = {
+   { "latency p50", "latency_ms", "p50" }, { "p90", "latency_ms", "p90" }, { "p99", "latency_ms", "p99" },
+   { "first token p50", "ttft_ms", "p50" }, { "p90", "ttft_ms", "p90" }, { "p99", "ttft_ms", "p99" },
+   { "per output token p50", "tpot_ms", "p50" },
+}
+
+local function tag_row(name, tag)
+   local goods, bad = present(tag.goodput), tag.failed + tag.abandoned
+   local row = { name, number(tag.issued), { number(bad), bad > 0 and "bad" or nil },
+      goods and present(goods.share) and units.percent(goods.share) or "–" }
+   for _, column in ipairs(TAG_COLUMNS) do
+      local d = present(tag[column[2]])
+      row[#row + 1] = d and time_cell(d, column[3], 1e6) or "–"
    end
-   return #out > 0 and "<h3>By tag</h3>" .. table.concat(out) or ""
+   return row
+end
+
+local function tags(phase, histograms)
+   local rows, head = {}, { "tag", "requests", "failed", "good" }
+   for _, column in ipairs(TAG_COLUMNS) do head[#head + 1] = column[1] end
+   for i, name in ipairs(schema.sorted_keys(phase.tags or {})) do rows[i] = tag_row(name, phase.tags[name]) end
+   if #rows == 0 then return "" end
+   return "<h3>By tag</h3>" .. tables.text("Times from the intended start; small: 95% intervals", head, rows)
+      .. phase_section.figures(charts.tags(phase, histograms))
 end
 
 -- ---- sentences ----
@@ -135,16 +163,6 @@ local function sentences(phase)
    return table.concat(list, " ")
 end
 
---- Figures beside each other, as many as the page has room for.
----@param list table[]
----@return string
-function phase_section.figures(list)
-   local out = {}
-   for i, description in ipairs(list) do out[i] = figure.text(description) end
-   local text = table.concat(out)
-   return text ~= "" and ('<div class="figures">%s</div>'):format(text) or ""
-end
-
 --- The section.
 ---@param phase table         of the summary
 ---@param id string           of the section, to link to
@@ -158,7 +176,7 @@ function phase_section.text(phase, id, bins, histograms)
       ('<section id="%s"><h2>%s</h2><p class="soft">%s</p>'):format(id, escape(phase.name), escape(sentences(phase))),
       conclusion(phase),
       distributions(phase, "Times from the intended start, of successful requests; small: 95% intervals"),
-      phase_section.figures(list), tags(phase),
+      phase_section.figures(list), tags(phase, histograms),
       '<div class="beside">', counts(phase.errors, "class", "Failures"), counts(phase.finish_reasons, "reason", "Finish reasons"), "</div>",
       script_metrics(phase), phase_section.checks(phase.checks, "Checks"), "</section>",
    }

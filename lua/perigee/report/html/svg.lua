@@ -103,9 +103,7 @@ end
 local function draw_marks(out, chart)
    for _, mark in ipairs(chart.marks) do
       local x, y = place(chart, mark.x, mark.y)
-      out[#out + 1] = ('<circle class="mark" cx="%.1f" cy="%.1f" r="6"/>'):format(x, y)
-      local right = x > (LEFT + RIGHT) / 2 -- beside the line, whether it rises to the left or the right
-      text(out, right and x - 10 or x + 6, y < TOP + 20 and y + 20 or y - 10, right and "end" or nil, mark.text, "note")
+      out[#out + 1] = ('<circle class="mark" cx="%.1f" cy="%.1f" r="6.5"/>'):format(x, y)
    end
 end
 
@@ -132,11 +130,12 @@ function svg.picture(chart)
    return ('<svg viewBox="0 0 %d %d" role="img" aria-label="%s">%s</svg>'):format(WIDTH, HEIGHT, escape(chart.label), table.concat(out))
 end
 
---- A piece of a line, for a legend.
+--- What a legend shows of a line, or of a mark.
 ---@param class string
 ---@return string
 function svg.key(class)
-   return ('<svg class="key" viewBox="0 0 26 8" aria-hidden="true"><path class="%s" d="M0 4h26"/></svg>'):format(class)
+   local shape = class == "mark" and '<circle class="mark" cx="13" cy="7" r="5"/>' or ('<path class="%s" d="M0 7h26"/>'):format(class)
+   return ('<svg class="key" viewBox="0 0 26 14" aria-hidden="true">%s</svg>'):format(shape)
 end
 
 return svg

@@ -14,7 +14,7 @@ end
 
 local function head_text(head)
    local out = {}
-   for i, text in ipairs(head) do out[i] = text == "" and "<td></td>" or cell(text, "th", ' scope="col"') end
+   for i, value in ipairs(head) do out[i] = value == "" and "<td></td>" or cell(value, "th", ' scope="col"') end
    return table.concat(out)
 end
 
@@ -26,7 +26,7 @@ end
 
 --- A table that scrolls within itself where the page is narrow; "" without rows.
 ---@param caption string
----@param head string[]
+---@param head table[]   cells
 ---@param rows table[][]  the first cell names its row; a cell is a text, or { text, class, small = a second text,
 ---   link = id of a section }
 ---@return string
