@@ -56,7 +56,8 @@ $(B)/%.o: engine/%.c Makefile
 
 $(MODULE): $(OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(MODULE_FLAGS) -o $@ $^ $(LDFLAGS) $(MODULE_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(MODULE_FLAGS) -o $@.new $^ $(LDFLAGS) $(MODULE_LIBS)
+	@mv $@.new $@ # at once: others may load it meanwhile
 
 $(B)/libperigee.a: $(CORE_OBJ)
 	@rm -f $@
