@@ -12,6 +12,7 @@ comma := ,
 Q := $(if $(V),,@)
 B := build/$(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 export PERIGEE_BUILD := $(abspath $(B))
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wvla $(if $(WERROR),-Werror)
@@ -55,7 +56,8 @@ $(B)/%.o: engine/%.c Makefile
 
 $(MODULE): $(OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(MODULE_FLAGS) -o $@ $^ $(LDFLAGS) $(MODULE_LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(MODULE_FLAGS) -o $@.new $^ $(LDFLAGS) $(MODULE_LIBS)
+	@mv $@.new $@ # at once: others may load it meanwhile
 
 $(B)/libperigee.a: $(CORE_OBJ)
 	@rm -f $@
@@ -96,7 +98,7 @@ demo:
 
 test:
 	@scripts/install-deps test
-	@$(MAKE) --no-print-directory all c-tests
+	@$(MAKE) --no-print-directory -j$(JOBS) all c-tests
 	@tests/run $(T)
 
 check: lint test
@@ -106,8 +108,8 @@ check: lint test
 SANITIZERS := $(or $(SAN),address$(comma)undefined)
 sanitize:
 	@scripts/install-deps test
-	@$(MAKE) --no-print-directory SAN=$(SANITIZERS) $(if $(filter thread,$(SANITIZERS)),,all) c-tests
-	@$(MAKE) --no-print-directory SAN=$(SANITIZERS) run-tests $(if $(filter thread,$(SANITIZERS)),T=c)
+	@$(MAKE) --no-print-directory -j$(JOBS) SAN=$(SANITIZERS) $(if $(filter thread,$(SANITIZERS)),,all) c-tests
+	@$(MAKE) --no-print-directory SAN=$(SANITIZERS) run-tests $(if $(filter thread,$(SANITIZERS)),T=$(or $(T),c))
 
 run-tests:
 	@tests/run $(T)

@@ -1,5 +1,5 @@
 -- Each load, order and handler has a page with a scenario that does what the page says. Those that need the
--- built-in endpoint (<!-- run -->) and those for the page's own shell lines (<!-- file: NAME -->) docs_spec runs.
+-- built-in endpoint (<!-- run -->) and those for the page's own shell lines (<!-- file: NAME -->) docs_spec and docs_shell_spec run.
 local drive = require "drive"
 local load = require "perigee.cli.load"
 local markdown = require "markdown"

@@ -26,7 +26,8 @@ describe("perigee explain --plan", function()
       assert.equal(0, r.code, r.err)
       local path = r.dir .. "/plan.jsonl"
       drive.write(path, plan_of((r.dir:gsub("/out$", "/scenario.lua"))).out)
-      local planned, played, started = {}, {}, {}
+      local planned, played, started, unsent = {}, {}, {}, {}
+      for _, phase in ipairs(r.summary.phases) do unsent[phase.name] = phase.unsent end
       for _, p in ipairs(drive.jsonl(path)) do
          planned[p.phase] = planned[p.phase] or {}
          table.insert(planned[p.phase], p)
@@ -38,12 +39,13 @@ describe("perigee explain --plan", function()
       for name, list in pairs(played) do
          table.sort(list, function(a, b) return a.scheduled_ns < b.scheduled_ns end)
          local plan = planned[name]
-         assert.equal(#plan, #list, name)
+         -- On a busy machine the phase may end before its last arrivals are sent.
+         assert.equal(#plan, #list + unsent[name], name)
          started[name] = list[1].scheduled_ns - (tonumber(plan[1].scheduled_ns) or 0)
          local expected, got = {}, {}
-         for i, p in ipairs(plan) do
-            expected[i] = name == "closed" and p.index or { p.index, p.scheduled_ns }
-            got[i] = name == "closed" and list[i].index or { list[i].index, list[i].scheduled_ns - started[name] }
+         for i, p in ipairs(list) do
+            expected[i] = name == "closed" and plan[i].index or { plan[i].index, plan[i].scheduled_ns }
+            got[i] = name == "closed" and p.index or { p.index, p.scheduled_ns - started[name] }
          end
          if name == "closed" then -- several are asked for at the same moment
             table.sort(expected)
