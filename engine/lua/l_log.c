@@ -3,6 +3,7 @@
 #include "events/log_reader.h"
 #include "events/sqlite.h"
 #include "metrics/fold.h"
+#include "metrics/interval_log.h"
 #include "metrics/recorder.h"
 
 #include "lua/script.h"
@@ -386,12 +387,29 @@ static int l_requests(lua_State *L)
 	return 1;
 }
 
+/* log_intervals(log, path, seconds) -> true | nil, message, code. Writes a histogram log. */
+static int l_intervals(lua_State *L)
+{
+	const char *log_path = luaL_checkstring(L, 1), *path = luaL_checkstring(L, 2);
+	double ns = luaL_checknumber(L, 3) * 1e9;
+	struct error e;
+	luaL_argcheck(L, ns >= 1 && ns < 0x1p63, 3, "a time above 0 expected");
+	if (is_same_file(log_path, path))
+		return luaL_error(L, "%s: is the log itself", path);
+	int err = interval_log_write(log_path, path, (uint64_t)ns, &e);
+	if (err)
+		return binding_failure(L, err, e.text);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
 void binding_log(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
 		{ "read_log", l_read },
 		{ "export_log", l_export },
 		{ "log_requests", l_requests },
+		{ "log_intervals", l_intervals },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg none[] = { { NULL, NULL } };

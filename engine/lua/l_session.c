@@ -531,6 +531,13 @@ static int l_numbers(lua_State *L)
 	return 1;
 }
 
+/* session:connections() -> opened so far, of all phases */
+static int l_connections(lua_State *L)
+{
+	lua_pushnumber(L, (lua_Number)session_connections(check(L)->session));
+	return 1;
+}
+
 /* session:histograms() -> list, see report_push_histograms() */
 static int l_histograms(lua_State *L)
 {
@@ -738,6 +745,7 @@ void binding_session(lua_State *L)
 		{ "stop", l_stop },
 		{ "report", l_report },
 		{ "numbers", l_numbers },
+		{ "connections", l_connections },
 		{ "histograms", l_histograms },
 		{ "overall", l_overall },
 		{ "together", l_together },

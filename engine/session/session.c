@@ -335,14 +335,20 @@ static uint64_t growth(uint64_t *told, uint64_t now)
 	return more;
 }
 
+uint64_t session_connections(const struct session *s)
+{
+	uint64_t opened = 0;
+	for (int i = 0; i < s->client_count; i++)
+		opened += client_connections(s->clients[i]);
+	return opened;
+}
+
 static void count_connections(struct session *s, struct phase *p)
 {
-	uint64_t opened = 0, again = 0;
-	for (int i = 0; i < s->client_count; i++) {
-		opened += client_connections(s->clients[i]);
+	uint64_t again = 0;
+	for (int i = 0; i < s->client_count; i++)
 		again += client_reconnects(s->clients[i]);
-	}
-	p->connections = growth(&s->connections, opened);
+	p->connections = growth(&s->connections, session_connections(s));
 	p->reconnects = growth(&s->reconnects, again);
 }
 

@@ -120,8 +120,9 @@ struct meter *session_meter(struct session *s, enum session_meter which);
  * nothing costs anything. */
 bool session_cost(const struct session *s, enum session_meter which, struct meter_reading *out);
 
-uint64_t session_now(const struct session *s);      /* of this turn */
-uint64_t session_inflight(const struct session *s); /* of all phases, asked for included */
+uint64_t session_now(const struct session *s);         /* of this turn */
+uint64_t session_connections(const struct session *s); /* opened so far, of all phases */
+uint64_t session_inflight(const struct session *s);    /* of all phases, asked for included */
 struct fold *session_fold(const struct session *s);
 struct publisher *session_publisher(const struct session *s); /* NULL: none */
 

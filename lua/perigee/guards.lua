@@ -2,6 +2,7 @@
 --- Rules over the engine's report and the configuration that a log holds, so that a log gives the same warnings.
 local checks = require "perigee.checks"
 local floors = require "perigee.floors"
+local ports = require "perigee.ports"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
 local warnings = require "perigee.warnings"
@@ -38,7 +39,6 @@ guards.DEFAULTS = {}
 for name, field in pairs(guards.FIELDS) do guards.DEFAULTS[name] = field.default end
 
 local STEADY_S = 10 -- fewer whole seconds are not looked at for a steady window
-local MINUTE_NS = 60e9 -- for about so long a closed connection holds its local port (TIME_WAIT)
 
 -- Is count more than the bound's share of n?
 local function beyond(bound, count, n)
@@ -139,34 +139,10 @@ end
 
 local RULES = { cached, lengths, counts, reconnects, clocks, short, claims }
 
---- The most connections that a phase's target can have at a time, by its local ports; nil when nothing is known to bound them.
----@param planned table  of the config
----@param ports? number  of one local address
----@return number?
-function guards.room(planned, ports)
-   local target = planned.target
-   if not (ports and target) or target.unix_socket then return nil end
-   local urls = type(target.url) == "table" and #target.url or 1
-   local sources = planned.transport and planned.transport.source_addresses
-   return ports * urls * (sources and #sources or 1)
-end
-
--- Connections of the last minute before the end of phase `at`; within a phase they count as spread evenly.
-local function opened_lately(phases, at)
-   local from, sum = phases[at].started_ns + phases[at].duration_ns - MINUTE_NS, 0
-   for i = at, 1, -1 do
-      local p = phases[i]
-      local inside = math.min(p.duration_ns, p.started_ns + p.duration_ns - from)
-      if inside <= 0 and p.duration_ns > 0 then break end
-      sum = sum + (p.connections or 0) * (p.duration_ns > 0 and inside / p.duration_ns or 1)
-   end
-   return math.floor(sum + 0.5)
-end
-
-local function ports(phases, at, bounds, planned, known, add)
-   local room = guards.room(planned, known)
+local function crowded(phases, at, bounds, planned, known, add)
+   local room = ports.room(planned, known)
    if not (room and phases[at].started_ns and (phases[at].connections or 0) > 0) then return end
-   local opened = opened_lately(phases, at)
+   local opened = ports.opened_lately(phases, at)
    if not beyond(bounds.ports, opened, room) then return end
    add("ports", "%d connections were opened within a minute, the local ports allow %d at a time: beyond that requests fail as 'client'",
       opened, room)
@@ -197,7 +173,7 @@ function guards.look(config, report, at, local_ports, list)
    local bounds = planned.guards or guards.DEFAULTS
    local function add(kind, ...) warnings.add(list, kind, phase.name, ...) end
    for _, rule in ipairs(RULES) do rule(phase, bounds, planned, add) end
-   ports(report.phases, at, bounds, planned, local_ports, add)
+   crowded(report.phases, at, bounds, planned, local_ports, add)
    claims_of_run(config, report.phases, at, bounds, list)
 end
 

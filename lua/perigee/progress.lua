@@ -105,12 +105,20 @@ function Progress:redraw()
    if self.phase and engine.clock() - (self.drawn_at or 0) >= SOONEST then draw(self) end
 end
 
+-- A line that stays above what is drawn.
+local function say(self, text)
+   if self.screen then return self.screen:say(text .. "\n") end
+   self.out:write(text, "\n")
+   self.out:flush()
+end
+
 --- Time to show something.
 function Progress:tick()
    if not self.phase or self.mode == "none" then return end
+   local warning = self.ports and self.ports:look(self.phase.name, engine.clock())
+   if warning then say(self, "warning: " .. warning) end
    if self.screen then return draw(self) end
-   self.out:write(self:line(), "\n")
-   self.out:flush()
+   say(self, self:line())
 end
 
 --- The phase ended: a line of it stays. report: the engine's of the phase.
@@ -120,9 +128,7 @@ function Progress:finish(report)
    self.phase = nil
    if self.mode == "none" then return end
    local ended = gather.finished(report)
-   if self.screen then return self.screen:say(frame.finished(ended, self.screen.size() - 1) .. "\n") end
-   self.out:write(frame.finished(ended), "\n")
-   self.out:flush()
+   say(self, frame.finished(ended, self.screen and self.screen.size() - 1))
 end
 
 --- The run is over, however it ended: nothing is left of the view, and the terminal is as it was.

@@ -12,6 +12,7 @@ local exposition = require "perigee.exposition"
 local files = require "perigee.report.files"
 local junit = require "perigee.report.junit"
 local metric = require "perigee.metric"
+local ports = require "perigee.ports"
 local progress = require "perigee.progress"
 local scraping = require "perigee.scrape"
 local sides = require "perigee.report.sides"
@@ -273,11 +274,12 @@ local function leave(session, options, run)
 end
 
 -- Run a session that is open: the outcome, the report and what was lost.
-local function play(session, plan, options, assembled, view, scrapes)
+local function play(session, plan, options, assembled, view, facts, scrapes)
    local commands, socket = open_control(session, plan, options.control)
    local page = options.metrics and exposition.of_session(session, plan.name, options.metrics)
    local watch = abort.new(#plan.phases)
    view.watch = watch
+   view.ports = ports.watch(facts.config, facts.local_ports, function() return session:connections() end)
    local phases = add_phases(session, plan, assembled, { watch, view, scrapes, socket and commands or nil }, watch, options.on_result)
    if options.on_ready then options.on_ready(session:address(), socket and socket:address(), page and page:url()) end
    start_services(session, options)
@@ -295,6 +297,15 @@ local function play(session, plan, options, assembled, view, scrapes)
    return run
 end
 
+-- What can be told before the first request.
+local function foresee(plan, options, facts)
+   if not options.on_warning then return end
+   local texts = ports.foresee(facts.config, facts.local_ports)
+   for _, p in ipairs(plan.phases) do
+      if texts[p.name] then options.on_warning(("phase '%s': %s"):format(p.name, texts[p.name])) end
+   end
+end
+
 local function run_session(plan, options, endpoints)
    -- Simulated time has one thread.
    local chosen = options.simulate and { count = 0, why = "simulated" } or workers.choose(plan, options.workers)
@@ -307,9 +318,10 @@ local function run_session(plan, options, endpoints)
    local view = progress.new { mode = options.progress, plan = plan }
    metric.reset()
    local facts = summary.facts(plan, config.describe(plan, options.description, chosen), checksum)
+   foresee(plan, options, facts)
    local session = open_session(plan, options, view, facts, chosen.count)
    local ok, result = guarded(function()
-      local run = play(session, plan, options, assembled, view, scrapes)
+      local run = play(session, plan, options, assembled, view, facts, scrapes)
       run.facts = facts
       return conclude(session, plan, options, run)
    end)

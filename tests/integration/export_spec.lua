@@ -23,6 +23,27 @@ while True:
     print(h.get_tag(), h.get_total_count(), h.get_value_at_percentile(50), h.get_max_value())
 ]]
 
+-- All intervals of a tag as one histogram: "TAG intervals count p50 p99 max"; the stamps go up.
+local ADDER = [[
+import sys
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+reader = HistogramLogReader(sys.argv[1], HdrHistogram(1, 3600000000000, 3))
+sums, intervals, ends = {}, {}, {}
+while True:
+    h = reader.get_next_interval_histogram()
+    if h is None:
+        break
+    tag = h.get_tag()
+    sums.setdefault(tag, HdrHistogram(1, 3600000000000, 3)).add(h)
+    intervals[tag] = intervals.get(tag, 0) + 1
+    assert h.get_start_time_stamp() >= ends.get(tag, 0) - 1, tag
+    assert h.get_start_time_stamp() > 1.6e12, "no time of the day"
+    ends[tag] = h.get_end_time_stamp()
+for tag, h in sums.items():
+    print(tag, intervals[tag], h.get_total_count(), h.get_value_at_percentile(50), h.get_value_at_percentile(99), h.get_max_value())
+]]
+
 describe("a run's folder", function()
    local dir, r
 
@@ -64,12 +85,50 @@ describe("a run's folder", function()
       end
    end)
 
+   it("gets a histogram log over time of its log, which adds up to the whole", function()
+      if drive.shell(PYTHON .. " -c 'import hdrh'").code ~= 0 then return pending(PYTHON .. " cannot import hdrh") end
+      local again = drive.perigee("report", dir .. "/out/events.plog", "--out", dir .. "/over", "--hlog-interval", "20ms")
+      assert.equal(0, again.code, again.err)
+      drive.write(dir .. "/adder.py", ADDER)
+      local read = drive.shell(("%s %s/adder.py %s/over/histograms.hlog"):format(PYTHON, dir, dir))
+      assert.equal(0, read.code, read.err)
+      local seen = {}
+      for tag, n, rest in read.out:gmatch "(%S+) (%d+) (%d+ %d+ %d+ %d+)\n" do seen[tag] = { tonumber(n), rest } end
+      assert.equal(0, drive.perigee("report", dir .. "/out/events.plog", "--out", dir .. "/over2", "--hlog-interval", "1h").code)
+      local whole = drive.shell(("%s %s/adder.py %s/over2/histograms.hlog"):format(PYTHON, dir, dir))
+      local tags = 0
+      for tag, n, rest in whole.out:gmatch "(%S+) (%d+) (%d+ %d+ %d+ %d+)\n" do
+         tags = tags + 1
+         assert.same({ "1", rest }, { n, seen[tag] and seen[tag][2] }, tag)
+      end
+      assert.is_true(tags > 10 and seen["first_one.latency"][1] > 3 and seen["first_one.latency"][1] <= 60, read.out)
+      for name, phase in pairs { first_one = summary().phases[1], second = summary().phases[2] } do
+         assert.equal(phase.latency_ms.count, tonumber(seen[name .. ".latency"][2]:match "%d+"))
+         assert.equal(phase.itl_ms.count, tonumber(seen[name .. ".itl"][2]:match "%d+"))
+      end
+      assert.equal(drive.read(dir .. "/out/summary.json"), drive.read(dir .. "/over/summary.json"))
+   end)
+
    it("has the same files when the report is made from the log", function()
       local again = drive.perigee("report", dir .. "/out/events.plog", "--out", dir .. "/again", "--export", "csv,prometheus,vllm")
       assert.equal(0, again.code, again.err)
       for _, name in ipairs { "requests.jsonl", "report.html", "series.jsonl", "histograms.hgrm", "histograms.hlog", "summary.csv",
          "requests.csv", "metrics.prom", "vllm-first_one.json", "vllm-second.json" } do
          assert.equal(drive.read(dir .. "/out/" .. name), drive.read(dir .. "/again/" .. name), name)
+      end
+   end)
+end)
+
+describe("--hlog-interval", function()
+   it("needs a folder and a length", function()
+      for _, row in ipairs {
+         { { "--hlog-interval", "1s" }, "--hlog-interval needs --out, the folder it writes to" },
+         { { "--out", "/nowhere/x", "--hlog-interval", "0.1ms" }, "option --hlog-interval: at least 1ms expected" },
+         { { "--out", "/nowhere/x", "--hlog-interval", "often" }, "option --hlog-interval: " },
+      } do
+         local r = drive.perigee("report", "events.plog", unpack(row[1]))
+         assert.equal(2, r.code)
+         assert.truthy(r.err:find(row[2], 1, true), r.err)
       end
    end)
 end)

@@ -137,6 +137,17 @@ describe("the live view", function()
       end)
    end
 
+   it("warns above it while connections use up the local ports", function()
+      local text = endless("closes", ', guards = { ports = 0.0005 }')
+      text = text:gsub("stream = true", 'stream = true, headers = { Connection = "close" }')
+      local seen = watch(text, { columns = 240, steps = { { "wait", "connections were opened" }, { "signal", INTERRUPT } } })
+      local begun = seen.all:match "phase 'second': about (%d+) connections will be opened within a minute"
+      local opened, room = seen.all:match "phase 'second': (%d+) connections were opened within a minute, the local ports allow (%d+)"
+      assert.same({ 12000, true }, { tonumber(begun), opened and opened / room > 0.0005 }, seen.all)
+      is_restored(seen)
+      os.execute("rm -rf " .. drive.quote(seen.dir))
+   end)
+
    it("gives the cursor back while the process is stopped, and takes it again", function()
       local seen = watch(endless "stops", { steps = { { "wait", "phase 2" }, { "type", "\26" }, { "stopped" }, { "signal", 18 },
          { "wait", "phase 2" }, { "signal", INTERRUPT } } })

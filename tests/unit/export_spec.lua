@@ -4,6 +4,7 @@ local engine = require "perigee.engine"
 local export = require "perigee.export"
 local hdr = require "perigee.report.hdr"
 local prometheus = require "perigee.export.prometheus"
+local support = require "tests.unit.support"
 local vllm = require "perigee.export.vllm"
 
 local null = engine.json.null
@@ -48,6 +49,13 @@ local function with_requests(text, fn)
    return unpack(results, 1, 3)
 end
 
+-- csv.requests() as one text.
+local function requests_text(path)
+   local parts = {}
+   local ok, message = csv.requests(path, function(text) parts[#parts + 1] = text end)
+   return ok and table.concat(parts) or nil, message
+end
+
 -- The fields of a line, which hold no line breaks.
 local function fields(line)
    local out = {}
@@ -64,6 +72,15 @@ describe("csv", function()
       end
       assert.is_nil(("," .. head .. ","):find(",tpot_ms,", 1, true)) -- absent, and no column that would never hold anything
       assert.equal('"say ""hi"", twice",performance,,0,', line:sub(1, 35))
+   end)
+
+   it("has the tags of a phase by their names", function()
+      local p = phase { name = "plain", tags = {} }
+      local names = {}
+      for i = 1, 40 do p.tags[("tag%02d"):format(i * 7 % 40)] = { issued = i } end
+      for name in csv.summary({ phases = { p } }):gmatch "plain,performance,(tag%d+)," do names[#names + 1] = name end
+      assert.equal(40, #names)
+      for i = 2, 40 do assert.is_true(names[i - 1] < names[i]) end
    end)
 
    it("has as many fields in each line", function()
@@ -83,7 +100,7 @@ describe("csv", function()
    end)
 
    it("has the requests with all their keys, empty where one has none", function()
-      local text = with_requests(REQUESTS, csv.requests)
+      local text = with_requests(REQUESTS, requests_text)
       local lines = {}
       for line in text:gmatch "(.-)\r\n" do lines[#lines + 1] = line end
       assert.same({ 4, "sample_uuid,phase,index,", "c,other,0," }, { #lines, lines[1]:sub(1, 24), lines[4]:sub(1, 10) })
@@ -91,14 +108,14 @@ describe("csv", function()
    end)
 
    it("leaves out a torn last line and refuses one in the middle", function()
-      assert.truthy(with_requests(REQUESTS .. '{"sample_uuid":"d","pha', csv.requests))
-      local text, message = with_requests('{"a":1}\n{"b\n{"c":1}\n', csv.requests)
+      assert.truthy(with_requests(REQUESTS .. '{"sample_uuid":"d","pha', requests_text))
+      local text, message = with_requests('{"a":1}\n{"b\n{"c":1}\n', requests_text)
       assert.is_nil(text)
       assert.truthy(message:find(":2: ", 1, true), message)
    end)
 
    it("names a file that is not there", function()
-      local text, message = csv.requests "/nowhere/requests.jsonl"
+      local text, message = requests_text "/nowhere/requests.jsonl"
       assert.is_nil(text)
       assert.truthy(message:find("/nowhere/requests.jsonl", 1, true))
    end)
@@ -166,6 +183,18 @@ describe("vllm", function()
       assert.equal(2, r.max_concurrent_requests)
    end)
 
+   it("tells the goodput, and what the target speaks by its own names", function()
+      local r = assert(result(REQUESTS, { goodput = { good = 2, per_s = 1.25 } }))
+      assert.same({ 1.25, null }, { r.request_goodput, r.backend })
+      assert.equal(null, assert(result(REQUESTS)).request_goodput)
+      for kind, name in pairs { openai_chat = "openai-chat", openai_completions = "openai", http = null } do
+         local s = summary()
+         s.config.phases[1].target.kind = kind
+         r = with_requests(REQUESTS, function(path) return vllm.phase(s, s.phases[1], path) end)
+         assert.same({ name, name }, { r.backend, r.endpoint_type })
+      end
+   end)
+
    it("tells a closed load by its concurrency", function()
       local s = summary()
       s.config.phases[1].load = { kind = "concurrency", n = 16 }
@@ -192,6 +221,8 @@ describe("histograms", function()
 end)
 
 describe("the list of forms", function()
+   after_each(support.clean)
+
    it("is read with blanks", function()
       assert.same({ "csv", "vllm" }, export.parse "csv, vllm")
    end)
@@ -203,10 +234,33 @@ describe("the list of forms", function()
       end
    end)
 
-   it("tells each form that could not be written", function()
-      local problems = export.write({ "csv", "prometheus" }, "/nowhere", summary(), "/nowhere/requests.jsonl")
-      assert.equal(2, #problems)
-      assert.truthy(problems[1]:find("^export csv: /nowhere/requests.jsonl"))
-      assert.truthy(problems[2]:find("^/nowhere/metrics.prom"))
+   it("tells each file that could not be written", function()
+      local problems = export.write({ "prometheus" }, "/nowhere", summary(), "/nowhere/requests.jsonl")
+      assert.equal(1, #problems)
+      assert.truthy(problems[1]:find("^export prometheus: /nowhere/metrics.prom"))
+   end)
+
+   it("leaves no part of a file whose requests cannot be read", function()
+      local folder = select(2, support.file("requests.jsonl", '{"a":1}\n{"b\n{"c":1}\n'))
+      local problems = export.write({ "csv" }, folder, summary(), folder .. "/requests.jsonl")
+      assert.equal(1, #problems)
+      assert.truthy(problems[1]:find("^export csv: .*/requests.jsonl:2: "), problems[1])
+      for name, there in pairs { ["summary.csv"] = true, ["requests.csv"] = false, ["requests.csv.tmp"] = false } do
+         local file = io.open(folder .. "/" .. name)
+         assert.equal(there, file ~= nil, name)
+         if file then file:close() end
+         os.remove(folder .. "/" .. name)
+      end
+   end)
+
+   it("has a file for each phase, also where only signs differ", function()
+      local path, folder = support.file("requests.jsonl", '{"phase":"a/b","index":1}\n')
+      local s = { phases = { phase { name = "a b" }, phase { name = "a/b" }, phase { name = "a_b-2" } }, config = {} }
+      assert.same({}, export.write({ "vllm" }, folder, s, path))
+      for name, count in pairs { a_b = 0, ["a_b-2"] = 1, ["a_b-2-2"] = 0 } do
+         local result = assert(engine.json.decode(support.read(folder .. "/vllm-" .. name .. ".json")))
+         assert.equal(count, #result.latencies, name)
+         os.remove(folder .. "/vllm-" .. name .. ".json")
+      end
    end)
 end)

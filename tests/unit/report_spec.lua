@@ -185,9 +185,10 @@ steady (performance): 10 requests in 2.00 s, ended by requests
                mean       p50       p90       p95       p99     p99.9      max
   latency   5.00 ms  ~5.00 ms  ~5.00 ms  ~5.00 ms  ~5.00 ms  ~5.00 ms  5.00 ms
   lateness  12.0 us  ~12.0 us  ~12.0 us  ~12.0 us  ~12.0 us  ~12.0 us  12.0 us
-  ~ of fewer values than a claim takes: p50 11, p90 64, p95 130, p99 662, p99.9 6636
   FAIL  latency.p99 < 1ms  (5.00 ms)
   pass  issued == 10  (10)
+
+~ of fewer values than a claim takes: p50 11, p90 64, p95 130, p99 662, p99.9 6636
 ]], text)
    end)
 
@@ -198,11 +199,19 @@ steady (performance): 10 requests in 2.00 s, ended by requests
          return report_table.render(build(report))
       end
       support.contains("  latency  5.00 ms  5.00 ms  5.00 ms  5.00 ms  ~5.00 ms  ~5.00 ms  5.00 ms\n", text(661))
-      support.contains("  latency  5.00 ms  5.00 ms  5.00 ms  5.00 ms  5.00 ms  ~5.00 ms  5.00 ms\n  ~ of fewer", text(6635))
+      support.contains("  latency  5.00 ms  5.00 ms  5.00 ms  5.00 ms  5.00 ms  ~5.00 ms  5.00 ms\n\n~ of fewer", text(6635))
       assert.is_nil(text(6636):find("~", 1, true))
       local tagged = text(10000, { tags = { a = support.phase_report { latency = support.distribution(1e6, { count = 661 }) } } })
-      support.contains("  ~ of fewer values", tagged)
+      support.contains("\n\n~ of fewer values", tagged)
       support.contains("  a        10       0      1.00 ms     ~1.00 ms", tagged)
+   end)
+
+   it("lets nothing from outside break a line or steer a terminal", function()
+      local report = support.phase_report { tags = { ["a\nb\27[2J\255"] = support.phase_report() } }
+      local text = report_table.render(build(report, { { check = "x\ty", passed = false, detail = "no\27[7m\nwhy" } }))
+      support.contains("\n  a b?[2J?      10       0", text)
+      support.contains("\n  FAIL  x y  (no?[7m why)\n", text)
+      assert.is_nil(text:find "[%z\1-\9\11-\31\127-\255]")
    end)
 
    it("shows the goodput, the steady window, the tags and where the histogram took over", function()

@@ -3,6 +3,7 @@ local agenda = require "perigee.agenda"
 local command = require "perigee.cli.command"
 local config = require "perigee.report.config"
 local engine = require "perigee.engine"
+local ports = require "perigee.ports"
 local schema = require "perigee.schema"
 local transport = require "perigee.transport"
 local units = require "perigee.units"
@@ -69,7 +70,7 @@ local function arrivals(p, seed)
    return times[1] and table.concat(times, ", ")
 end
 
-local function phase_lines(p, data, seed)
+local function phase_lines(p, data, seed, warning)
    local lines = { ("\nphase %d '%s' (%s)"):format(p.number, p.name, p.kind) }
    local function add(name, text)
       if text then lines[#lines + 1] = ("  %-9s %s"):format(name, text) end
@@ -87,6 +88,7 @@ local function phase_lines(p, data, seed)
    add("deadline", units.seconds(p.deadline) .. " per request")
    add("stall", p.stall and units.seconds(p.stall))
    for _, check in ipairs(p.checks) do add("check", check.text) end
+   add("warning", warning)
    return lines
 end
 
@@ -103,8 +105,9 @@ function explain.render(plan, file, asked)
    for _, name in ipairs(schema.sorted_keys(data.options)) do
       lines[#lines + 1] = ("option --%s = %s"):format((name:gsub("_", "-")), tostring(data.options[name]))
    end
+   local warnings = ports.foresee(data, select(2, engine.limits()))
    for i, p in ipairs(plan.phases) do
-      for _, line in ipairs(phase_lines(p, data.phases[i], plan.seed)) do lines[#lines + 1] = line end
+      for _, line in ipairs(phase_lines(p, data.phases[i], plan.seed, warnings[p.name])) do lines[#lines + 1] = line end
    end
    if plan.overall[1] then lines[#lines + 1] = "\noverall" end
    for _, check in ipairs(plan.overall) do lines[#lines + 1] = "  check     " .. check.text end

@@ -132,7 +132,7 @@ local function play_on(loaded, out, address, services, control)
          file = loaded.file, out = out, events = address or "off", framing = values.framing, overflow = values.overflow,
          services = values.service, control = control, metrics = values.metrics,
       },
-      on_ready = announce(values, out),
+      on_ready = announce(values, out), on_warning = not values.quiet and function(text) say("warning: ", text) end or nil,
       services = services, close_timeout = services and values.service_timeout, control = control, metrics = values.metrics,
    })
    show(result, loaded, out)

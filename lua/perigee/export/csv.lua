@@ -1,6 +1,7 @@
 --- CSV (RFC 4180): the phases of a summary, a line each, and the requests of a run.
 local engine = require "perigee.engine"
 local requests = require "perigee.export.requests"
+local schema = require "perigee.schema"
 
 local null = engine.json.null
 local csv = {}
@@ -64,8 +65,9 @@ function csv.summary(summary)
       local values = flatten(phase)
       values.phase, values.name = phase.name, nil
       rows[#rows + 1] = values
-      for tag, part in pairs(type(phase.tags) == "table" and phase.tags or {}) do
-         local of_tag = flatten(part)
+      local tags = type(phase.tags) == "table" and phase.tags or {}
+      for _, tag in ipairs(schema.sorted_keys(tags)) do
+         local of_tag = flatten(tags[tag])
          of_tag.phase, of_tag.kind, of_tag.tag = phase.name, phase.kind, tag
          rows[#rows + 1] = of_tag
       end
@@ -76,20 +78,20 @@ function csv.summary(summary)
    return table.concat(lines)
 end
 
---- The requests of a requests.jsonl.
+--- The requests of a requests.jsonl. However many they are, only one is held at a time.
 ---@param path string
----@return string? text
+---@param write fun(text: string)
+---@return boolean? ok
 ---@return string? message
-function csv.requests(path)
+function csv.requests(path, write)
    local names = {}
    local ok, message = requests.each(path, function(r)
       for name in pairs(r) do names[name] = true end
    end)
    if not ok then return nil, message end
    local columns = columns_of({ names }, { "sample_uuid", "phase", "index" })
-   local lines = { table.concat(columns, ",") .. "\r\n" }
-   requests.each(path, function(r) lines[#lines + 1] = row(r, columns) end)
-   return table.concat(lines)
+   write(table.concat(columns, ",") .. "\r\n")
+   return requests.each(path, function(r) write(row(r, columns)) end)
 end
 
 return csv

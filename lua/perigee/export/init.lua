@@ -7,18 +7,29 @@ local vllm = require "perigee.export.vllm"
 
 local export = {}
 
--- A phase's name as a part of a file's name.
-local function file_part(name)
-   return (name:gsub("[^%w._-]", "_"))
+-- The phases' names as parts of files' names, no two alike.
+local function file_parts(phases)
+   local parts, taken = {}, {}
+   for i, phase in ipairs(phases) do
+      local plain = phase.name:gsub("[^%w._-]", "_")
+      local part, n = plain, 1
+      while taken[part] do
+         n = n + 1
+         part = plain .. "-" .. n
+      end
+      parts[i], taken[part] = part, true
+   end
+   return parts
 end
 
--- Each: function(summary, requests_path) -> { { file name, text } ... } | nil, message
+-- Each: function(summary, requests_path) -> { { file name, content as of files.write } ... } | nil, message
 local FORMATS = {}
 
 function FORMATS.csv(summary, requests_path)
-   local text, message = csv.requests(requests_path)
-   if not text then return nil, message end
-   return { { "summary.csv", csv.summary(summary) }, { "requests.csv", text } }
+   return {
+      { "summary.csv", csv.summary(summary) },
+      { "requests.csv", function(write) return csv.requests(requests_path, write) end },
+   }
 end
 
 function FORMATS.prometheus(summary)
@@ -26,12 +37,12 @@ function FORMATS.prometheus(summary)
 end
 
 function FORMATS.vllm(summary, requests_path)
-   local out = {}
-   for _, phase in ipairs(summary.phases) do
+   local out, parts = {}, file_parts(summary.phases)
+   for i, phase in ipairs(summary.phases) do
       if phase.kind == "performance" then
          local result, message = vllm.phase(summary, phase, requests_path)
          if not result then return nil, message end
-         out[#out + 1] = { ("vllm-%s.json"):format(file_part(phase.name)), engine.json.encode(result) .. "\n" }
+         out[#out + 1] = { ("vllm-%s.json"):format(parts[i]), engine.json.encode(result) .. "\n" }
       end
    end
    return out
@@ -69,7 +80,7 @@ function export.write(names, directory, summary, requests_path)
       if not list then problems[#problems + 1] = ("export %s: %s"):format(name, message) end
       for _, entry in ipairs(list or {}) do
          local ok, failure = files.write(directory .. "/" .. entry[1], entry[2])
-         if not ok then problems[#problems + 1] = failure end
+         if not ok then problems[#problems + 1] = ("export %s: %s"):format(name, failure) end
       end
    end
    return problems

@@ -13,6 +13,9 @@ local vllm = {}
 local STATISTICS = { mean = "mean", p50 = "median", std = "std", p90 = "p90", p95 = "p95", p99 = "p99" }
 local METRICS = { ttft = "ttft_ms", tpot = "tpot_ms", itl = "itl_ms", e2el = "latency_ms" }
 
+-- Its names of what a target speaks; plain HTTP has none.
+local ENDPOINTS = { openai_chat = "openai-chat", openai_completions = "openai" }
+
 local function or_null(v)
    if v == nil then return null end
    return v
@@ -95,7 +98,7 @@ local function totals(out, phase)
    out.request_throughput = per_second(phase.completed)
    out.output_throughput = per_second(tokens_out)
    out.total_token_throughput = per_second(tokens_in + tokens_out)
-   local goodput = type(phase.goodput) == "table" and phase.goodput ~= null and phase.goodput.rate_per_s
+   local goodput = type(phase.goodput) == "table" and phase.goodput ~= null and phase.goodput.per_s
    out.request_goodput = goodput or null
 end
 
@@ -112,9 +115,10 @@ function vllm.phase(summary, phase, path)
    end)
    if not ok then return nil, message end
    local planned = planned_phase(summary, phase.name)
+   local endpoint = or_null(ENDPOINTS[planned and planned.target and planned.target.kind])
    local out = {
       date = type(summary.started_at) == "string" and summary.started_at:gsub("[-:]", ""):sub(1, 15):gsub("T", "-") or null,
-      endpoint_type = "openai-chat", backend = "openai-chat", label = null, tokenizer_id = null,
+      endpoint_type = endpoint, backend = endpoint, label = null, tokenizer_id = null,
       model_id = planned and planned.target and or_null(planned.target.model) or null,
       max_concurrent_requests = most_at_once(lists.spans), max_output_tokens_per_s = null,
    }

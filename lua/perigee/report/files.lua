@@ -8,20 +8,33 @@ local server = require "perigee.report.server"
 
 local files = {}
 
+-- What a file is to have, into it. Returns ok, and what is wrong with the file or, second, with the content.
+local function fill(file, content)
+   local ok, failure = true, nil
+   if type(content) == "string" then
+      ok, failure = file:write(content)
+      return ok, failure
+   end
+   local done, message = content(function(text)
+      if ok then ok, failure = file:write(text) end
+   end)
+   return ok and done, failure, message
+end
+
 --- Write beside the path, then rename.
 ---@param path string
----@param text string
+---@param content string|fun(write: fun(text: string)): boolean?, string?  a text, or what writes it: ok, or nil and why not
 ---@return boolean? ok
----@return string? message  names the path
-function files.write(path, text)
+---@return string? message  names the path, or is the content's own
+function files.write(path, content)
    local part = path .. ".tmp"
    local file, message = io.open(part, "wb")
    if not file then return nil, message end
-   local ok, failure = file:write(text)
+   local ok, failure, refusal = fill(file, content)
    local closed, close_failure = file:close()
    if not (ok and closed) then
       os.remove(part)
-      return nil, ("%s: %s"):format(path, failure or close_failure or "cannot be written")
+      return nil, refusal or ("%s: %s"):format(path, failure or close_failure or "cannot be written")
    end
    ok, failure = os.rename(part, path)
    if not ok then return nil, failure end

@@ -1,5 +1,6 @@
 --- The summary for people: one block of plain text per phase.
 local align = require "perigee.align"
+local clean = require("perigee.text").clean
 local engine = require "perigee.engine"
 local floors = require "perigee.floors"
 local schema = require "perigee.schema"
@@ -208,8 +209,8 @@ local function late_line(phase)
    local client = present(phase.client)
    local late = client and present(client.late) or 0
    if late == 0 then return nil end
-   return ("  client: %d of %d issued more than 1 ms late, %d times behind, %s at worst"):format(
-      late, phase.issued, client.catch_ups, units.ns(client.worst_late_ms * 1e6))
+   return ("  client: %d of %d issued more than 1 ms late, %s behind, %s at worst"):format(
+      late, phase.issued, client.catch_ups == 1 and "once" or client.catch_ups .. " times", units.ns(client.worst_late_ms * 1e6))
 end
 
 -- Is one of these distributions marked, whose highest percentile is that?
@@ -220,14 +221,14 @@ local function has_mark(distributions_of, highest)
    return false
 end
 
--- What "~" means, where one stands.
-local function mark_line(phase)
+-- Has a phase a statistic with "~"?
+local function is_marked(phase)
    local shown = {}
    for i, row in ipairs(ROWS) do shown[i] = phase[row[2]] end
    local marked = has_mark(shown, "p99.9")
    for _, tag in pairs(phase.tags) do marked = marked or has_mark({ tag.latency_ms, tag.ttft_ms }, "p99") end
    for _, m in pairs(phase.metrics) do marked = marked or has_mark({ m.distribution }, "p99") end
-   return marked and "  " .. floors.LEGEND or nil
+   return marked
 end
 
 local function phase_lines(phase, of_server)
@@ -237,7 +238,6 @@ local function phase_lines(phase, of_server)
    if next(phase.finish_reasons) then lines[#lines + 1] = "  finish reasons: " .. counts(phase.finish_reasons) end
    append(lines, distributions(phase))
    lines[#lines + 1] = histogram_line(phase)
-   lines[#lines + 1] = mark_line(phase)
    lines[#lines + 1] = steady_line(phase)
    append(lines, tag_lines(phase))
    lines[#lines + 1] = cost_line(phase)
@@ -321,6 +321,11 @@ local function mlperf_lines(section)
    return lines
 end
 
+-- Names and what checks say come from outside: nothing in them breaks a line or steers a terminal.
+local function one_line(line)
+   return clean((line:gsub("[\t\r\n]", " ")))
+end
+
 --- summary.txt of a summary.
 ---@param summary table
 ---@return string
@@ -341,6 +346,13 @@ function report_table.render(summary)
       append(lines, check_lines(summary.checks))
    end
    append(lines, mlperf_lines(summary.mlperf))
+   for _, phase in ipairs(summary.phases) do
+      if is_marked(phase) then
+         append(lines, { "", floors.LEGEND })
+         break
+      end
+   end
+   for i, line in ipairs(lines) do lines[i] = one_line(line) end
    return table.concat(lines, "\n") .. "\n"
 end
 
