@@ -120,7 +120,8 @@ struct content {
 	struct job *job;
 	uint64_t number;
 	const struct want *want;
-	int result; /* a build_result */
+	int result;    /* a build_result */
+	int body_type; /* of the body that was built, when the function keeps it */
 };
 
 static const char *text_at(lua_State *L, int at, const char *what, size_t *len)
@@ -131,14 +132,19 @@ static const char *text_at(lua_State *L, int at, const char *what, size_t *len)
 		return NULL;
 	}
 	if (type != LUA_TSTRING)
-		luaL_error(L, "the %s must be a string, got %s", what, luaL_typename(L, at));
+		luaL_error(L, "the %s must be a string, got %s", what, lua_typename(L, type));
 	return lua_tolstring(L, at, len);
+}
+
+static bool is_index(double v)
+{
+	return v >= 1 && v < SCRIPT_MAX_INDEX && v == floor(v);
 }
 
 static int64_t index_at(lua_State *L, int at)
 {
 	double v = lua_isnil(L, at) ? 0 : lua_tonumber(L, at);
-	if (!lua_isnil(L, at) && !(v >= 1 && v < SCRIPT_MAX_INDEX && v == floor(v)))
+	if (!lua_isnil(L, at) && !is_index(v))
 		luaL_error(L, "the index must be a whole number from 1");
 	return (int64_t)v - 1;
 }
@@ -193,14 +199,14 @@ static void push_number_from_1(lua_State *L, int64_t n)
 		lua_pushnumber(L, (double)n + 1);
 }
 
-/* build(number, index, arrival), the latter two nil where there is none */
-static void call_build(lua_State *L, const struct content *c)
+/* build and its arguments: number, index and arrival, the latter two nil where there is none */
+#define BUILD_ARGUMENTS 3
+static void push_build(lua_State *L, const struct content *c)
 {
 	script_push(L, c->sp->build);
 	lua_pushnumber(L, (double)c->number + 1);
 	push_number_from_1(L, c->want->index);
 	push_number_from_1(L, c->want->arrival);
-	lua_call(L, 3, BUILT_COUNT);
 }
 
 /* Push the list of results, of which one more is to be put at ++sp->result_count. */
@@ -241,8 +247,10 @@ static int build_content(lua_State *L)
 	int asked = (int)c->want->content;
 	bool whole = is_whole(L, asked);
 	lua_settop(L, 0);
-	if (!whole)
-		call_build(L, c);
+	if (!whole) {
+		push_build(L, c);
+		lua_call(L, BUILD_ARGUMENTS, BUILT_COUNT);
+	}
 	lua_settop(L, BUILT_COUNT);
 	if (asked)
 		script_push(L, asked);
@@ -271,11 +279,66 @@ static void drive_forget(void *ctx, intptr_t what)
 	luaL_unref(sp->script->L, LUA_REGISTRYINDEX, (int)what);
 }
 
+/* ---- content whose texts the build function keeps ---- */
+
+/* The anchor of such a job: no reference that luaL_ref gives. */
+#define ANCHOR_KEPT LUA_NOREF
+
+/* What read_job() would say to the values that c has of the results. */
+static int refuse_kept(lua_State *L)
+{
+	const struct content *c = lua_touserdata(L, 1);
+	if (c->body_type != LUA_TSTRING)
+		luaL_error(L, "the body must be a string, got %s", lua_typename(L, c->body_type));
+	return luaL_error(L, "the index must be a whole number from 1");
+}
+
+/* The results stand behind `at`: nothing here needs memory or raises. */
+static int read_kept(lua_State *L, struct content *c, int at)
+{
+	struct job *job = c->job;
+	c->body_type = lua_type(L, at + BUILT_BODY);
+	if (!lua_toboolean(L, at + BUILT_BODY)) {
+		c->result = c->body_type == LUA_TNIL ? BUILD_SKIP : BUILD_END;
+		return STATUS_OK;
+	}
+	double index = lua_tonumber(L, at + BUILT_INDEX);
+	if (c->body_type != LUA_TSTRING || !is_index(index))
+		return STATUS_EINVAL;
+	job->body = lua_tolstring(L, at + BUILT_BODY, &job->body_len);
+	job->index = (int64_t)index - 1;
+	job->tokens_least = tokens_at(L, at + BUILT_TOKENS_LEAST);
+	job->tokens_most = tokens_at(L, at + BUILT_TOKENS_MOST);
+	job->anchor = ANCHOR_KEPT;
+	c->sp->lent++;
+	c->result = BUILD_OK;
+	return STATUS_OK;
+}
+
+/* Without a reference to the body, which lives as long as the function that gave it. */
+static int build_kept(struct content *c)
+{
+	struct script_session *ss = c->sp->script;
+	lua_State *L = ss->L;
+	int top = lua_gettop(L);
+	script_push(L, ss->entry.explain);
+	push_build(L, c);
+	int err = script_call(ss, BUILD_ARGUMENTS, BUILT_COUNT, c->sp->phase, "request");
+	bool bad = !err && read_kept(L, c, top + 1);
+	lua_settop(L, top);
+	return bad ? enter(c->sp, refuse_kept, c, "request") : err;
+}
+
 static int drive_build(void *ctx, struct phase *p, uint64_t i, const struct want *want,
                        struct job *job)
 {
-	struct content c = { .sp = ctx, .job = job, .number = i, .want = want };
+	struct script_phase *sp = ctx;
+	struct content c = { .sp = sp, .job = job, .number = i, .want = want };
 	(void)p;
+	if (sp->kept && !want->content) {
+		int rc = build_kept(&c);
+		return rc ? rc : c.result;
+	}
 	int err = enter(ctx, build_content, &c, "request");
 	if (want->content)
 		drive_forget(ctx, want->content); /* the job's anchor keeps it */
@@ -289,7 +352,9 @@ static int drive_build(void *ctx, struct phase *p, uint64_t i, const struct want
 static void drive_release(void *ctx, struct job *job)
 {
 	struct script_phase *sp = ctx;
-	if (job->anchor)
+	if (job->anchor == ANCHOR_KEPT)
+		sp->lent--;
+	else if (job->anchor)
 		luaL_unref(sp->script->L, LUA_REGISTRYINDEX, (int)job->anchor);
 	job->anchor = 0;
 }
@@ -299,20 +364,33 @@ static void drive_release(void *ctx, struct job *job)
 struct telling {
 	struct script_phase *sp;
 	enum script_hook hook;
-	const struct buffer *text; /* NULL: none */
+	const struct buffer *text; /* of on.chunk */
 };
 
-/* on.<hook>(r, p [, text]) */
+/* on.chunk(r, p, text) */
 static int call_handler(lua_State *L)
 {
 	const struct telling *t = lua_touserdata(L, 1);
 	script_push(L, t->sp->hooks[t->hook]);
 	script_push(L, t->sp->script->result);
 	script_push(L, t->sp->self);
-	if (t->text)
-		lua_pushlstring(L, t->text->data ? t->text->data : "", t->text->len);
-	lua_call(L, t->text ? 3 : 2, 0);
+	lua_pushlstring(L, t->text->data ? t->text->data : "", t->text->len);
+	lua_call(L, 3, 0);
 	return 0;
+}
+
+/* on.<hook>(r, p): nothing of it needs memory. */
+static void call_plain(struct script_phase *sp, enum script_hook hook)
+{
+	struct script_session *ss = sp->script;
+	lua_State *L = ss->L;
+	int top = lua_gettop(L);
+	script_push(L, ss->entry.explain);
+	script_push(L, sp->hooks[hook]);
+	script_push(L, ss->result);
+	script_push(L, sp->self);
+	script_call(ss, 2, 0, sp->phase, hook_titles[hook]);
+	lua_settop(L, top);
 }
 
 static void tell(struct script_phase *sp, enum script_hook hook, struct request *r,
@@ -323,7 +401,10 @@ static void tell(struct script_phase *sp, enum script_hook hook, struct request 
 	if (ss->closing)
 		return;
 	*ss->current = r;
-	enter(sp, call_handler, &t, hook_titles[hook]);
+	if (text)
+		enter(sp, call_handler, &t, hook_titles[hook]);
+	else
+		call_plain(sp, hook);
 	*ss->current = NULL;
 }
 
@@ -530,6 +611,7 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 	sp->sample = function_ref(L, t, "sample");
 	sp->stop_when = function_ref(L, t, "stop_when");
 	sp->ask = function_ref(L, t, "ask");
+	sp->kept = binding_opt_bool(L, t, "kept", false);
 	sp->samples = binding_opt_number(L, t, "samples", HUGE_VAL);
 	if (sp->build == LUA_NOREF)
 		luaL_error(L, "build: a function expected, got nil");
@@ -560,6 +642,8 @@ void script_phase_read(lua_State *L, struct script_phase *sp, int t)
 void script_phase_free(struct script_phase *sp)
 {
 	lua_State *L = sp->script->L;
+	if (sp->lent) /* a worker that hangs may read the body to the end: the function stays */
+		sp->build = LUA_NOREF;
 	int refs[] = { sp->schedule, sp->build, sp->sample,     sp->thread,    sp->self,
 		       sp->results,  sp->knobs, sp->conclusion, sp->stop_when, sp->ask };
 	for (size_t i = 0; i < sizeof(refs) / sizeof(*refs); i++)

@@ -85,6 +85,17 @@ int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const s
 	return rc ? STATUS_ESCRIPT : STATUS_OK;
 }
 
+int script_call(struct script_session *ss, int nargs, int nresults, const struct phase *phase,
+                const char *what)
+{
+	lua_State *L = ss->L;
+	int explain_at = lua_gettop(L) - nargs - 1;
+	uint64_t begun = script_begin(ss, phase, what);
+	int rc = lua_pcall(L, nargs, nresults, explain_at);
+	script_end(ss, begun);
+	return rc ? script_fail(ss, phase, what) : STATUS_OK;
+}
+
 void script_push(lua_State *L, int ref)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);

@@ -85,6 +85,8 @@ struct script_phase {
 	int sample;          /* likewise: index -> sample */
 	int stop_when;       /* likewise: p -> does it end? */
 	int ask;             /* likewise: what a script gives p:issue() -> content */
+	bool kept;           /* what build gives has a body that it keeps, and an index: no more */
+	uint64_t lent;       /* such bodies that requests still have */
 	double samples;      /* how many there are: p:issue() takes 1 to this */
 	int conclusion;      /* reference to what the strategy found, as JSON; LUA_NOREF: nothing */
 	int knobs;  /* reference to the load's table { rate = { get, set } }; LUA_NOREF: absent */
@@ -105,6 +107,12 @@ struct script_phase {
  * Returns 0 or STATUS_ESCRIPT. */
 int script_enter(struct script_session *ss, lua_CFunction fn, void *arg, const struct phase *phase,
                  const char *what);
+
+/* The same for a plain call, without a function of C in between: push ss->entry.explain, the
+ * function and nargs arguments, none of which may need memory. Then nresults stand above explain;
+ * after a failure nothing does. */
+int script_call(struct script_session *ss, int nargs, int nresults, const struct phase *phase,
+                const char *what);
 
 /* What a call in protected mode has left on the stack becomes the session's error. Pops it.
  * Returns STATUS_ESCRIPT. */

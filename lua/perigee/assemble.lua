@@ -46,12 +46,14 @@ local function brings_content(p, built)
    return built.content ~= nil or built.sample ~= nil and not p.dataset
 end
 
+-- The build function, and whether it keeps what it returns: a body, an index and what the answer's tokens shall be.
 local function content(p, built, samples, seed, target)
    if built.content then return counted(built.content) end
    if brings_content(p, built) then
       return counted(recorded(built.sample, target.build(p.request, true), p.record_text))
    end
-   return builder(samples, agenda.order(p, seed), target.build(p.request), p.record_text)
+   local make, kept = target.build(p.request)
+   return builder(samples, agenda.order(p, seed), make, p.record_text), kept and not p.record_text
 end
 
 -- Texts are kept only where a script can read them.
@@ -74,12 +76,13 @@ function assemble.phase(p, seed, target)
    local built, limits = agenda.load(p, seed), define.sender(p.load).args
    local results = built.results or p.load.kind == "strategy"
    local keep = built.texts or wants_text(p)
+   local build, kept = content(p, built, samples, seed, target)
    local slo = p.slo or {}
    return {
       name = p.name, kind = p.kind, client = target.client,
       samples = #samples, sample = function(index) return samples[index] end,
       schedule = built.schedule, strategy = built.strategy, knobs = built.knobs,
-      build = content(p, built, samples, seed, target), ask = target.ask,
+      build = build, kept = kept, ask = target.ask,
       max_inflight = limits.max_inflight, overload = limits.overload, paired = brings_content(p, built),
       requests = p.requests, duration = p.duration,
       min_requests = p.min_requests, min_duration = p.min_duration, max_duration = p.max_duration,

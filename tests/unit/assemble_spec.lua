@@ -27,6 +27,13 @@ describe("perigee.assemble", function()
       assert.equal(3, arguments().samples) -- what p:issue() takes at most
    end)
 
+   it("says whether what it builds is kept: a body that never changes, and no texts beside it", function()
+      assert.is_true(arguments().kept)
+      assert.falsy(arguments({ request = function() return "x" end }).kept)
+      assert.falsy(arguments({ record_text = true }).kept)
+      assert.same({ "a", 1 }, { arguments().build(1, nil) })
+   end)
+
    it("tells skips from the end", function()
       local build = arguments({ request = function(_, index) return index ~= 2 and "x" or nil end }).build
       assert.equal("x", (build(1)))

@@ -231,6 +231,40 @@ describe("engine.session", function()
       assert.same({ 0, "survived\n", "" }, { r.code, r.out, r.err })
    end)
 
+   it("takes what build gives alike, whether build keeps it or not", function()
+      local rows = {
+         { function() return 5, 1 end, "phase 'p', request: the body must be a string, got number" },
+         { function() return "x", 1.5 end, "phase 'p', request: the index must be a whole number from 1" },
+         { function() return "x", "one" end, "phase 'p', request: the index must be a whole number from 1" },
+         { function() error("of my own", 0) end, "phase 'p', request: of my own" },
+         { function(i) return i < 4 and "x", 1 end, nil, 3 },
+         { function(i) return i % 2 == 0 and "x" or nil, 1 end, nil, 5 },
+      }
+      for n, row in ipairs(rows) do
+         for _, kept in ipairs { false, true } do
+            local make, message, completed = unpack(row, 1, 3)
+            local session = engine.session { name = "kept" }
+            session:phase { name = "p", client = client, build = make, kept = kept, requests = 5,
+               strategy = function(p)
+                  while p:running() do
+                     p:fill(1)
+                     p:wait()
+                     collectgarbage()
+                  end
+               end }
+            local outcome = session:run()
+            local what = ("row %d, kept %s"):format(n, tostring(kept))
+            if message then
+               assert.equal(message, (outcome.error or ""):match "^[^\n]*", what)
+            else
+               assert.is_nil(outcome.error, what)
+               assert.equal(completed, session:report().phases[1].completed, what)
+            end
+            session:close()
+         end
+      end
+   end)
+
    it("lets a handler end the process", function()
       local script = drive.tempdir() .. "/ends.lua"
       drive.write(script, ([[

@@ -189,7 +189,7 @@ local function json_text(body, place)
 end
 
 -- encode(sample, text, index) -> body, least, most, where text is what the hook gave instead of the sample's own.
--- passing: each sample is seen once, there is nothing to cache.
+-- passing: each sample is seen once, there is nothing to cache. Returns also whether the function keeps what it returns.
 local function builder(encode, request, passing)
    if not request and passing then
       return function(sample, index)
@@ -197,7 +197,7 @@ local function builder(encode, request, passing)
          return body, nil, nil, nil, nil, nil, least, most
       end
    end
-   if not request then return cached(encode) end
+   if not request then return cached(encode), true end
    local place = where.of(request)
    return function(sample, index)
       local asked = request(sample, index)
@@ -290,7 +290,8 @@ end
 --- least and most the tokens that the answer is asked to have (nil: nothing is said). The target builds
 --- { client =, ask = function(table) -> content,
 ---   build = function(request) -> function(sample, index) -> body, path, headers, tag, method, prompt, least, most },
---- where prompt is what the hook put in place of the sample's own.
+--- where prompt is what the hook put in place of the sample's own; true behind the function says that it keeps each body that
+--- it returns, and returns nothing else but least and most.
 function define.target(def)
    local fields = {}
    for name, check in pairs(COMMON) do fields[name] = check end
