@@ -7,9 +7,11 @@
 #ifndef PERIGEE_EVENTS_MSGPACK_H
 #define PERIGEE_EVENTS_MSGPACK_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* ---- writer ---- */
 
@@ -24,23 +26,23 @@ static inline char *msgpack_put_byte(char *p, unsigned v)
 
 static inline char *msgpack_put_be16(char *p, uint16_t v)
 {
-	p[0] = (char)(v >> 8);
-	p[1] = (char)v;
-	return p + 2;
+	v = htobe16(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
 }
 
 static inline char *msgpack_put_be32(char *p, uint32_t v)
 {
-	p[0] = (char)(v >> 24);
-	p[1] = (char)(v >> 16);
-	p[2] = (char)(v >> 8);
-	p[3] = (char)v;
-	return p + 4;
+	v = htobe32(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
 }
 
 static inline char *msgpack_put_be64(char *p, uint64_t v)
 {
-	return msgpack_put_be32(msgpack_put_be32(p, (uint32_t)(v >> 32)), (uint32_t)v);
+	v = htobe64(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
 }
 
 static inline char *msgpack_put_nil(char *p)
@@ -48,18 +50,19 @@ static inline char *msgpack_put_nil(char *p)
 	return msgpack_put_byte(p, 0xc0);
 }
 
-/* Up to MSGPACK_INT_MAX bytes. */
+/* Up to MSGPACK_INT_MAX bytes, and it may write on all of them. Without a branch for each width:
+ * which one it will be cannot be foretold. */
 static inline char *msgpack_put_uint(char *p, uint64_t v)
 {
 	if (v < 0x80)
 		return msgpack_put_byte(p, (unsigned)v);
-	if (v <= UINT8_MAX)
-		return msgpack_put_byte(msgpack_put_byte(p, 0xcc), (unsigned)v);
-	if (v <= UINT16_MAX)
-		return msgpack_put_be16(msgpack_put_byte(p, 0xcd), (uint16_t)v);
-	if (v <= UINT32_MAX)
-		return msgpack_put_be32(msgpack_put_byte(p, 0xce), (uint32_t)v);
-	return msgpack_put_be64(msgpack_put_byte(p, 0xcf), v);
+	/* 0 to 3, by the bytes that are zero: it is stored in 8, 4, 2 or 1. */
+	static const uint8_t log2_of[8] = { 3, 3, 3, 3, 2, 2, 1, 0 };
+	unsigned log2 = log2_of[__builtin_clzll(v) / 8];
+	unsigned width = 1u << log2;
+	msgpack_put_byte(p, 0xcc + log2);
+	msgpack_put_be64(p + 1, v << (64 - 8 * width));
+	return p + 1 + width;
 }
 
 /* The header of a text of n bytes, up to MSGPACK_HEAD_MAX bytes. */
@@ -154,10 +157,9 @@ int msgpack_next(struct msgpack *m, struct msgpack_value *v);
 /* Eight bytes of what a value points to. */
 static inline uint64_t msgpack_get_be64(const char *data)
 {
-	uint64_t v = 0;
-	for (int i = 0; i < 8; i++)
-		v = v << 8 | (unsigned char)data[i];
-	return v;
+	uint64_t v;
+	memcpy(&v, data, sizeof(v));
+	return be64toh(v);
 }
 
 /* Pass over n whole values, however nested. Returns 0 or STATUS_EPROTO. */

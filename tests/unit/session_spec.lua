@@ -242,9 +242,9 @@ describe("engine.session", function()
       }
       for n, row in ipairs(rows) do
          for _, kept in ipairs { false, true } do
-            local build, message, completed = unpack(row, 1, 3)
+            local make, message, completed = unpack(row, 1, 3)
             local session = engine.session { name = "kept" }
-            session:phase { name = "p", client = client, build = build, kept = kept, requests = 5,
+            session:phase { name = "p", client = client, build = make, kept = kept, requests = 5,
                strategy = function(p)
                   while p:running() do
                      p:fill(1)
