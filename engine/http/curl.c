@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "http/address.h"
+#include "http/http1.h"
 #include "http/transport.h"
 
 #include <curl/curl.h>
@@ -32,8 +33,7 @@
 
 #define SHARD_EXCHANGES 256
 #define MAX_CONNECTIONS 65536L /* idle ones kept per shard: all of them */
-#define HEAD_BYTES      ((size_t)256 * 1024)
-#define RECEIVE_BUFFER  8192L /* per exchange in flight, so less than curl's 16 KiB */
+#define RECEIVE_BUFFER  8192L  /* per exchange in flight, so less than curl's 16 KiB */
 
 struct curl_client;
 
@@ -81,8 +81,10 @@ struct slot {
 	uint64_t submitted_ns;
 	uint64_t ended_ns;
 	size_t head_bytes;
+	bool in_head; /* its status line has come; those of 1xx are others */
 	bool head_done;
 	enum failure refused; /* why a callback of ours stopped the transfer */
+	const char *reason;   /* of that in words; NULL: the response says better */
 	int socket_errno;     /* of a socket that we could not make */
 	CURLcode result;
 	char source[72]; /* curl's word for the local address of its connections; "": any */
@@ -333,10 +335,23 @@ static void on_timer(struct loop_timer *t, uint64_t now_ns)
 
 /* ---- what comes in ---- */
 
-static int refuse(struct slot *s, enum failure why)
+static size_t refuse(struct slot *s, enum failure why, const char *reason)
 {
 	s->refused = why;
+	s->reason = reason;
 	return 0;
+}
+
+/* libcurl takes for a success what only begins like a status line. */
+static const char *line_problem(struct slot *s, const char *data, size_t len)
+{
+	int status, version;
+	if (s->in_head)
+		return NULL;
+	s->in_head = true;
+	while (len && (data[len - 1] == '\n' || data[len - 1] == '\r'))
+		len--;
+	return http1_status_line(data, len, &status, &version);
 }
 
 /* The bytes taken; fewer than len end the transfer. */
@@ -353,14 +368,20 @@ static size_t on_header(char *data, size_t one, size_t len, void *arg)
 	if (!r->first_byte_ns)
 		now = r->first_byte_ns = loop_refresh(s->owner->base.loop);
 	s->head_bytes += len;
-	if (s->head_bytes > HEAD_BYTES)
-		return (size_t)refuse(s, FAILURE_TOO_LARGE);
+	if (s->head_bytes > HTTP1_HEAD_BYTES)
+		return refuse(s, FAILURE_TOO_LARGE, "the head is too large");
+	const char *problem = line_problem(s, data, len);
+	if (problem)
+		return refuse(s, FAILURE_BAD_HTTP, problem);
 	if (data[0] != '\r' && data[0] != '\n')
 		return len;
 	long status = 0;
 	char *type = NULL;
 	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(s->easy, CURLINFO_CONTENT_TYPE, &type);
+	s->in_head = false;
+	if (status == 101)
+		return refuse(s, FAILURE_BAD_HTTP, HTTP1_SWITCH);
 	if (status / 100 == 1)
 		return len;
 	s->head_done = true;
@@ -377,7 +398,7 @@ static size_t on_body(char *data, size_t one, size_t len, void *arg)
 	 * would tell that they came before they were sent. */
 	uint64_t now = loop_refresh(s->owner->base.loop);
 	if (x->verdict || response_bytes(&x->response, data, len, now))
-		return (size_t)refuse(s, FAILURE_CLIENT); /* the response says better */
+		return refuse(s, FAILURE_CLIENT, NULL);
 	return len;
 }
 
@@ -605,8 +626,9 @@ static int curl_start(struct client *base, struct exchange *x)
 	s->x = x;
 	s->submitted_ns = loop_now(base->loop);
 	s->head_bytes = 0;
-	s->head_done = false;
+	s->in_head = s->head_done = false;
 	s->refused = FAILURE_NONE;
+	s->reason = NULL;
 	s->socket_errno = 0;
 	s->error[0] = '\0';
 	s->state = SLOT_WAITING;
@@ -748,6 +770,7 @@ static enum failure classify(const struct slot *s)
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_UNSUPPORTED_PROTOCOL: /* HTTP/0.9, that is: no head at all */
 	case CURLE_BAD_CONTENT_ENCODING:
+	case CURLE_BAD_FUNCTION_ARGUMENT: /* a head whose first line is a folded one */
 		return FAILURE_BAD_HTTP;
 	case CURLE_OUT_OF_MEMORY: /* curl's word for a header line above 100 KB, too */
 		return s->x->response.first_byte_ns && !s->head_done ? FAILURE_TOO_LARGE
@@ -792,7 +815,9 @@ static void describe(const struct slot *s, char *text, size_t size)
 		snprintf(text, size, "no socket: %s", strerror(s->socket_errno));
 		return;
 	}
-	if (path && err && s->result == CURLE_COULDNT_CONNECT)
+	if (s->reason)
+		snprintf(text, size, "%s", s->reason);
+	else if (path && err && s->result == CURLE_COULDNT_CONNECT)
 		snprintf(text, size, "%s: %s", path, strerror(err));
 	else if (err == EADDRNOTAVAIL)
 		snprintf(text, size, "%.128s: %s", s->error, ADDRESS_NO_PORT);

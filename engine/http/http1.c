@@ -3,7 +3,10 @@
 #include <string.h>
 #include <strings.h>
 
-#define KEEP_BYTES 4096 /* of a line; a new start gives more back */
+#define KEEP_BYTES     4096 /* of a line; a new start gives more back */
+#define NO_STATUS_LINE "no HTTP/1 status line"
+#define NO_COLON       "a line without a colon in the HTTP head or trailers"
+#define CR_WITHIN      "a CR within a line of HTTP"
 
 /* A line that is whole, without its end. */
 struct line {
@@ -15,13 +18,12 @@ struct line {
 void http1_start(struct http1 *p, bool head)
 {
 	p->state = HTTP1_AT_STATUS;
-	p->bodiless = head;
+	p->is_head = head;
 	p->head.status = 0;
 	p->head.content_type[0] = '\0';
 	p->error = NULL;
-	p->begun = p->keep = false;
+	p->begun = p->keep = p->head.close = false;
 	p->head_bytes = 0;
-	p->head.fields = 0;
 	p->line.limit = HTTP1_LINE_BYTES;
 	buffer_trim(&p->line, KEEP_BYTES);
 }
@@ -63,29 +65,41 @@ static bool is_digit(char c)
 /* What cannot become a status line need not be waited for. */
 static bool may_be_status(const char *data, size_t len)
 {
-	static const char begin[] = "HTTP/1.";
-	size_t n = len < sizeof(begin) - 1 ? len : sizeof(begin) - 1;
-	return memcmp(data, begin, n) == 0;
+	static const char begin[] = "HTTP/";
+	return strncasecmp(data, begin, len < sizeof(begin) - 1 ? len : sizeof(begin) - 1) == 0;
+}
+
+/* A line, or the beginning of one; its own end is not in `len`. */
+static enum http1_event check_bytes(struct http1 *p, const char *data, size_t len)
+{
+	if (p->state == HTTP1_AT_STATUS && !may_be_status(data, len))
+		return bad(p, NO_STATUS_LINE);
+	if (memchr(data, '\r', len))
+		return bad(p, CR_WITHIN);
+	return HTTP1_MORE;
 }
 
 static enum http1_event keep_part(struct http1 *p, const char *data, size_t len)
 {
 	if (buffer_append(&p->line, data, len))
 		return large(p, "out of memory for a line of the head");
-	if (p->state == HTTP1_AT_STATUS && !may_be_status(p->line.data, p->line.len))
-		return bad(p, "no HTTP/1 status line");
-	return HTTP1_MORE;
+	len = p->line.len;
+	return check_bytes(p, p->line.data, len - (p->line.data[len - 1] == '\r'));
 }
 
 /* `len` more bytes of the line came, with its end or without. */
 static enum http1_event check_length(struct http1 *p, size_t len, bool ended)
 {
-	bool chunk = p->state == HTTP1_AT_CHUNK_SIZE;
-	if (chunk && p->line.len + len > HTTP1_CHUNK_BYTES)
-		return bad(p, "the line of a chunk's size is too long");
-	if (p->line.len + len > HTTP1_LINE_BYTES)
+	size_t all = p->line.len + len;
+	if (p->state == HTTP1_AT_CHUNK_SIZE)
+		return all > HTTP1_CHUNK_BYTES ? bad(p, "the line of a chunk's size is too long")
+		                               : HTTP1_END;
+	if (p->state == HTTP1_AT_TRAILER)
+		return all > HTTP1_TRAILER_BYTES + 1 ? bad(p, "a line of the trailers is too long")
+		                                     : HTTP1_END;
+	if (all + ended >= HTTP1_LINE_BYTES)
 		return large(p, "a line of the head is too long");
-	p->head_bytes += chunk ? 0 : len + ended;
+	p->head_bytes += ended ? all + 1 : 0;
 	return p->head_bytes > HTTP1_HEAD_BYTES ? large(p, "the head is too large") : HTTP1_END;
 }
 
@@ -111,34 +125,61 @@ static enum http1_event read_line(struct http1 *p, const char **at, const char *
 	l->cr = len && begin[len - 1] == '\r';
 	l->data = begin;
 	l->len = len - l->cr;
-	if (p->state == HTTP1_AT_STATUS && !may_be_status(l->data, l->len))
-		return bad(p, "no HTTP/1 status line");
-	if (memchr(l->data, '\r', l->len))
-		return bad(p, "a CR within a line of the head");
-	if (memchr(l->data, '\0', l->len))
+	e = check_bytes(p, l->data, l->len);
+	if (e != HTTP1_MORE)
+		return e;
+	bool of_head = p->state == HTTP1_AT_STATUS || p->state == HTTP1_AT_FIELD;
+	if (of_head && memchr(l->data, '\0', l->len))
 		return bad(p, "a NUL in the head");
 	return HTTP1_END;
 }
 
 /* ---- the head ---- */
 
+/* What comes behind the version, which is told as 10, 11 or 20; NULL: it is none. A few servers
+ * say HTTP/2 over a connection that is not. */
+static const char *skip_version(const char *s, size_t len, int *version)
+{
+	static const struct {
+		const char *text;
+		int version;
+	} versions[] = { { "1.1 ", 11 }, { "1.0 ", 10 }, { "2.0 ", 20 }, { "2 ", 20 } };
+	for (size_t i = 0; i < sizeof(versions) / sizeof(*versions); i++) {
+		size_t n = strlen(versions[i].text);
+		if (len >= n && memcmp(s, versions[i].text, n) == 0) {
+			*version = versions[i].version;
+			return s + n;
+		}
+	}
+	return NULL;
+}
+
+const char *http1_status_line(const char *line, size_t len, int *status, int *version)
+{
+	const char *end = line + len;
+	if (len < 5 || memcmp(line, "HTTP/", 5) != 0)
+		return NO_STATUS_LINE;
+	const char *s = skip_version(line + 5, len - 5, version);
+	if (!s)
+		return "an HTTP version that is none of 1.0, 1.1 and 2";
+	if (end - s < 3 || !is_digit(s[0]) || !is_digit(s[1]) || !is_digit(s[2]) ||
+	    (end - s > 3 && is_digit(s[3])))
+		return "a status in the HTTP head that is no number of three digits";
+	*status = (s[0] - '0') * 100 + (s[1] - '0') * 10 + (s[2] - '0');
+	return *status < 100 ? "a status in the HTTP head below 100" : NULL;
+}
+
 static enum http1_event take_status(struct http1 *p, const struct line *l)
 {
-	const char *s = l->data;
-	if (l->len < 12)
-		return bad(p, "no HTTP/1 status line");
-	if ((s[7] != '0' && s[7] != '1') || s[8] != ' ')
-		return bad(p, "an HTTP version other than 1.0 and 1.1");
-	if (!is_digit(s[9]) || !is_digit(s[10]) || !is_digit(s[11]) ||
-	    (l->len > 12 && s[12] != ' '))
-		return bad(p, "a status in the HTTP head that is no number of three digits");
-	p->head.minor = s[7] == '1';
-	p->head.status = (s[9] - '0') * 100 + (s[10] - '0') * 10 + (s[11] - '0');
-	if (p->head.status < 100)
-		return bad(p, "a status in the HTTP head below 100");
-	p->head.has_length = p->head.has_coding = p->head.chunked = p->head.close =
-		p->head.keep_alive = false;
+	int status;
+	const char *problem = http1_status_line(l->data, l->len, &status, &p->head.version);
+	if (problem)
+		return bad(p, problem);
+	p->head.status = status;
+	p->head.has_length = p->head.has_coding = p->head.chunked = false;
+	p->head.close |= p->head.version != 11;
 	p->head.content_type[0] = '\0';
+	p->before = HTTP1_STATUS;
 	p->state = HTTP1_AT_FIELD;
 	return HTTP1_MORE;
 }
@@ -155,55 +196,90 @@ static bool is_name(const char *data, const char *name, size_t len)
 #define NAME_IS(data, len, name)                                                                   \
 	((len) == sizeof(name) - 1 && is_name(data, name, sizeof(name) - 1))
 
-static enum http1_event take_length(struct http1 *p, const char *v, size_t len)
+/* The next item of a list, without the blanks around it; false: there is none. */
+static bool next_item(const char **at, const char *end, const char **item, size_t *len)
+{
+	if (*at > end)
+		return false;
+	const char *v = *at, *comma = memchr(v, ',', (size_t)(end - v));
+	const char *last = comma ? comma : end;
+	*at = last + 1;
+	while (v < last && is_blank(*v))
+		v++;
+	while (last > v && is_blank(last[-1]))
+		last--;
+	*item = v;
+	*len = (size_t)(last - v);
+	return true;
+}
+
+/* Digits; UINT64_MAX for more than libcurl can count. */
+static bool read_length(const char *v, size_t len, uint64_t *out)
 {
 	uint64_t n = 0;
-	if (!len || len > 18) /* 18 digits always fit */
-		return bad(p, "a Content-Length of the HTTP head that is no length");
 	for (size_t i = 0; i < len; i++) {
 		if (!is_digit(v[i]))
-			return bad(p, "a Content-Length of the HTTP head that is no length");
-		n = n * 10 + (uint64_t)(v[i] - '0');
+			return false;
+		n = n > INT64_MAX / 10 ? UINT64_MAX : n * 10 + (uint64_t)(v[i] - '0');
 	}
-	if (p->head.has_length && p->head.length != n)
-		return bad(p, "two Content-Lengths in the HTTP head that differ");
-	p->head.has_length = true;
-	p->head.length = n;
+	*out = n > INT64_MAX ? UINT64_MAX : n;
+	return len > 0;
+}
+
+/* May be told several times, also in one field (RFC 9110, 8.6). */
+static enum http1_event take_length(struct http1 *p, const char *v, size_t len)
+{
+	const char *end = v + len, *item;
+	uint64_t n;
+	while (next_item(&v, end, &item, &len)) {
+		if (!read_length(item, len, &n))
+			return bad(p, "a Content-Length of the HTTP head that is no length");
+		if (p->head.has_length && p->head.length != n)
+			return bad(p, "two Content-Lengths in the HTTP head that differ");
+		p->head.has_length = true;
+		p->head.length = n;
+		p->head.close |= n == UINT64_MAX;
+	}
 	return HTTP1_MORE;
 }
 
 static enum http1_event take_coding(struct http1 *p, const char *v, size_t len)
 {
-	if (p->head.has_coding)
-		return bad(p, "two Transfer-Encodings in the HTTP head");
+	const char *end = v + len, *item;
 	p->head.has_coding = true;
-	p->head.chunked = NAME_IS(v, len, "chunked");
-	if (!p->head.chunked && !NAME_IS(v, len, "identity"))
-		return bad(p, "a Transfer-Encoding in the HTTP head other than chunked");
+	while (next_item(&v, end, &item, &len)) {
+		if (NAME_IS(item, len, "chunked"))
+			p->head.chunked = true;
+		else if (len && !NAME_IS(item, len, "identity"))
+			return bad(p, "a Transfer-Encoding in the HTTP head other than chunked");
+	}
+	p->head.close |= !p->head.chunked;
 	return HTTP1_MORE;
 }
 
-/* A list of tokens, of which two say something. */
+/* Is the word, which is given in small letters, in there? */
+static bool holds(const char *v, size_t len, const char *word)
+{
+	size_t n = strlen(word);
+	for (; len >= n; v++, len--)
+		if (is_name(v, word, n))
+			return true;
+	return false;
+}
+
+/* As libcurl: the words count wherever they stand, and what keeps goes first. */
 static void take_connection(struct http1 *p, const char *v, size_t len)
 {
-	const char *end = v + len;
-	while (v < end) {
-		const char *comma = memchr(v, ',', (size_t)(end - v));
-		const char *stop = comma ? comma : end;
-		const char *last = stop;
-		while (v < last && is_blank(*v))
-			v++;
-		while (last > v && is_blank(last[-1]))
-			last--;
-		size_t n = (size_t)(last - v);
-		p->head.close |= NAME_IS(v, n, "close");
-		p->head.keep_alive |= NAME_IS(v, n, "keep-alive");
-		v = stop + 1;
-	}
+	if (p->head.version == 10 && holds(v, len, "keep-alive"))
+		p->head.close = false;
+	else if (holds(v, len, "close"))
+		p->head.close = true;
 }
 
 static void take_type(struct http1 *p, const char *v, size_t len)
 {
+	if (!len)
+		return; /* says nothing */
 	size_t n = len < sizeof(p->head.content_type) - 1 ? len : sizeof(p->head.content_type) - 1;
 	memcpy(p->head.content_type, v, n);
 	p->head.content_type[n] = '\0';
@@ -220,27 +296,49 @@ static size_t token_len(const char *s, size_t len)
 	return i;
 }
 
-static enum http1_event bad_field(struct http1 *p, const struct line *l)
+/* Do its letters name a field that says where the body ends, whatever is between them? */
+static bool resembles_framing(const char *s, size_t len)
 {
-	const char *colon = memchr(l->data, ':', l->len);
-	if (is_blank(l->data[0]))
-		return bad(p, "a folded line in the HTTP head");
-	if (!colon)
-		return bad(p, "a line without a colon in the HTTP head");
-	if (colon > l->data && is_blank(colon[-1]))
-		return bad(p, "a blank before a colon in the HTTP head");
-	return bad(p, "a malformed field name in the HTTP head");
+	static const char *const names[] = { "contentlength", "transferencoding" };
+	size_t at[] = { 0, 0 }; /* in the names */
+	for (size_t i = 0; i < len; i++) {
+		char c = lower(s[i]);
+		if (c < 'a' || c > 'z')
+			continue;
+		for (size_t k = 0; k < 2; k++) {
+			at[k] = c == names[k][at[k]] ? at[k] + 1 : c == names[k][0];
+			if (!names[k][at[k]])
+				return true;
+		}
+	}
+	return false;
 }
 
-/* A field's line into its parts, without the blanks around the value. */
-static enum http1_event split_field(struct http1 *p, const struct line *l, size_t *name,
-                                    const char **value, size_t *len)
+/* A line that is no field is passed over, as by libcurl, unless some reader could take it for
+ * one that says where the body ends. */
+static enum http1_event take_odd_line(struct http1 *p, const struct line *l)
 {
-	if (++p->head.fields > HTTP1_FIELDS)
-		return large(p, "the head has too many lines");
+	const char *colon = memchr(l->data, ':', l->len);
+	size_t name = colon ? (size_t)(colon - l->data) : l->len;
+	bool folded = is_blank(l->data[0]);
+	if (!colon && !folded)
+		return bad(p, NO_COLON);
+	if (folded && p->before != HTTP1_FIELD)
+		return bad(p, "a folded line in the HTTP head");
+	if (!resembles_framing(l->data, name))
+		return HTTP1_MORE;
+	if (folded)
+		return bad(p, "a folded line in the HTTP head");
+	return bad(p, is_blank(colon[-1]) ? "a blank before a colon in the HTTP head"
+	                                  : "a malformed field name in the HTTP head");
+}
+
+/* A field's line into its parts, without the blanks around the value; false: it is none. */
+static bool split_field(const struct line *l, size_t *name, const char **value, size_t *len)
+{
 	*name = token_len(l->data, l->len);
 	if (!*name || *name == l->len || l->data[*name] != ':')
-		return bad_field(p, l);
+		return false;
 	const char *v = l->data + *name + 1, *end = l->data + l->len;
 	while (v < end && is_blank(*v))
 		v++;
@@ -248,13 +346,19 @@ static enum http1_event split_field(struct http1 *p, const struct line *l, size_
 		end--;
 	*value = v;
 	*len = (size_t)(end - v);
-	return HTTP1_MORE;
+	return true;
+}
+
+/* By its status. */
+static bool has_body(const struct http1 *p)
+{
+	return p->head.status >= 200 && p->head.status != 204 && p->head.status != 304;
 }
 
 static enum http1_event end_head(struct http1 *p)
 {
 	if (p->head.status == 101)
-		return bad(p, "a switch of the protocol, HTTP status 101, that was not asked for");
+		return bad(p, HTTP1_SWITCH);
 	if (p->head.status < 200) {
 		p->state = HTTP1_AT_STATUS;
 		return HTTP1_MORE;
@@ -262,12 +366,12 @@ static enum http1_event end_head(struct http1 *p)
 	if (p->head.has_coding && p->head.has_length)
 		return bad(p, "both Transfer-Encoding and Content-Length in the HTTP head");
 	/* Of HTTP/1.0 chunks say nothing of what comes after them. */
-	p->keep = !p->head.close && (p->head.minor || (p->head.keep_alive && !p->head.chunked));
-	if (p->bodiless || p->head.status == 204 || p->head.status == 304) {
+	p->keep = !p->head.close && (p->head.version != 10 || !p->head.chunked);
+	if (p->is_head || !has_body(p)) {
 		p->state = HTTP1_AT_END;
 	} else if (p->head.chunked) {
 		p->state = HTTP1_AT_CHUNK_SIZE;
-	} else if (p->head.has_length) {
+	} else if (p->head.has_length && p->head.length != UINT64_MAX) {
 		p->left = p->head.length;
 		p->state = p->left ? HTTP1_AT_LENGTH : HTTP1_AT_END;
 	} else {
@@ -277,19 +381,26 @@ static enum http1_event end_head(struct http1 *p)
 	return HTTP1_HEAD;
 }
 
+static enum http1_event take_framing(struct http1 *p, bool is_length, const char *v, size_t len)
+{
+	p->before = HTTP1_FRAMING;
+	if (!has_body(p))
+		return HTTP1_MORE;
+	return is_length ? take_length(p, v, len) : take_coding(p, v, len);
+}
+
 static enum http1_event take_field(struct http1 *p, const struct line *l)
 {
 	size_t name, len;
 	const char *value;
 	if (!l->len)
 		return end_head(p);
-	enum http1_event e = split_field(p, l, &name, &value, &len);
-	if (e != HTTP1_MORE)
-		return e;
-	if (NAME_IS(l->data, name, "content-length"))
-		return take_length(p, value, len);
-	if (NAME_IS(l->data, name, "transfer-encoding"))
-		return take_coding(p, value, len);
+	if (!split_field(l, &name, &value, &len))
+		return take_odd_line(p, l);
+	bool is_length = NAME_IS(l->data, name, "content-length");
+	if (is_length || NAME_IS(l->data, name, "transfer-encoding"))
+		return take_framing(p, is_length, value, len);
+	p->before = HTTP1_FIELD;
 	if (NAME_IS(l->data, name, "connection"))
 		take_connection(p, value, len);
 	else if (NAME_IS(l->data, name, "content-type"))
@@ -332,12 +443,14 @@ static enum http1_event take_chunk_size(struct http1 *p, const struct line *l)
 	if (!l->cr)
 		return bad(p, "a chunk's size that does not end in CR LF");
 	for (int v; i < l->len && (v = hex_value(l->data[i])) >= 0; i++) {
-		if (i == 15)
+		if (i == 16)
 			return bad(p, "a chunk's size is too large");
 		n = n * 16 + (uint64_t)v;
 	}
 	if (!i)
 		return bad(p, "a chunk's size is no hexadecimal number");
+	if (n > INT64_MAX)
+		return bad(p, "a chunk's size is too large");
 	while (i < l->len && is_blank(l->data[i]))
 		i++;
 	if (i < l->len && l->data[i] != ';')
@@ -346,12 +459,13 @@ static enum http1_event take_chunk_size(struct http1 *p, const struct line *l)
 	return HTTP1_MORE;
 }
 
+/* What it says is of no use to anyone. */
 static enum http1_event take_trailer(struct http1 *p, const struct line *l)
 {
-	size_t name, len;
-	const char *value;
+	if (l->len && !is_blank(l->data[0]) && !memchr(l->data, ':', l->len))
+		return bad(p, NO_COLON);
 	if (l->len)
-		return split_field(p, l, &name, &value, &len);
+		return HTTP1_MORE;
 	p->state = HTTP1_AT_END;
 	return HTTP1_END;
 }
@@ -410,7 +524,6 @@ static bool take_known(struct http1 *p, const char **at, const char *end)
 	*at += k->len;
 	p->begun = true;
 	p->head = k->head;
-	p->head_bytes = k->len;
 	return true;
 }
 
@@ -458,8 +571,16 @@ enum http1_event http1_next(struct http1 *p, const char **at, const char *end)
 	return e;
 }
 
+/* Is all there but the last LF? */
+static bool lacks_lf_alone(const struct http1 *p)
+{
+	return p->state == HTTP1_AT_TRAILER && p->line.len == 1 && p->line.data[0] == '\r';
+}
+
 enum http1_event http1_finish(struct http1 *p)
 {
+	if (lacks_lf_alone(p))
+		p->state = HTTP1_AT_END;
 	switch (p->state) {
 	case HTTP1_AT_CLOSE:
 	case HTTP1_AT_END:

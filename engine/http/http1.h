@@ -2,10 +2,11 @@
  *
  * Takes any split of the input and hands the body out as slices of it. Nothing is copied
  * but a line that is split over two inputs. Frames the body by Content-Length, by chunks or
- * by the end of the connection, passes over 1xx heads, extensions and trailers, and refuses
- * with a reason whatever two readers could understand in two ways. Of the head it keeps the
- * status and the content type. A head that is byte for byte the latest one, as most of an
- * endpoint are, is not read again. Pure; one thread at a time. */
+ * by the end of the connection, passes over 1xx heads, extensions and trailers. What it makes
+ * of odd responses is what libcurl makes of them, but that it refuses with a reason where two
+ * readers could find different ends of the body. Of the head it keeps the status and the
+ * content type. A head that is byte for byte the latest one, as most of an endpoint are, is not
+ * read again. Pure; one thread at a time. */
 #ifndef PERIGEE_HTTP_HTTP1_H
 #define PERIGEE_HTTP_HTTP1_H
 
@@ -15,11 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP1_HEAD_BYTES  ((size_t)256 * 1024) /* of all heads and trailers of one response */
-#define HTTP1_LINE_BYTES  ((size_t)100 * 1024) /* of one line of these */
-#define HTTP1_FIELDS      5000                 /* lines of these */
-#define HTTP1_CHUNK_BYTES ((size_t)16 * 1024)  /* of a chunk's size and extensions */
-#define HTTP1_KNOWN_BYTES ((size_t)1024)       /* of a head that is remembered */
+/* The limits are libcurl's, but the first, which its transport has, too, and the last. */
+#define HTTP1_HEAD_BYTES    ((size_t)256 * 1024) /* of all heads of one response */
+#define HTTP1_LINE_BYTES    ((size_t)100 * 1024) /* of one line of these, with its end */
+#define HTTP1_TRAILER_BYTES ((size_t)4093)       /* of one line of the trailers */
+#define HTTP1_CHUNK_BYTES   ((size_t)16 * 1024)  /* of a chunk's size and extensions */
+#define HTTP1_KNOWN_BYTES   ((size_t)1024)       /* of a head that is remembered */
+
+/* What is wrong with a status 101. */
+#define HTTP1_SWITCH "a switch of the protocol, HTTP status 101, that was not asked for"
 
 enum http1_event {
 	HTTP1_MORE,  /* all input is used up */
@@ -47,11 +52,11 @@ enum http1_state {
 /* What a head says. */
 struct http1_head {
 	int status;
+	int version;            /* 10, 11 or 20 */
 	char content_type[128]; /* cut; "" when there is none */
-	bool minor;             /* of the version: HTTP/1.1 */
-	bool has_length, has_coding, chunked, close, keep_alive;
-	uint64_t length;
-	unsigned fields; /* lines; those of 1xx heads before it as well */
+	bool has_length, has_coding, chunked;
+	bool close;      /* the connection ends with the answer; stays over heads of 1xx */
+	uint64_t length; /* UINT64_MAX: beyond all measure */
 };
 
 /* The latest head that came in one piece, for any number of parsers of one thread. Zeroed: none. */
@@ -72,7 +77,8 @@ struct http1 {
 
 	/* ---- private ---- */
 	enum http1_state state;
-	bool bodiless; /* it answers a HEAD request */
+	enum { HTTP1_STATUS, HTTP1_FRAMING, HTTP1_FIELD } before; /* the line of the head */
+	bool is_head;                                             /* it answers a HEAD request */
 	uint64_t left;
 	size_t head_bytes;
 	struct buffer line;        /* the beginning of a line that is not complete yet */
@@ -86,6 +92,10 @@ void http1_free(struct http1 *p);
 /* Take what stands at *at, up to end, and move *at behind it. After HTTP1_MORE the input may
  * go away; after the last four events nothing but http1_start() and http1_free() may follow. */
 enum http1_event http1_next(struct http1 *p, const char **at, const char *end);
+
+/* Read a status line, without its end, into *status and *version (10, 11, 20). Returns NULL, or
+ * why it is none: a static text. */
+const char *http1_status_line(const char *line, size_t len, int *status, int *version);
 
 /* The connection has ended: HTTP1_END or HTTP1_CUT. */
 enum http1_event http1_finish(struct http1 *p);

@@ -648,6 +648,27 @@ static const struct {
 	{ "the same length twice",
 	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"), FAILURE_NONE,
 	  FAILURE_NONE, 200, 2, KEEPS },
+	{ "the same length twice in a list",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok"), FAILURE_NONE, FAILURE_NONE, 200,
+	  2, KEEPS },
+	{ "a length of many digits",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 000000000000000000000000000002\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 2, KEEPS },
+	{ "a length beyond all measure",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 100000000000000000000000000002\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 2, CLOSES },
+	{ "HTTP/2 in words", RAW("HTTP/2.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 2, CLOSES },
+	{ "a folded line that says nothing",
+	  RAW("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok"), FAILURE_NONE,
+	  FAILURE_NONE, 200, 2, KEEPS },
+	{ "odd names", RAW("HTTP/1.1 200 OK\r\nX y: 1\r\n(z) : 2\r\nContent-Length: 2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 2, KEEPS },
+	{ "204 with a body", RAW("HTTP/1.1 204 None\r\nContent-Length: 2\r\n\r\nok"), FAILURE_NONE,
+	  FAILURE_NONE, 204, 0, SAYS_MORE },
+	{ "the last LF is missing",
+	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r"),
+	  FAILURE_NONE, FAILURE_NONE, 200, 2, CLOSES },
 	{ "extensions and trailers",
 	  RAW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 	      "02;a=\"b\";c\r\nok\r\nA\r\n0123456789\r\n000\r\nX-T: 1\r\nX-U: 2\r\n\r\n"),
@@ -664,6 +685,13 @@ static const struct {
 	      "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"),
 	  FAILURE_NONE, FAILURE_NONE, 200, 0, SAYS_MORE },
 	{ "nothing but a line end", RAW("\r\n"), FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a protocol that nobody asked for",
+	  RAW("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nhello"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a status line in small letters", RAW("http/1.1 404 No\r\nContent-Length: 0\r\n\r\n"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
+	{ "a head that begins with a folded line", RAW("HTTP/1.1 200 OK\r\n X: 1\r\n\r\nok"),
+	  FAILURE_BAD_HTTP, FAILURE_BAD_HTTP, 0, 0, CLOSES },
 	{ "a version that there is not", RAW("HTTP/1.2 200 OK\r\n\r\n"), FAILURE_BAD_HTTP,
 	  FAILURE_BAD_HTTP, 0, 0, CLOSES },
 	{ "a status of two digits", RAW("HTTP/1.1 20 OK\r\n\r\n"), FAILURE_BAD_HTTP,
@@ -702,7 +730,12 @@ static const struct {
 	  RAW("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
 	      "2\r\nok\r\n0\r\n\r\n"),
 	  FAILURE_NONE, FAILURE_BAD_HTTP, 200, 2, KEEPS },
-	{ "a folded line", RAW("HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok"),
+	{ "a length with a sign", RAW("HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok"),
+	  FAILURE_NONE, FAILURE_BAD_HTTP, 200, 2, KEEPS },
+	{ "a blank before the colon of the length",
+	  RAW("HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok"), FAILURE_NONE, FAILURE_BAD_HTTP,
+	  200, 2, CLOSES },
+	{ "a folded length", RAW("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n 3\r\n\r\nok"),
 	  FAILURE_NONE, FAILURE_BAD_HTTP, 200, 2, KEEPS },
 	{ "a CR within a line", RAW("HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\nok"),
 	  FAILURE_NONE, FAILURE_BAD_HTTP, 200, 2, KEEPS },
@@ -743,6 +776,84 @@ static void odd_answers_come_to_the_same(void **state)
 		if (odd_answers[i].after != SAYS_MORE)
 			odd_answer(*state, i, "/raw-bytes/");
 	}
+}
+
+/* `count` lines of `len` bytes between begin and end, as an answer. */
+static struct response *many_lines(struct fixture *f, struct job *j, const char *begin,
+                                   size_t count, size_t len, const char *end)
+{
+	size_t at = strlen(begin), all = at + count * len + strlen(end);
+	char *answer = malloc(all + 1);
+	assert_non_null(answer);
+	memcpy(answer, begin, at);
+	for (size_t i = 0; i < count; i++, at += len) {
+		memset(answer + at, 'x', len);
+		answer[at + 1] = ':';
+		memcpy(answer + at + len - 2, "\r\n", 2);
+	}
+	memcpy(answer + at, end, strlen(end) + 1);
+	j->x.body = answer;
+	j->x.body_len = all;
+	struct response *r = one(f, j, "/raw/keep");
+	j->x.body = NULL;
+	free(answer);
+	return r;
+}
+
+static void many_lines_are_taken_within_bounds(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	static const struct {
+		const char *begin, *end;
+		size_t count, len;
+		enum failure failure;
+	} rows[] = {
+		{ OK_HEAD, "Content-Length: 2\r\n\r\nok", 20000, 6, FAILURE_NONE },
+		{ OK_HEAD, "Content-Length: 2\r\n\r\nok", 60000, 6, FAILURE_TOO_LARGE },
+		{ OK_HEAD, "Content-Length: 2\r\n\r\nok", 2, 102399, FAILURE_NONE },
+		{ OK_HEAD, "Content-Length: 2\r\n\r\nok", 2, 102400, FAILURE_TOO_LARGE },
+		{ OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", "\r\n", 900, 1024,
+		  FAILURE_NONE },
+		{ OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", "\r\n", 2, 4095,
+		  FAILURE_NONE },
+		{ OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", "\r\n", 2, 4096,
+		  FAILURE_BAD_HTTP },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		make_client(f, &(struct client_config){ 0 });
+		struct response *r =
+			many_lines(f, &j, rows[i].begin, rows[i].count, rows[i].len, rows[i].end);
+		if (r->failure != rows[i].failure)
+			fail_msg("row %zu: %s, \"%s\"", i, failure_name(r->failure), r->error);
+		assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+		assert_int_equal(client_connections(f->client), rows[i].failure ? 2 : 1);
+		drop_client(f);
+	}
+	response_free(&j.x.response);
+}
+
+/* What is behind an answer without a body could be taken for the next one. Some versions of
+ * libcurl drop what came with it and go on. */
+static void a_body_where_none_can_be(void **state)
+{
+	struct fixture *f = *state;
+	struct job j = { 0 };
+	static const char answer[] = "HTTP/1.1 204 None\r\nContent-Length: 2\r\n\r\nok";
+	make_client(f, &(struct client_config){ 0 });
+	for (int i = 0; i < 4; i++) {
+		j.x.body = answer;
+		j.x.body_len = sizeof(answer) - 1;
+		struct response *r = one(f, &j, "/raw/keep");
+		assert_int_equal(r->failure, FAILURE_NONE);
+		assert_int_equal(r->status, 204);
+		assert_int_equal(r->bytes, 0);
+	}
+	if (is_direct())
+		assert_int_equal(client_connections(f->client), 4);
+	j.x.body = NULL;
+	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_NONE);
+	response_free(&j.x.response);
 }
 
 #define CROWD 600 /* more than are connected at a time */
@@ -1873,6 +1984,8 @@ int main(void)
 		TEST(failures_have_their_class),
 		TEST(what_is_no_failure),
 		TEST(odd_answers_come_to_the_same),
+		TEST(many_lines_are_taken_within_bounds),
+		TEST(a_body_where_none_can_be),
 		TEST(nobody_listens),
 		TEST(nobody_listens_to_a_crowd),
 		TEST(nobody_accepts_on_a_unix_socket),

@@ -48,7 +48,7 @@ struct writing {
 static void put(struct writing *w, struct event e)
 {
 	e.seq = w->seq++;
-	assert_ok(log_writer_put(w->log, &e, EVENT_NOT_ENCODED));
+	assert_ok(log_writer_put(w->log, &e));
 }
 
 static struct event blank(enum event_type type, int phase, uint64_t timestamp_ns)
