@@ -134,7 +134,7 @@ bench-instructions: all
 bench-llm: all
 	@tests/bench/lua llm
 
-# Programs to compare with, into the system and build/peers.
+# Programs to compare with, into the system and PEERS (build/peers).
 peers:
 	@tests/bench/install-peers
 

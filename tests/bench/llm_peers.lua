@@ -4,9 +4,10 @@ local json = require("perigee_engine").json
 
 local files = require "files"
 
-local llm_peers = {}
+--- Where tests/bench/install-peers puts things.
+local llm_peers = { HOME = os.getenv "PEERS" or "build/peers" }
 
-local TOKENIZER = "build/peers/tokenizer"
+local TOKENIZER = llm_peers.HOME .. "/tokenizer"
 
 local PROMPT, ANSWER = 440, 16
 
@@ -20,7 +21,7 @@ end
 
 local function aiperf_report(job) return json.decode(files.read(job.dir .. "/aiperf/profile_export_aiperf.json")) end
 
-local function aiperf_figures(_, job)
+local function aiperf_figures(job)
    local report = aiperf_report(job)
    local ttft, latency = report.time_to_first_token, report.request_latency
    return { ttft_p50_ms = ttft.p50, ttft_p99_ms = ttft.p99, latency_p50_ms = latency.p50, latency_p99_ms = latency.p99 }
@@ -37,7 +38,7 @@ end
 
 local function guidellm_report(job) return json.decode(files.read(job.dir .. "/guidellm.json")).benchmarks[1].metrics end
 
-local function guidellm_figures(_, job)
+local function guidellm_figures(job)
    local metrics = guidellm_report(job)
    local ttft, latency = metrics.time_to_first_token_ms.successful.percentiles, metrics.request_latency.successful.percentiles
    return {
@@ -57,7 +58,7 @@ end
 
 local function vllm_report(job) return json.decode(files.read(job.dir .. "/vllm.json")) end
 
-local function vllm_figures(_, job)
+local function vllm_figures(job)
    local r = vllm_report(job)
    return {
       ttft_p50_ms = r.median_ttft_ms, ttft_p99_ms = r.p99_ttft_ms, latency_p50_ms = r.median_e2el_ms, latency_p99_ms = r.p99_e2el_ms,

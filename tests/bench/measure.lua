@@ -98,11 +98,24 @@ local function per_request(row, job, wrap, total_of)
    return (total - total0) / (n - n0)
 end
 
+--- All system calls of a summary of strace, of which the head says where their column ends; nil: it is none.
+function measure.calls_in(text)
+   local head, total = text:match "([^\n]*calls[^\n]*)\n", text:match "([^\n]* total)%s*$"
+   return head and total and tonumber(total:sub(1, select(2, head:find " calls")):match "(%d+)$")
+end
+
+--- Of what callgrind said of a program and of those that it started; nil: it said nothing.
+function measure.instructions_in(text)
+   local sum = 0
+   for n in text:gmatch "Collected : (%d+)" do sum = sum + tonumber(n) end
+   return sum > 0 and sum or nil
+end
+
 --- System calls per request; nil where they cannot be counted.
 function measure.syscalls(row, job)
    if row.few or not measure.have "strace" then return nil end
    return per_request(row, job, ("strace -f -c -qq -o %s/calls"):format(job.dir), function()
-      return tonumber(files.read(job.dir .. "/calls"):match "\n%s*100%.00%s+[%d.]+%s+%d+%s+(%d+)[^\n]* total")
+      return measure.calls_in(files.read(job.dir .. "/calls"))
    end)
 end
 
@@ -110,11 +123,7 @@ end
 function measure.instructions(row, job)
    if not row.native or not measure.have "valgrind" then return nil end
    local wrap = ("valgrind --tool=callgrind --trace-children=yes --callgrind-out-file=%s/callgrind.%%p"):format(job.dir)
-   return per_request(row, job, wrap, function(output)
-      local sum = 0
-      for n in output:gmatch "Collected : (%d+)" do sum = sum + tonumber(n) end
-      return sum > 0 and sum or nil
-   end)
+   return per_request(row, job, wrap, measure.instructions_in)
 end
 
 --- Whether the processor's own counters are there; if not, why.

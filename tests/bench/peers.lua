@@ -8,16 +8,15 @@ local quote, write = files.quote, files.write
 
 local peers = {}
 
-local HOME = "build/peers"
 local PATH = "/v1/chat/completions"
 
---- Where a program is: where tests/bench/install-peers puts it, or on the PATH; nil when it is not here.
+--- Where a program is: where tests/bench/install-peers puts it (PEERS, as there), or on the PATH; nil when it is not here.
 local function find(name)
    for _, folder in ipairs { "/bin/", "/node/node_modules/.bin/", ("/venv/%s/bin/"):format(name) } do
-      local file = io.open(HOME .. folder .. name)
+      local file = io.open(llm_peers.HOME .. folder .. name)
       if file then
          file:close()
-         return HOME .. folder .. name
+         return llm_peers.HOME .. folder .. name
       end
    end
    return os.execute(("command -v %s >/dev/null 2>&1"):format(name)) == 0 and name or nil
@@ -153,6 +152,25 @@ local function version_of(p, program)
    return command and files.output(command):match "^[^\n]+"
 end
 
+local function row_of(p, program)
+   return {
+      name = p.name, command = p.command(program, p.more), timed = p.timed, native = p.native, slow = p.slow, few = p.few,
+      streams_only = p.streams_only, figures = p.figures,
+      count = function(output, job)
+         if type(p.count) == "string" then return number(output, p.count) end -- a pattern of what it prints
+         return p.count(output, job, program)
+      end,
+   }
+end
+
+--- The row of one of them, with that command as its program.
+function peers.row(name, program)
+   for _, p in ipairs(LIST) do
+      if p.name == name then return row_of(p, program) end
+   end
+   error(("'%s' is none of the programs compared with"):format(name), 2)
+end
+
 --- Rows (see measure.lua) of those that are here, and a line for each that is not: how it gets here.
 ---@return table[] rows
 ---@return string[] skipped
@@ -161,14 +179,9 @@ function peers.rows()
    for _, p in ipairs(LIST) do
       local program = find(p.name)
       if program then
-         rows[#rows + 1] = {
-            name = p.name, command = p.command(program, p.more), timed = p.timed, native = p.native, slow = p.slow, few = p.few,
-            streams_only = p.streams_only, figures = p.figures, version = version_of(p, program),
-            count = function(output, job)
-               if type(p.count) == "string" then return number(output, p.count) end -- a pattern of what it prints
-               return p.count(output, job, program)
-            end,
-         }
+         local row = row_of(p, program)
+         row.version = version_of(p, program)
+         rows[#rows + 1] = row
       else
          skipped[#skipped + 1] = ("%s: not installed; %s"):format(p.name, p.missing or INSTALL)
       end

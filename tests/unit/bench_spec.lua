@@ -1,0 +1,90 @@
+-- What the benchmarks read of other programs: tests/bench/outputs holds what each printed of a small job, of which the
+-- endpoint answered a part with status 500.
+package.path = "tests/bench/?.lua;" .. package.path
+local files = require "files"
+local measure = require "measure"
+local peers = require "peers"
+
+local OUTPUTS = "tests/bench/outputs"
+
+local JOB = {
+   url = "http://127.0.0.1:1", requests = 1234, connections = 17, seconds = 3, dir = OUTPUTS, body_file = "tests/bench/outputs/body.json",
+   streamed = true,
+}
+
+local function output(name) return files.read(("%s/%s"):format(OUTPUTS, name)) end
+
+describe("a program compared with", function()
+   local succeeded = { -- as each counts them
+      wrk = 35485 - 8885, wrk2 = 35485 - 8885, h2load = 14, hey = 13, bombardier = 14, fortio = 14, autocannon = 16,
+   }
+   for name, n in pairs(succeeded) do
+      it("has only its successes counted: " .. name, function()
+         local text = output((name == "wrk2" and "wrk" or name) .. ".txt")
+         assert.equal(n, peers.row(name, name).count(text, JOB))
+      end)
+   end
+
+   it("has its successes counted when there is nothing else: wrk", function()
+      assert.equal(50437, peers.row("wrk", "wrk").count(output "wrk-all-good.txt", JOB))
+   end)
+
+   it("is asked for its report: vegeta", function()
+      -- In place of the program, which would read its own file.
+      assert.equal(6384, peers.row("vegeta", ("cat %s/vegeta.json; :"):format(OUTPUTS)).count("", JOB))
+   end)
+
+   it("counts nothing in what says nothing", function()
+      for _, name in ipairs { "h2load", "hey", "bombardier", "fortio", "autocannon", "oha", "k6" } do
+         assert.is_nil(peers.row(name, name).count("connection refused\n", JOB), name)
+      end
+   end)
+
+   it("is told the url, and how much to send", function()
+      for _, name in ipairs { "h2load", "hey", "bombardier", "fortio", "autocannon", "oha", "aiperf", "guidellm", "vllm" } do
+         local command = peers.row(name, "PROGRAM").command(JOB)
+         for _, part in ipairs { "PROGRAM", JOB.url, "%f[%d]1234%f[%D]", "%f[%d]17%f[%D]" } do
+            assert.truthy(command:find(part), ("%s: no %s in: %s"):format(name, part, command))
+         end
+      end
+   end)
+
+   it("has a row for its name alone", function()
+      assert.has_error(function() peers.row("ab", "ab") end, "'ab' is none of the programs compared with")
+   end)
+end)
+
+describe("a program for language models", function()
+   local said = {
+      aiperf = { count = 20, ttft_p50_ms = 24.024, ttft_p99_ms = 77.798, latency_p50_ms = 54.711, latency_p99_ms = 105.070 },
+      guidellm = { count = 20, ttft_p50_ms = 44.916, ttft_p99_ms = 99.883, latency_p50_ms = 69.769, latency_p99_ms = 123.585 },
+   }
+   for name, expected in pairs(said) do
+      it("has its figures read in milliseconds: " .. name, function()
+         local row = peers.row(name, name)
+         local figures = row.figures(JOB)
+         figures.count = row.count("", JOB)
+         for key, value in pairs(expected) do assert.near(value, figures[key], 1e-3, key) end
+      end)
+   end
+end)
+
+describe("a counter of the benchmarks", function()
+   it("finds the system calls in a summary of strace", function()
+      assert.equal(115, measure.calls_in(output "strace.txt"))
+   end)
+
+   it("finds them where no errors and no time per call are told", function()
+      assert.equal(7, measure.calls_in [[
+% time     seconds  usecs/call     calls    errors syscall
+------ ----------- ----------- --------- --------- ----------------
+100.00    0.000000                     7           total
+]])
+      assert.is_nil(measure.calls_in "strace: cannot attach\n")
+   end)
+
+   it("adds up the instructions of all processes", function()
+      assert.equal(310729 + 229160, measure.instructions_in "==7== Collected : 310729\n==8==\n==8== Collected : 229160\n")
+      assert.is_nil(measure.instructions_in "==7== Callgrind\n")
+   end)
+end)
