@@ -121,6 +121,8 @@ describe("a run with --scrape", function()
       assert.equal(of.kv_cache_usage.max * 4, of.requests_running.max * of.kv_cache_usage.max)
       assert.truthy(r.out:find("\n  server: running %d[%d.]* %(max 4%)  waiting 0 %(max 0%)  KV%-cache "), r.out)
       assert.truthy(r.err:find("server.jsonl", 1, true))
+      local page = drive.read(r.dir .. "/report.html")
+      assert.truthy(page:find("Queue of the server", 1, true) and page:find("KV-cache of the server", 1, true))
    end)
 
    it("tells its events beside the others, by a name that no script may use", function()

@@ -1,6 +1,7 @@
 --- The charts of a report: which numbers become which lines. Each function returns SVG text, or
 --- nil when there is nothing to draw.
 local engine = require "perigee.engine"
+local of_server = require "perigee.report.html.server"
 local svg = require "perigee.report.html.svg"
 local units = require "perigee.units"
 
@@ -159,6 +160,38 @@ function charts.in_flight_over_time(phase, bins)
    add(list, "in flight, most", over_time(bins, field "inflight_max"))
    add(list, "in flight at the end of the interval", over_time(bins, field "inflight"))
    return time_chart(phase, bins, "In flight over time", "Requests that were sent and had not ended.", list, count_axis(list, "requests"))
+end
+
+-- ---- servers ----
+
+-- The points of a line as the chart wants them.
+local function points_of(line)
+   local points = {}
+   for i, x in ipairs(line.x) do
+      points[#points + 1] = x
+      points[#points + 1] = line.y[i]
+   end
+   return points
+end
+
+--- What servers told in a phase.
+---@param phase table      of the summary
+---@param entries table[]  of report.server
+---@param from_s number    the phase's start, from the session's
+---@return { title: string, text: string? }[]
+function charts.of_server(phase, entries, from_s)
+   local out = {}
+   for i, chart in ipairs(of_server.charts(entries, phase.name, from_s)) do
+      local list = {}
+      for _, line in ipairs(chart.lines) do add(list, line.label, points_of(line)) end
+      local axis = count_axis(list, chart.y.label)
+      axis.format = chart.y.format
+      out[i] = { title = chart.title, text = svg.chart {
+         title = chart.title .. " in " .. phase.name, description = chart.about,
+         x = { scale = svg.linear(0, phase.duration_s), label = "time since the phase began", format = seconds }, y = axis, series = list,
+      } }
+   end
+   return out
 end
 
 -- ---- sweep ----

@@ -147,17 +147,20 @@ local function tags(phase)
    return #out > 0 and "<h3>By tag</h3>" .. table.concat(out) or ""
 end
 
-local function phase_charts(phase, report, histograms)
+local function phase_charts(phase, report, histograms, entries, started_ns)
    local bins = report and report.series or {}
    local out = { figure("Percentiles", charts.percentiles(phase, histograms)) }
-   if #bins < 2 then return out[1] end
-   out[#out + 1] = figure("Latency over time", charts.latency_over_time(phase, bins))
-   out[#out + 1] = figure("Rates over time", charts.rates_over_time(phase, bins))
-   out[#out + 1] = figure("Requests in flight", charts.in_flight_over_time(phase, bins))
+   if #bins >= 2 then
+      out[#out + 1] = figure("Latency over time", charts.latency_over_time(phase, bins))
+      out[#out + 1] = figure("Rates over time", charts.rates_over_time(phase, bins))
+      out[#out + 1] = figure("Requests in flight", charts.in_flight_over_time(phase, bins))
+   end
+   local from_s = report and entries[1] and (report.started_ns - started_ns) / 1e9
+   for _, chart in ipairs(from_s and charts.of_server(phase, entries, from_s) or {}) do out[#out + 1] = figure(chart.title, chart.text) end
    return table.concat(out)
 end
 
-local function phase_section(phase, report, histograms)
+local function phase_section(phase, report, histograms, entries, started_ns)
    local reason = present(phase.end_reason)
    local parts = {
       ("<section><h2>%s</h2>"):format(escape(phase.name)),
@@ -166,7 +169,7 @@ local function phase_section(phase, report, histograms)
          present(phase.rate_asked_per_s) and ("Asked for %s/s, sent %s/s."):format(
             number(phase.rate_asked_per_s), number(phase.rate_delivered_per_s)) or ""),
       distributions(phase, "Times from the intended start, of successful requests"),
-      phase_charts(phase, report, histograms),
+      phase_charts(phase, report, histograms, entries, started_ns),
       counts(phase.errors, "class", "Errors"), counts(phase.finish_reasons, "reason", "Finish reasons"),
       script_metrics(phase), checks(phase.checks, "Checks"), tags(phase), "</section>",
    }
@@ -191,8 +194,9 @@ end
 ---@param summary table       as of perigee.report.summary
 ---@param histograms table[]  as of session:histograms()
 ---@param report table        the engine's, with the series of each phase
+---@param entries? table[]     what servers told, of perigee.report.server
 ---@return string
-function html.render(summary, histograms, report)
+function html.render(summary, histograms, report, entries)
    local verdict = VERDICTS[summary.verdict] or { "warn", "" }
    local by_name = {}
    for _, p in ipairs(report.phases) do by_name[p.name] = p end
@@ -204,7 +208,9 @@ function html.render(summary, histograms, report)
       messages(summary.failures, "bad", "failure"), messages(texts(summary.warnings), "warn", "warning"),
       overview(summary), figure("Throughput against latency", charts.sweep(summary.phases)),
    }
-   for _, phase in ipairs(summary.phases) do out[#out + 1] = phase_section(phase, by_name[phase.name], histograms) end
+   for _, phase in ipairs(summary.phases) do
+      out[#out + 1] = phase_section(phase, by_name[phase.name], histograms, entries or {}, report.started_ns)
+   end
    out[#out + 1] = details(summary)
    out[#out + 1] = "</main></body></html>\n"
    return table.concat(out)
