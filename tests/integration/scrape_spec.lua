@@ -316,6 +316,22 @@ describe("perigee scrape", function()
       assert.same({ 0, "", 2 }, { r.code, r.err, #lines(r.out) })
    end)
 
+   it("sleeps while it waits for an answer", function()
+      local dir = drive.tempdir()
+      drive.write(dir .. "/server.py", SERVER)
+      local server = assert(engine.spawn { "python3", dir .. "/server.py", dir })
+      local page = assert(server:read_line(DEADLINE_S)) .. "/slow"
+      local function processor_seconds(timeout)
+         local r = drive.shell("TIMEFORMAT=%U; time " .. drive.command("scrape", page, "--every", "1ms", "--timeout", timeout, "--count", "1"))
+         assert.same({ 0, "timeout" }, { r.code, lines(r.out)[1].failure })
+         return assert(tonumber(r.err), r.err)
+      end
+      local short, long = processor_seconds "10ms", processor_seconds "2s"
+      server:stop(DEADLINE_S)
+      os.execute("rm -rf " .. drive.quote(dir))
+      assert.is_true(long < short + 0.15, long)
+   end)
+
    it("ends by a signal", function()
       local process = assert(engine.spawn { "scripts/perigee", "scrape", url, "--every", "1h" })
       assert(process:read_line(DEADLINE_S))
