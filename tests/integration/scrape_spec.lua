@@ -322,7 +322,8 @@ describe("perigee scrape", function()
       local server = assert(engine.spawn { "python3", dir .. "/server.py", dir })
       local page = assert(server:read_line(DEADLINE_S)) .. "/slow"
       local function processor_seconds(timeout)
-         local r = drive.shell("TIMEFORMAT=%U; time " .. drive.command("scrape", page, "--every", "1ms", "--timeout", timeout, "--count", "1"))
+         local command = drive.command("scrape", page, "--every", "1ms", "--timeout", timeout, "--count", "1")
+         local r = drive.shell("TIMEFORMAT=%U; time " .. command)
          assert.same({ 0, "timeout" }, { r.code, lines(r.out)[1].failure })
          return assert(tonumber(r.err), r.err)
       end
