@@ -121,6 +121,8 @@ describe("a run with --scrape", function()
       assert.equal(of.kv_cache_usage.max * 4, of.requests_running.max * of.kv_cache_usage.max)
       assert.truthy(r.out:find("\n  server: running %d[%d.]* %(max 4%)  waiting 0 %(max 0%)  KV%-cache "), r.out)
       assert.truthy(r.err:find("server.jsonl", 1, true))
+      local page = drive.read(r.dir .. "/report.html")
+      assert.truthy(page:find("Queue of the server", 1, true) and page:find("KV-cache of the server", 1, true))
    end)
 
    it("tells its events beside the others, by a name that no script may use", function()
@@ -312,6 +314,23 @@ describe("perigee scrape", function()
    it("ends when nobody reads it", function()
       local r = drive.shell(drive.command("scrape", url, "--every", "1ms") .. " | head -n 2")
       assert.same({ 0, "", 2 }, { r.code, r.err, #lines(r.out) })
+   end)
+
+   it("sleeps while it waits for an answer", function()
+      local dir = drive.tempdir()
+      drive.write(dir .. "/server.py", SERVER)
+      local server = assert(engine.spawn { "python3", dir .. "/server.py", dir })
+      local page = assert(server:read_line(DEADLINE_S)) .. "/slow"
+      local function processor_seconds(timeout)
+         local command = drive.command("scrape", page, "--every", "1ms", "--timeout", timeout, "--count", "1")
+         local r = drive.shell("TIMEFORMAT=%U; time " .. command)
+         assert.same({ 0, "timeout" }, { r.code, lines(r.out)[1].failure })
+         return assert(tonumber(r.err), r.err)
+      end
+      local short, long = processor_seconds "10ms", processor_seconds "2s"
+      server:stop(DEADLINE_S)
+      os.execute("rm -rf " .. drive.quote(dir))
+      assert.is_true(long < short + 0.15, long)
    end)
 
    it("ends by a signal", function()

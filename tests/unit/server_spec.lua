@@ -1,4 +1,5 @@
 --- perigee.report.server: what scrapes amount to in each phase.
+local charts = require "perigee.report.html.server"
 local engine = require "perigee.engine"
 local server = require "perigee.report.server"
 local support = require "tests.unit.support"
@@ -138,5 +139,43 @@ describe("perigee.report.server", function()
          "3 lines of the page of http://h/metrics are not of Prometheus' format and were passed over",
          "7 metrics of http://h/metrics found no room and were left out: keep fewer",
       }, warnings { line(1, { x = 1 }, { malformed = 2 }), line(2, { x = 1 }, { malformed = 3, left_out = 7 }) })
+   end)
+end)
+
+describe("perigee.report.html.server", function()
+   local function drawn(lines, name, from_s)
+      return charts.charts(server.entries(REPORT, lines), { name = name, duration_s = 10 }, from_s)
+   end
+
+   it("draws what there is, from the start of the phase", function()
+      local list = drawn({
+         line(1, { ["vllm:num_requests_waiting"] = 9 }), line(13, { ["vllm:num_requests_waiting"] = 3 }), failed(14, "timeout"),
+         line(15, { ["vllm:num_requests_waiting"] = 5 }),
+      }, "two", 12)
+      assert.same({ 1, "Queue of the server", 1 }, { #list, list[1].title, #list[1].lines })
+      assert.same({ label = "waiting", x = { 1, 2, 3 }, y = { 3, false, 5 } }, list[1].lines[1])
+      assert.same({}, drawn({ line(1, { other = 1 }) }, "one", 0))
+      assert.same({}, drawn({ running(1, 1) }, "two", 12))
+   end)
+
+   it("has a line for each source", function()
+      local list = drawn({
+         line(1, { ["sglang:token_usage"] = 0.5, ["sglang:num_running_reqs"] = 1, ["sglang:num_queue_reqs"] = 2 }),
+         line(1, { ["sglang:token_usage"] = 0.25 }, { source = "http://g/metrics" }),
+      }, "one", 0)
+      local labels = {}
+      for _, chart in ipairs(list) do
+         for _, l in ipairs(chart.lines) do labels[#labels + 1] = l.label end
+      end
+      assert.same({ "running, http://h/metrics", "waiting, http://h/metrics", "in use, http://g/metrics", "in use, http://h/metrics" },
+         labels)
+   end)
+
+   it("averages neighbours when there are many", function()
+      local lines = {}
+      for i = 1, 1500 do lines[i] = i == 4 and failed(i / 200, "timeout") or running(i / 200, i) end
+      local of = drawn(lines, "one", 0)[1].lines[1]
+      assert.same({ 500, 500 }, { #of.x, #of.y })
+      assert.same({ 2, 5.5, 0.01, 1499 }, { of.y[1], of.y[2], of.x[1], of.y[500] })
    end)
 end)

@@ -50,8 +50,8 @@ local function write_sample_map(directory, summary)
 end
 
 -- What the servers told; an earlier run's says nothing of this one.
-local function write_server(directory, report, scrapes)
-   local path, entries = directory .. "/server.jsonl", server.entries(report, scrapes)
+local function write_server(directory, entries)
+   local path = directory .. "/server.jsonl"
    if entries[1] then return files.write(path, server.text(entries)) end
    os.remove(path)
    return true
@@ -67,7 +67,7 @@ end
 ---@param scrapes? string[]   lines of perigee.scrape
 ---@return string[] problems
 function files.write_run(directory, summary, text, report, histograms, scrapes)
-   local problems = {}
+   local problems, entries = {}, server.entries(report, scrapes)
    for _, entry in ipairs {
       { "summary.json", engine.json.encode(summary, 2) .. "\n" },
       { "summary.txt", text },
@@ -75,14 +75,14 @@ function files.write_run(directory, summary, text, report, histograms, scrapes)
       { "config.json", engine.json.encode(summary.config, 2) .. "\n" },
       { "histograms.hgrm", hdr.percentiles(histograms) },
       { "histograms.hlog", hdr.log(histograms, summary) },
-      { "report.html", html.render(summary, histograms, report) },
+      { "report.html", html.render(summary, histograms, report, entries) },
    } do
       local ok, message = files.write(directory .. "/" .. entry[1], entry[2])
       if not ok then problems[#problems + 1] = message end
    end
    local ok, message = write_sample_map(directory, summary)
    if not ok then problems[#problems + 1] = message end
-   ok, message = write_server(directory, report, scrapes)
+   ok, message = write_server(directory, entries)
    if not ok then problems[#problems + 1] = message end
    return problems
 end

@@ -94,7 +94,7 @@ local function strategy(options, state)
             p:issue()
             asked, due = asked + 1, due + every * math.max(1, math.ceil((p.elapsed - due) / every))
          end
-         p:wait(state.ended and options.timeout or math.max(0, due - p.elapsed))
+         p:wait(p.inflight == 0 and math.max(0, due - p.elapsed) or nil) -- an answer has its timeout
          if not tell(p, begun, options) then return end
          if p.inflight == 0 and (state.ended or asked == options.count) then return end
       end

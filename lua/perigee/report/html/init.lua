@@ -2,6 +2,7 @@
 --- and no script. It draws from histograms and series, so its size does not depend on the number of requests.
 local engine = require "perigee.engine"
 local phase_section = require "perigee.report.html.phase"
+local server = require "perigee.report.html.server"
 local sides = require "perigee.report.sides"
 local style = require "perigee.report.html.style"
 local svg = require "perigee.report.html.svg"
@@ -163,10 +164,11 @@ end
 ---@param summary table       as of perigee.report.summary
 ---@param histograms table[]  as of session:histograms()
 ---@param report table        the engine's, with the series of each phase
+---@param entries? table[]     what servers told, of perigee.report.server
 ---@return string
-function html.render(summary, histograms, report)
-   local bins = {}
-   for _, p in ipairs(report.phases) do bins[p.name] = p.series end
+function html.render(summary, histograms, report, entries)
+   local by_name = {}
+   for _, p in ipairs(report.phases) do by_name[p.name] = p end
    local out = {
       '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"/>',
       '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
@@ -178,7 +180,10 @@ function html.render(summary, histograms, report)
       phase_section.figures(sweep.figures(summary)),
    }
    for i, phase in ipairs(summary.phases) do
-      out[#out + 1] = phase_section.text(phase, section_id(i), bins[phase.name] or {}, histograms)
+      local of_engine = by_name[phase.name] or {}
+      local from_s = of_engine.started_ns and (of_engine.started_ns - report.started_ns) / 1e9
+      out[#out + 1] = phase_section.text(phase, section_id(i), of_engine.series or {}, histograms,
+         from_s and server.charts(entries or {}, phase, from_s) or {})
    end
    out[#out + 1] = details(summary)
    out[#out + 1] = "</main></body></html>\n"

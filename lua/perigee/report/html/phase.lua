@@ -168,10 +168,12 @@ end
 ---@param id string           of the section, to link to
 ---@param bins table[]        the phase's series in the engine's report
 ---@param histograms table[]  as of session:histograms()
+---@param of_server table[]   figures of what servers told meanwhile
 ---@return string
-function phase_section.text(phase, id, bins, histograms)
+function phase_section.text(phase, id, bins, histograms, of_server)
    local list = charts.percentiles(phase, histograms)
    for _, description in ipairs(charts.over_time(phase, bins)) do list[#list + 1] = description end
+   for _, description in ipairs(of_server) do list[#list + 1] = description end
    return table.concat {
       ('<section id="%s"><h2>%s</h2><p class="soft">%s</p>'):format(id, escape(phase.name), escape(sentences(phase))),
       conclusion(phase),
