@@ -35,14 +35,14 @@ describe("a scale", function()
       local linear = scale.linear(0, 60)
       assert.same({ 0, 20, 40, 60 }, linear.ticks)
       near(0.5, linear.at(30))
-      assert.same({ 0, 1, 2 }, scale.linear(0, 2.5).ticks)
+      assert.same({ 0, 0.5, 1, 1.5, 2, 2.5 }, scale.linear(0, 2.5).ticks)
    end)
 
    it("ends with a tick when asked, round in multiples of a unit", function()
-      local linear = scale.linear(0, 2.3, { round = true })
+      local linear = scale.linear(0, 2.6, { round = true })
       assert.same({ 0, 1, 2, 3 }, linear.ticks)
       near(1, linear.at(3))
-      assert.same({ 0, 120, 240 }, scale.linear(0, 300, { unit = 60 }).ticks) -- minutes
+      assert.same({ 0, 120, 240 }, scale.linear(0, 350, { unit = 60 }).ticks) -- minutes
    end)
 
    it("is logarithmic, from tick to tick", function()

@@ -36,6 +36,7 @@ local figure = {}
 
 local MOST_LINES, MOST_ROWS = 6, 60
 local WIDE = 50    -- times go on a logarithmic axis when the largest is that far from the smallest
+local EMPTY_NS = 1e6 -- where an axis of times ends when all are 0
 local IN_SIGHT = 2 -- a limit that is at most that far above the lines belongs into the picture
 
 -- ---- formats ----
@@ -103,7 +104,8 @@ local function scale_of(axis, lines, key, limit)
    if limit and limit.value > high and limit.value <= high * IN_SIGHT then high = limit.value end
    if axis.scale == "times" and low and high / low > WIDE then return scale.log(low, high) end
    if axis.high then return scale.linear(0, math.max(axis.high, high), axis) end
-   return scale.linear(0, high > 0 and high or axis.unit or 1, { unit = axis.unit, round = true })
+   if high == 0 then high = axis.scale == "times" and EMPTY_NS or axis.unit or 1 end
+   return scale.linear(0, high, { unit = axis.unit, round = true })
 end
 
 local function resolved(axis, lines, key, limit)

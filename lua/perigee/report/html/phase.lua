@@ -155,8 +155,9 @@ local function sentences(phase)
          units.percent(bounds[1]), units.percent(bounds[2]), number(goods.per_s))
    end
    if steady then
-      list[#list + 1] = ("Steady from %s on: %s/s (95%% interval %s to %s)."):format(units.seconds(steady.from_s), number(steady.qps),
-         number(steady.qps_ci95[1]), number(steady.qps_ci95[2]))
+      list[#list + 1] = ("Steady from %s on: %s/s (95%% interval %s to %s)."):format(
+         steady.from_s > 0 and units.seconds(steady.from_s) or "the start", number(steady.qps), number(steady.qps_ci95[1]),
+         number(steady.qps_ci95[2]))
    end
    return table.concat(list, " ")
 end
