@@ -377,6 +377,25 @@ describe("a sweep", function()
       assert.same({}, figures(phases))
    end)
 
+   it("is of the steps of a load, too, with its condition", function()
+      local function step(rate, ms, passed)
+         return { rate = rate, completed_per_s = rate - 1, passed = passed, ttft_ms = { p50 = ms, p90 = 2 * ms, p99 = 3 * ms } }
+      end
+      local found = { knob = "rate", slo = "ttft.p90 < 50ms", steps = { step(10, 5, true), step(40, 30, false), step(20, 20, true) } }
+      local list = sweep.steps(found)
+      assert.equal(1, #list)
+      assert.same({ 9, 19, 39 }, list[1].lines[2].x)
+      assert.same({ "p90", 10e6, 40e6, 60e6 }, { list[1].lines[2].label, unpack(list[1].lines[2].y) })
+      assert.same({ "10/s", "20/s", "40/s" }, list[1].lines[2].names)
+      assert.same({ value = 50e6, label = "ttft.p90 < 50ms" }, list[1].limit)
+      assert.same({ { x = 19, y = 40e6, text = "best: 20/s" } }, list[1].marks)
+      found.slo = null
+      assert.same({ "p99", nil }, { sweep.steps(found)[1].lines[2].label, sweep.steps(found)[1].limit })
+      for _, conclusion in ipairs { "text", {}, { knob = "rate", steps = { { rate = 1, completed_per_s = 1 } } }, null } do
+         assert.same({}, sweep.steps(conclusion))
+      end
+   end)
+
    it("is of no sides that took turns: these are drawn round by round", function()
       local phases, config = {}, { phases = {} }
       for i, name in ipairs { "old.1", "new.1", "new.2", "old.2" } do

@@ -4,6 +4,7 @@ local engine = require "perigee.engine"
 local figure = require "perigee.report.html.figure"
 local schema = require "perigee.schema"
 local svg = require "perigee.report.html.svg"
+local sweep = require "perigee.report.html.sweep"
 local tables = require "perigee.report.html.tables"
 local units = require "perigee.units"
 
@@ -18,6 +19,16 @@ end
 local function number(v, suffix)
    v = present(v)
    return v and units.number(v) .. (suffix or "") or "–"
+end
+
+--- Figures beside each other, as many as the page has room for.
+---@param list table[]
+---@return string
+function phase_section.figures(list)
+   local out = {}
+   for i, description in ipairs(list) do out[i] = figure.text(description) end
+   local text = table.concat(out)
+   return text ~= "" and ('<div class="figures">%s</div>'):format(text) or ""
 end
 
 -- ---- distributions ----
@@ -102,17 +113,8 @@ local function conclusion(phase)
       rows[i] = {}
       for k, column in ipairs(columns) do rows[i][k] = cell(step[column]) end
    end
-   return ("<p><b>Conclusion:</b> %s</p>%s"):format(escape(text), tables.text("Steps", columns, rows))
-end
-
---- Figures beside each other, as many as the page has room for.
----@param list table[]
----@return string
-function phase_section.figures(list)
-   local out = {}
-   for i, description in ipairs(list) do out[i] = figure.text(description) end
-   local text = table.concat(out)
-   return text ~= "" and ('<div class="figures">%s</div>'):format(text) or ""
+   return ("<p><b>Conclusion:</b> %s</p>%s%s"):format(escape(text), tables.text("Steps", columns, rows),
+      phase_section.figures(sweep.steps(found)))
 end
 
 local TAG_COLUMNS = {
