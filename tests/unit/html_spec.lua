@@ -122,7 +122,12 @@ describe("a figure", function()
 
    it("has the rows of the table that are asked for, each with the first point from there on", function()
       local text = draw({ line({ 0.4, 0.6, 1 }, { 4, 6, 10 }) }, { rows = { 0.5, 0.9 } })
-      assert.same({ { "0.50", "6" }, { "0.90", "10" } }, cells((text:gsub("0%.5<", "0.50<"):gsub("0%.9<", "0.90<"))))
+      assert.same({ { "0.5", "6" }, { "0.9", "10" } }, cells(text))
+   end)
+
+   it("has exact values in the table where they are known", function()
+      local lines = { line({ 0.4, 0.6 }, { 4, 6 }, { at = { [0.5] = 5 } }) }
+      assert.same({ { "0.5", "5" } }, cells(draw(lines, { rows = { 0.5 } })))
    end)
 
    it("names points in the table", function()

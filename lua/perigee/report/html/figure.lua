@@ -19,6 +19,8 @@
 ---    label, x, y   x rises; y is as long, and false where nothing is known, which leaves a gap
 ---    names         of the points, for the table
 ---    area, dots    true: the space below is filled; each point is marked
+---    smooth        true: it has many points, but they do not jump
+---    at            { [x] = y }: exact values for the table
 ---    intervals     { { x, low, high }, ... }: where the truth of a point may lie
 --- The figure:
 ---    title, about  about: a sentence below the title, may be absent
@@ -130,6 +132,7 @@ end
 
 -- The y at an x; `from`: of the first point from there on.
 local function y_at(line, x, from)
+   if line.at and line.at[x] then return line.at[x] end
    for i, at in ipairs(line.x) do
       if at == x or from and at > x then return line.y[i] end
    end
