@@ -82,7 +82,8 @@ describe("report.html", function()
 
    it("fits a phone of 360 px, and every part of it", function()
       -- A window of Chromium's own is 500 px wide at least: a frame can be narrower.
-      drive.write(dir .. "/phone.html", ([[<!DOCTYPE html><iframe id="f" style="width:360px;height:800px;border:0"></iframe><pre id="o"></pre>
+      drive.write(dir .. "/phone.html", ([[<!DOCTYPE html>
+         <iframe id="f" style="width:360px;height:800px;border:0"></iframe><pre id="o"></pre>
          <script>
          const frame = document.getElementById("f");
          frame.onload = () => {

@@ -35,14 +35,14 @@ describe("a scale", function()
       local linear = scale.linear(0, 60)
       assert.same({ 0, 20, 40, 60 }, linear.ticks)
       near(0.5, linear.at(30))
-      assert.same({ 0, 1, 2 }, scale.linear(0, 2.5).ticks)
+      assert.same({ 0, 0.5, 1, 1.5, 2, 2.5 }, scale.linear(0, 2.5).ticks)
    end)
 
    it("ends with a tick when asked, round in multiples of a unit", function()
-      local linear = scale.linear(0, 2.3, { round = true })
+      local linear = scale.linear(0, 2.6, { round = true })
       assert.same({ 0, 1, 2, 3 }, linear.ticks)
       near(1, linear.at(3))
-      assert.same({ 0, 120, 240 }, scale.linear(0, 300, { unit = 60 }).ticks) -- minutes
+      assert.same({ 0, 120, 240 }, scale.linear(0, 350, { unit = 60 }).ticks) -- minutes
    end)
 
    it("is logarithmic, from tick to tick", function()
@@ -122,7 +122,12 @@ describe("a figure", function()
 
    it("has the rows of the table that are asked for, each with the first point from there on", function()
       local text = draw({ line({ 0.4, 0.6, 1 }, { 4, 6, 10 }) }, { rows = { 0.5, 0.9 } })
-      assert.same({ { "0.50", "6" }, { "0.90", "10" } }, cells((text:gsub("0%.5<", "0.50<"):gsub("0%.9<", "0.90<"))))
+      assert.same({ { "0.5", "6" }, { "0.9", "10" } }, cells(text))
+   end)
+
+   it("has exact values in the table where they are known", function()
+      local lines = { line({ 0.4, 0.6 }, { 4, 6 }, { at = { [0.5] = 5 } }) }
+      assert.same({ { "0.5", "5" } }, cells(draw(lines, { rows = { 0.5 } })))
    end)
 
    it("names points in the table", function()
@@ -388,6 +393,25 @@ describe("a sweep", function()
       local phases = phases_at { 1, 2, 3 }
       phases[1].kind = "warmup"
       assert.same({}, figures(phases))
+   end)
+
+   it("is of the steps of a load, too, with its condition", function()
+      local function step(rate, ms, passed)
+         return { rate = rate, completed_per_s = rate - 1, passed = passed, ttft_ms = { p50 = ms, p90 = 2 * ms, p99 = 3 * ms } }
+      end
+      local found = { knob = "rate", slo = "ttft.p90 < 50ms", steps = { step(10, 5, true), step(40, 30, false), step(20, 20, true) } }
+      local list = sweep.steps(found)
+      assert.equal(1, #list)
+      assert.same({ 9, 19, 39 }, list[1].lines[2].x)
+      assert.same({ "p90", 10e6, 40e6, 60e6 }, { list[1].lines[2].label, unpack(list[1].lines[2].y) })
+      assert.same({ "10/s", "20/s", "40/s" }, list[1].lines[2].names)
+      assert.same({ value = 50e6, label = "ttft.p90 < 50ms" }, list[1].limit)
+      assert.same({ { x = 19, y = 40e6, text = "best: 20/s" } }, list[1].marks)
+      found.slo = null
+      assert.same({ "p99", nil }, { sweep.steps(found)[1].lines[2].label, sweep.steps(found)[1].limit })
+      for _, conclusion in ipairs { "text", {}, { knob = "rate", steps = { { rate = 1, completed_per_s = 1 } } }, null } do
+         assert.same({}, sweep.steps(conclusion))
+      end
    end)
 
    it("is of no sides that took turns: these are drawn round by round", function()

@@ -282,6 +282,9 @@ describe("load.saturate", function()
       assert.equal(1, #found.steps)
       assert.equal("followed", found.steps[1].detail)
       assert.near(50, found.steps[1].completed_per_s, 1)
+      local latency, ttft = found.steps[1].latency_ms, found.steps[1].ttft_ms
+      assert.is_true(latency.p50 > 150 and latency.p50 < latency.p90 and latency.p90 <= latency.p99, latency.p50)
+      assert.same(latency, ttft) -- of one token
    end)
 end)
 

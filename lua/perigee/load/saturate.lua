@@ -61,7 +61,7 @@ return stepping.define("saturate", {
       while value and not state.failed do
          local step = steady_step(stepper, value, state.capacity_per_s, args)
          if not step then return end
-         table.insert(state.steps, stepper:told(step))
+         table.insert(state.steps, stepper:told(step, true))
          state[step.passed and "found" or "failed"] = value
          state.capacity_per_s = math.max(state.capacity_per_s, step.per_s)
          conclude(p, stepper, state)

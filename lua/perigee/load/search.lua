@@ -62,7 +62,7 @@ local function judge(stepper, state, value, repeats)
    for _ = 0, repeats do
       local step = stepper:measure(value)
       if not step then return nil end
-      table.insert(state.steps, stepper:told(step))
+      table.insert(state.steps, stepper:told(step, true))
       if step.passed then return true end
    end
    return false

@@ -129,12 +129,19 @@ function Stepper:measure(value)
    return step
 end
 
+-- In ms; nil when no request of the step told one.
+local function percentiles(d)
+   return d and { p50 = d.p50 / 1e6, p90 = d.p90 / 1e6, p99 = d.p99 / 1e6 }
+end
+
 --- What is told of a step in a conclusion.
 ---@param step table
+---@param times? boolean  also its percentiles: of a load that takes few steps
 ---@return table
-function Stepper:told(step)
+function Stepper:told(step, times)
    return {
       [self.knob] = step[self.knob], requests = step.report.issued, completed_per_s = step.per_s,
+      latency_ms = times and percentiles(step.report.latency) or nil, ttft_ms = times and percentiles(step.report.ttft) or nil,
       passed = step.passed, detail = step.detail,
    }
 end

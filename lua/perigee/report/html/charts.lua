@@ -37,18 +37,23 @@ end
 
 -- ---- percentiles ----
 
--- metric, label, key in the summary of what has its intervals drawn
-local OF_REQUESTS = { { "latency", "latency", "latency_ms" }, { "service_time", "service time" }, { "ttft", "first token", "ttft_ms" } }
-local OF_CHUNKS = { { "itl", "gap between chunks", "itl_ms" }, { "itl_token", "the same per token" } }
+-- metric, label, are its intervals drawn
+local OF_REQUESTS = { { "latency", "latency", true }, { "service_time", "service time" }, { "ttft", "first token", true } }
+local OF_CHUNKS = { { "itl", "gap between chunks", true }, { "itl_token", "the same per token" } }
 local MOST_SHARE = 0.9999999 -- beyond it a curve has no shape
-local SHARES = { 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.99999, 0.999999 }
-local INTERVALS = { p50 = 0.5, p90 = 0.9, p95 = 0.95, p99 = 0.99, ["p99.9"] = 0.999 }
+local SHARES = { 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.99999, 0.999999 }
+local NAMES = { p50 = 0.5, p90 = 0.9, p95 = 0.95, p99 = 0.99, ["p99.9"] = 0.999, max = 1 } -- in the summary
 
 -- "90%", "99.9%"
 local function percent(share) return ("%.10g%%"):format(share * 100) end
 
-local function curve_line(label, curve)
-   local line = { label = label, x = {}, y = {} }
+-- The curve of a histogram; what the summary tells exactly is for the table.
+local function curve_line(label, curve, distribution)
+   local line = { label = label, x = {}, y = {}, at = {}, smooth = true }
+   for name, share in pairs(NAMES) do
+      local v = distribution and present(distribution[name])
+      line.at[share] = v and v * MS
+   end
    for i = 1, #curve, 2 do
       line.y[#line.y + 1], line.x[#line.x + 1] = curve[i], curve[i + 1]
    end
@@ -60,7 +65,7 @@ local function intervals(distribution)
    local list = {}
    for name, bounds in pairs(distribution and distribution.ci95 or {}) do
       local low, high = present(bounds[1]), present(bounds[2])
-      if low and high then list[#list + 1] = { INTERVALS[name], low * MS, high * MS } end
+      if low and high then list[#list + 1] = { NAMES[name], low * MS, high * MS } end
    end
    table.sort(list, function(a, b) return a[1] < b[1] end)
    return list
@@ -96,8 +101,9 @@ local function percentiles(phase, histograms, title, about, curves)
    for _, wanted in ipairs(curves) do
       local h = histogram(histograms, phase, wanted[1])
       if h then
-         local line = curve_line(wanted[2], h.curve)
-         line.intervals = wanted[3] and intervals(present(phase[wanted[3]]))
+         local distribution = present(phase[wanted[1] .. "_ms"])
+         local line = curve_line(wanted[2], h.curve, distribution)
+         line.intervals = wanted[3] and intervals(distribution)
          lines[#lines + 1] = line
       end
    end
@@ -121,8 +127,9 @@ end
 local function tag_curves(phase, h, key)
    local lines = {}
    for i, of in ipairs(h and h.tags or {}) do
-      lines[i] = curve_line(of.tag, of.curve)
-      lines[i].intervals = intervals(present(phase.tags[of.tag][key]))
+      local distribution = present(phase.tags[of.tag][key])
+      lines[i] = curve_line(of.tag, of.curve, distribution)
+      lines[i].intervals = intervals(distribution)
    end
    return lines
 end

@@ -19,6 +19,8 @@
 ---    label, x, y   x rises; y is as long, and false where nothing is known, which leaves a gap
 ---    names         of the points, for the table
 ---    area, dots    true: the space below is filled; each point is marked
+---    smooth        true: it has many points, but they do not jump
+---    at            { [x] = y }: exact values for the table
 ---    intervals     { { x, low, high }, ... }: where the truth of a point may lie
 --- The figure:
 ---    title, about  about: a sentence below the title, may be absent
@@ -36,6 +38,7 @@ local figure = {}
 
 local MOST_LINES, MOST_ROWS = 6, 60
 local WIDE = 50    -- times go on a logarithmic axis when the largest is that far from the smallest
+local EMPTY_NS = 1e6 -- where an axis of times ends when all are 0
 local IN_SIGHT = 2 -- a limit that is at most that far above the lines belongs into the picture
 
 -- ---- formats ----
@@ -103,7 +106,8 @@ local function scale_of(axis, lines, key, limit)
    if limit and limit.value > high and limit.value <= high * IN_SIGHT then high = limit.value end
    if axis.scale == "times" and low and high / low > WIDE then return scale.log(low, high) end
    if axis.high then return scale.linear(0, math.max(axis.high, high), axis) end
-   return scale.linear(0, high > 0 and high or axis.unit or 1, { unit = axis.unit, round = true })
+   if high == 0 then high = axis.scale == "times" and EMPTY_NS or axis.unit or 1 end
+   return scale.linear(0, high, { unit = axis.unit, round = true })
 end
 
 local function resolved(axis, lines, key, limit)
@@ -128,6 +132,7 @@ end
 
 -- The y at an x; `from`: of the first point from there on.
 local function y_at(line, x, from)
+   if line.at and line.at[x] then return line.at[x] end
    for i, at in ipairs(line.x) do
       if at == x or from and at > x then return line.y[i] end
    end

@@ -5,6 +5,7 @@ local figure = require "perigee.report.html.figure"
 local floors = require "perigee.floors"
 local schema = require "perigee.schema"
 local svg = require "perigee.report.html.svg"
+local sweep = require "perigee.report.html.sweep"
 local tables = require "perigee.report.html.tables"
 local units = require "perigee.units"
 
@@ -19,6 +20,16 @@ end
 local function number(v, suffix)
    v = present(v)
    return v and units.number(v) .. (suffix or "") or "–"
+end
+
+--- Figures beside each other, as many as the page has room for.
+---@param list table[]
+---@return string
+function phase_section.figures(list)
+   local out = {}
+   for i, description in ipairs(list) do out[i] = figure.text(description) end
+   local text = table.concat(out)
+   return text ~= "" and ('<div class="figures">%s</div>'):format(text) or ""
 end
 
 -- ---- distributions ----
@@ -104,17 +115,8 @@ local function conclusion(phase)
       rows[i] = {}
       for k, column in ipairs(columns) do rows[i][k] = cell(step[column]) end
    end
-   return ("<p><b>Conclusion:</b> %s</p>%s"):format(escape(text), tables.text("Steps", columns, rows))
-end
-
---- Figures beside each other, as many as the page has room for.
----@param list table[]
----@return string
-function phase_section.figures(list)
-   local out = {}
-   for i, description in ipairs(list) do out[i] = figure.text(description) end
-   local text = table.concat(out)
-   return text ~= "" and ('<div class="figures">%s</div>'):format(text) or ""
+   return ("<p><b>Conclusion:</b> %s</p>%s%s"):format(escape(text), tables.text("Steps", columns, rows),
+      phase_section.figures(sweep.steps(found)))
 end
 
 local TAG_COLUMNS = {
@@ -157,8 +159,9 @@ local function sentences(phase)
          units.percent(bounds[1]), units.percent(bounds[2]), number(goods.per_s))
    end
    if steady then
-      list[#list + 1] = ("Steady from %s on: %s/s (95%% interval %s to %s)."):format(units.seconds(steady.from_s), number(steady.qps),
-         number(steady.qps_ci95[1]), number(steady.qps_ci95[2]))
+      list[#list + 1] = ("Steady from %s on: %s/s (95%% interval %s to %s)."):format(
+         steady.from_s > 0 and units.seconds(steady.from_s) or "the start", number(steady.qps), number(steady.qps_ci95[1]),
+         number(steady.qps_ci95[2]))
    end
    return table.concat(list, " ")
 end

@@ -1,6 +1,8 @@
 --- Scales of a chart: each is { at = function of a value to its place, 0..1, ticks = the values that are marked }.
 local scale = {}
 
+local PARTS = 5 -- about as many lie between ticks
+
 -- The step of 1, 2 or 5 times a power of ten that gives about n parts.
 local function nice_step(span, n)
    local raw = span / n
@@ -18,7 +20,7 @@ end
 function scale.linear(low, high, options)
    local unit = options and options.unit or 1
    if high <= low then high = low + unit end
-   local step = nice_step((high - low) / unit, 4) * unit
+   local step = nice_step((high - low) / unit, PARTS) * unit
    if options and options.round then high = math.ceil(high / step - 1e-9) * step end
    local ticks = {}
    for i = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) do ticks[#ticks + 1] = i * step + 0 end -- no -0

@@ -36,6 +36,7 @@ figcaption b { display: block; color: var(--fg); font-size: 1rem; }
 svg { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var(--fg); }
 svg .grid { stroke: var(--line); } svg .label { fill: var(--soft); }
 svg .line, svg .bar { fill: none; stroke-width: 2; stroke-linejoin: round; } svg .bar { stroke-width: 1.5; stroke-dasharray: none; }
+svg .thin { stroke-width: 1.1; }
 svg .limit { stroke: var(--bad); stroke-width: 1.5; stroke-dasharray: 6 4; }
 svg .mark { fill: none; stroke: var(--good); stroke-width: 2; }
 svg .s1 { stroke: var(--c1); } svg .s2 { stroke: var(--c2); stroke-dasharray: 8 3; } svg .s3 { stroke: var(--c3); stroke-dasharray: 3 3; }

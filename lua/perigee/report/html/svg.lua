@@ -4,6 +4,7 @@ local svg = {}
 
 local WIDTH, HEIGHT = 360, 212
 local LEFT, RIGHT, TOP, BOTTOM = 50, 342, 24, 172
+local DENSE = 100  -- points of a line beyond which it is drawn thin
 local LETTER = 7 -- width of most digits and signs
 
 --- A text as it may stand in XML.
@@ -84,7 +85,8 @@ local function draw_run(out, line, number, run)
    if line.area then
       out[#out + 1] = ('<path class="area f%d" d="%sL%.1f %dL%.1f %dZ"/>'):format(number, d, run[#run - 1], BOTTOM, run[1], BOTTOM)
    end
-   if #run > 2 then out[#out + 1] = ('<path class="line s%d" d="%s"/>'):format(number, d) end
+   local thin = #run > 2 * DENSE and not line.smooth and " thin" or ""
+   if #run > 2 then out[#out + 1] = ('<path class="line s%d%s" d="%s"/>'):format(number, thin, d) end
    if not line.dots and #run > 2 then return end
    for i = 1, #run, 2 do -- also what would be a speck of a line
       out[#out + 1] = ('<circle class="dot s%d" cx="%.1f" cy="%.1f" r="3"/>'):format(number, run[i], run[i + 1])
