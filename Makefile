@@ -17,7 +17,12 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wvla $(if $(WERROR),-Werror)
 OPT  ?= -O2 -g
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(OPT) $(WARN) \
+# Structs of some hundred bytes are cleared and copied by loops of wide stores or by the C library: what gcc
+# takes for them on x86, `rep stos` and `rep movs`, takes 2 to 4 times as long.
+WIDE := -mmemcpy-strategy=unrolled_loop:64:noalign,libcall:-1:noalign \
+        -mmemset-strategy=unrolled_loop:64:noalign,libcall:-1:noalign
+WIDE := $(shell $(CC) $(WIDE) -S -o /dev/null -x c /dev/null 2>/dev/null && echo '$(WIDE)')
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -pthread $(OPT) $(WIDE) $(WARN) \
         -Iengine $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer) \
         $(CFLAGS)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

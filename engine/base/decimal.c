@@ -3,7 +3,8 @@
 #include <endian.h>
 #include <string.h>
 
-#define DIGITS 8 /* of a word */
+#define DIGITS      8  /* of a word */
+#define HIGH_DIGITS 16 /* room for those before the last eight: 12 at most */
 
 static const uint64_t powers[DECIMAL_MAX_FRAC + 1] = {
 	1u,
@@ -60,6 +61,21 @@ char *decimal_put(char *out, uint64_t v)
 	unsigned zeros = (unsigned)__builtin_ctzll(digits) / 8;
 	put_digits(out, digits >> 8 * zeros);
 	return out + DIGITS - zeros;
+}
+
+char *decimal_put_near(char *out, uint64_t v, struct decimal_near *n)
+{
+	uint64_t high = v / powers[DIGITS];
+	if (!high)
+		return decimal_put(out, v);
+	if (high != n->high) {
+		n->high = high;
+		n->len = (unsigned)(decimal_put(n->digits, high) - n->digits);
+	}
+	memcpy(out, n->digits, HIGH_DIGITS); /* a fixed size is a store or two */
+	out += n->len;
+	put_digits(out, digits_of((uint32_t)(v % powers[DIGITS])));
+	return out + DIGITS;
 }
 
 char *decimal_put_scaled(char *out, int64_t v, unsigned decimals)

@@ -17,48 +17,51 @@ const struct event_key event_keys[EVENT_KEY_COUNT] = {
 #undef X
 };
 
+/* Every field absent. */
+static const struct event blank = {
+	.phase = EVENT_NONE,
+	.worker_id = EVENT_NONE,
+	.index = EVENT_NONE,
+	.turn = EVENT_NONE,
+	.bytes_in = EVENT_NONE,
+	.bytes_out = EVENT_NONE,
+	.tokens_in = EVENT_NONE,
+	.tokens_out = EVENT_NONE,
+	.tokens_cached = EVENT_NONE,
+	.tokens_least = EVENT_NONE,
+	.tokens_most = EVENT_NONE,
+	.suspended_ns = EVENT_NONE,
+	.dropped = EVENT_NONE,
+	.late = EVENT_NONE,
+	.catch_ups = EVENT_NONE,
+	.worst_late_ns = EVENT_NONE,
+	.busy_ns = EVENT_NONE,
+	.spin_ns = EVENT_NONE,
+	.connections = EVENT_NONE,
+	.reconnects = EVENT_NONE,
+	.worker_busy_ns = EVENT_NONE,
+	.open_load = EVENT_NONE,
+	.goal_requests = EVENT_NONE,
+	.goal_duration_ns = EVENT_NONE,
+	.lua_ns = EVENT_NONE,
+	.lua_calls = EVENT_NONE,
+	.lua_max_ns = EVENT_NONE,
+	.gc_ns = EVENT_NONE,
+	.gc_steps = EVENT_NONE,
+	.gc_max_ns = EVENT_NONE,
+	.first_event_after_ns = EVENT_NONE,
+	.first_content_after_ns = EVENT_NONE,
+	.first_reasoning_after_ns = EVENT_NONE,
+	.slo_latency_ns = EVENT_NONE,
+	.slo_ttft_ns = EVENT_NONE,
+	.slo_tpot_ns = EVENT_NONE,
+};
+
 void event_init(struct event *e, enum event_type type, uint64_t timestamp_ns)
 {
-	*e = (struct event){
-		.type = type,
-		.timestamp_ns = timestamp_ns,
-		.phase = EVENT_NONE,
-		.worker_id = EVENT_NONE,
-		.index = EVENT_NONE,
-		.turn = EVENT_NONE,
-		.bytes_in = EVENT_NONE,
-		.bytes_out = EVENT_NONE,
-		.tokens_in = EVENT_NONE,
-		.tokens_out = EVENT_NONE,
-		.tokens_cached = EVENT_NONE,
-		.tokens_least = EVENT_NONE,
-		.tokens_most = EVENT_NONE,
-		.suspended_ns = EVENT_NONE,
-		.dropped = EVENT_NONE,
-		.late = EVENT_NONE,
-		.catch_ups = EVENT_NONE,
-		.worst_late_ns = EVENT_NONE,
-		.busy_ns = EVENT_NONE,
-		.spin_ns = EVENT_NONE,
-		.connections = EVENT_NONE,
-		.reconnects = EVENT_NONE,
-		.worker_busy_ns = EVENT_NONE,
-		.open_load = EVENT_NONE,
-		.goal_requests = EVENT_NONE,
-		.goal_duration_ns = EVENT_NONE,
-		.lua_ns = EVENT_NONE,
-		.lua_calls = EVENT_NONE,
-		.lua_max_ns = EVENT_NONE,
-		.gc_ns = EVENT_NONE,
-		.gc_steps = EVENT_NONE,
-		.gc_max_ns = EVENT_NONE,
-		.first_event_after_ns = EVENT_NONE,
-		.first_content_after_ns = EVENT_NONE,
-		.first_reasoning_after_ns = EVENT_NONE,
-		.slo_latency_ns = EVENT_NONE,
-		.slo_ttft_ns = EVENT_NONE,
-		.slo_tpot_ns = EVENT_NONE,
-	};
+	memcpy(e, &blank, sizeof(*e));
+	e->type = type;
+	e->timestamp_ns = timestamp_ns;
 }
 
 static const struct topic {

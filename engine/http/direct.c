@@ -120,7 +120,7 @@ static void connection_remove(struct connection_list *l, struct connection *c)
 
 static void set_text(struct flight *f, const char *text)
 {
-	size_t len = strnlen(text, sizeof(f->text) - 1);
+	size_t len = *text ? strnlen(text, sizeof(f->text) - 1) : 0; /* mostly there is none */
 	memcpy(f->text, text, len);
 	f->text[len] = '\0';
 }

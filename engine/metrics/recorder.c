@@ -24,6 +24,7 @@ struct recorder {
 	char *path;
 	struct buffer lines; /* whole ones, on their way into the file */
 	uint64_t count;      /* of them */
+	struct decimal_near near;
 	char *phase;         /* of the latest one */
 	struct buffer named; /* key and name of that phase as a line has them */
 	uint64_t lost;
@@ -67,9 +68,10 @@ int recorder_open(struct recorder **out, const char *path, struct error *e)
 /* The parts of a line know their room: it was reserved before. */
 struct line {
 	struct buffer *buffer;
-	size_t before; /* bytes of the lines before it */
-	char *end;     /* where the next byte goes */
-	int err;       /* of the texts; the first one stays */
+	size_t before;             /* bytes of the lines before it */
+	char *end;                 /* where the next byte goes */
+	struct decimal_near *near; /* of its stamps */
+	int err;                   /* of the texts; the first one stays */
 };
 
 static void put_literal(struct line *l, const char *text, size_t n)
@@ -101,8 +103,10 @@ static void put_literal(struct line *l, const char *text, size_t n)
 
 #define PUT_STAMP(l, key, ns, origin_ns)                                                           \
 	do {                                                                                       \
-		if ((ns) >= (origin_ns))                                                           \
-			PUT_COUNT(l, key, (int64_t)((ns) - (origin_ns)));                          \
+		if ((ns) >= (origin_ns)) {                                                         \
+			PUT(l, ",\"" key "\":");                                                   \
+			(l)->end = decimal_put_near((l)->end, (ns) - (origin_ns), (l)->near);      \
+		}                                                                                  \
 	} while (0)
 
 /* A stamp that is told as a span from the issue. */
@@ -217,7 +221,8 @@ static int compose(struct recorder *r, const struct event *e, uint64_t origin_ns
 {
 	struct buffer *b = &r->lines;
 	size_t before = b->len;
-	struct line l = { .buffer = b, .before = before, .err = buffer_reserve(b, NUMBERS_ROOM) };
+	struct line l = { .buffer = b, .before = before, .near = &r->near };
+	l.err = buffer_reserve(b, NUMBERS_ROOM);
 	if (l.err)
 		return l.err;
 	l.end = buffer_end(b);

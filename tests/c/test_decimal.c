@@ -40,6 +40,21 @@ static void writes_what_printf_writes(void **state)
 	assert_string_equal(whole(UINT64_MAX), "18446744073709551615");
 }
 
+static void writes_near_numbers_alike(void **state)
+{
+	(void)state;
+	struct decimal_near near = { 0 };
+	char expected[32], out[DECIMAL_SIZE + 1];
+	for (uint64_t i = 0; i < 100000; i++) {
+		/* Now and then one of another size; between them those that are near. */
+		uint64_t v = rng_mix(1, i / 3) >> (i / 3 % 64);
+		v += v < UINT64_MAX - 3 ? i % 3 : 0;
+		snprintf(expected, sizeof(expected), "%" PRIu64, v);
+		*decimal_put_near(out, v, &near) = '\0';
+		assert_string_equal(out, expected);
+	}
+}
+
 static void scales_exactly_without_trailing_zeros(void **state)
 {
 	(void)state;
@@ -71,6 +86,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(writes_what_printf_writes),
+		cmocka_unit_test(writes_near_numbers_alike),
 		cmocka_unit_test(scales_exactly_without_trailing_zeros),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
