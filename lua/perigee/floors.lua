@@ -31,7 +31,7 @@ function floors.mark(name, count)
 end
 
 --- What the mark means, for what stands below a table.
-floors.LEGEND = "~ of fewer values than a claim takes:"
+floors.LEGEND = "~ fewer values than a claim takes:"
 for _, row in ipairs(ROWS) do floors.LEGEND = ("%s p%s %d,"):format(floors.LEGEND, row[1], row[2]) end
 floors.LEGEND = floors.LEGEND:sub(1, -2)
 

@@ -50,19 +50,27 @@ local function closes(target)
    return false
 end
 
--- The highest rate that a load of the config asks for; nil when it does not say.
-local function peak_rate(load)
-   local rate = load.rate or load.mean and load.mean + load.amplitude or load.to and math.max(load.from, load.to)
-   for _, step in ipairs(load.steps or {}) do rate = math.max(rate or 0, step.rate) end
-   return rate
-end
+-- The highest rate that a load of the config asks for, by its kind; of others nobody knows it.
+local PEAKS = {
+   constant = function(load) return load.rate end,
+   poisson = function(load) return load.rate end,
+   gamma = function(load) return load.rate end,
+   ramp = function(load) return math.max(load.from, load.to) end,
+   sine = function(load) return load.mean + load.amplitude end,
+   burst = function() return math.huge end,
+   steps = function(load)
+      local most = 0
+      for _, step in ipairs(load.steps) do most = math.max(most, step.rate) end
+      return most
+   end,
+}
 
 -- A phase as it would be reported: its requests at the peak rate, each with a connection of its own.
 local function expected(planned, started_ns)
-   local load = planned.load or {}
-   local rate = load.kind == "burst" and math.huge or peak_rate(load)
+   local load = planned.load
+   local rate = PEAKS[load.kind] and PEAKS[load.kind](load)
    local seconds, requests = planned.duration_s or planned.max_duration_s, planned.requests or load.n
-   if not (rate and rate > 0) then return { started_ns = started_ns, duration_ns = (seconds or 0) * 1e9 } end
+   if not rate then return { started_ns = started_ns, duration_ns = (seconds or 0) * 1e9 } end
    local all = requests or math.huge
    seconds = math.min(seconds or math.huge, all / rate)
    if seconds == math.huge then seconds = MINUTE_NS / 1e9 end

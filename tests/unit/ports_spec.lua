@@ -30,6 +30,8 @@ describe("local ports", function()
          { { load = perigee.load.constant(20), duration = "41s", guards = { ports = false } }, nil },
          { { load = perigee.load.constant(20), duration = "41s", guards = { ports = 0.9 } }, nil },
          { { load = perigee.load.concurrency(20), duration = "1h" }, nil }, -- nobody knows how fast the answers come
+         { { load = perigee.load.gaps(function() return 1 end), duration = "1h" }, nil },
+         { { load = perigee.load.search { rate = { 10, 1000 }, slo = "error_rate < 1%" }, duration = "1h" }, nil },
       } do
          row[1][1] = "p"
          local text = ports.foresee(config_of { row[1] }, KNOWN).p
