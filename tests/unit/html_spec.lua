@@ -161,9 +161,9 @@ describe("report.html", function()
       local page = html.render(summary { phase("p", {
          checks = { { check = "ttft.p99 < 1ms", passed = false, detail = "5 ms" } },
          metrics = { words = { kind = "histogram", unit = "w", distribution = distribution(7) } },
-         tags = { long = phase "long" },
+         tags = { long = phase "long" }, error_examples = { refused = "<not> at home" },
       }) }, HISTOGRAMS, { phases = {} })
-      for _, text in ipairs { "ttft.p99 &lt; 1ms", "does not hold", "refused", "words", "tagged long: 10" } do
+      for _, text in ipairs { "ttft.p99 &lt; 1ms", "does not hold", "refused", "&lt;not&gt; at home", "words", "tagged long: 10" } do
          assert.truthy(page:find(text, 1, true), text)
       end
    end)

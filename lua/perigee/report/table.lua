@@ -1,5 +1,6 @@
 --- The summary for people: one block of plain text per phase.
 local align = require "perigee.align"
+local clean = require "perigee.text".clean
 local engine = require "perigee.engine"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
@@ -68,6 +69,15 @@ local function count_line(phase)
    end
    if next(phase.errors) then parts[#parts + 1] = "(" .. counts(phase.errors) .. ")" end
    return "  " .. table.concat(parts, "  ")
+end
+
+-- What was said of the first failure of each class.
+local function example_lines(phase)
+   local lines = {}
+   for _, class in ipairs(schema.sorted_keys(phase.error_examples or {})) do
+      lines[#lines + 1] = ("  first %s: %s"):format(class, clean((phase.error_examples[class]:gsub("%s+", " "))))
+   end
+   return lines
 end
 
 local function rate_line(phase)
@@ -205,6 +215,7 @@ end
 
 local function phase_lines(phase)
    local lines = { heading(phase), count_line(phase) }
+   append(lines, example_lines(phase))
    lines[#lines + 1] = rate_line(phase)
    lines[#lines + 1] = goodput_line(phase)
    if next(phase.finish_reasons) then lines[#lines + 1] = "  finish reasons: " .. counts(phase.finish_reasons) end

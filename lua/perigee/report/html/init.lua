@@ -86,6 +86,14 @@ local function counts(t, what, caption)
    return table_text(caption, { what, "requests" }, rows)
 end
 
+local function errors(phase)
+   local rows = {}
+   for _, class in ipairs(schema.sorted_keys(phase.errors)) do
+      rows[#rows + 1] = { class, number(phase.errors[class]), { (phase.error_examples or {})[class] or "", "text" } }
+   end
+   return table_text("Errors", { "class", "requests", "the first one" }, rows)
+end
+
 local function checks(list, caption)
    local rows = {}
    for i, check in ipairs(list) do
@@ -167,7 +175,7 @@ local function phase_section(phase, report, histograms)
             number(phase.rate_asked_per_s), number(phase.rate_delivered_per_s)) or ""),
       distributions(phase, "Times from the intended start, of successful requests"),
       phase_charts(phase, report, histograms),
-      counts(phase.errors, "class", "Errors"), counts(phase.finish_reasons, "reason", "Finish reasons"),
+      errors(phase), counts(phase.finish_reasons, "reason", "Finish reasons"),
       script_metrics(phase), checks(phase.checks, "Checks"), tags(phase), "</section>",
    }
    return table.concat(parts)
