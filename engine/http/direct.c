@@ -264,7 +264,7 @@ static void describe_connect(const struct socket_address *a, int err, char *text
 	if (err == EMFILE || err == ENFILE)
 		snprintf(text, size, "no socket: %s", strerror(err));
 	else
-		snprintf(text, size, "%s: %s", where,
+		snprintf(text, size, "connect to %s: %s", where,
 		         err == EADDRNOTAVAIL ? ADDRESS_NO_PORT : strerror(err));
 }
 

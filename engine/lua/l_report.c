@@ -78,6 +78,18 @@ static void push_with_failures(lua_State *L, const struct tally *m, enum metric 
 	}
 }
 
+/* { class = the first message }, by the names of the errors. */
+static void push_examples(lua_State *L, const struct examples *x)
+{
+	lua_newtable(L);
+	for (size_t i = 0; i < x->count; i++) {
+		const struct example *one = &x->list[i];
+		char key[16];
+		snprintf(key, sizeof(key), "http_%d", one->status);
+		set_string(L, one->status ? key : failure_name(one->failure), one->text);
+	}
+}
+
 void report_push_errors(lua_State *L, const struct tally *m)
 {
 	lua_newtable(L);
@@ -300,6 +312,8 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "started_ns", (double)m->started_ns);
 	binding_set_number(L, "duration_ns", report_duration_ns(m));
 	set_tally(L, &m->all);
+	push_examples(L, &m->examples);
+	lua_setfield(L, -2, "error_examples");
 	set_bool(L, "has_slo", slo_is_set(&m->slo));
 	push_slo(L, &m->slo);
 	lua_setfield(L, -2, "slo");

@@ -36,6 +36,7 @@ void phase_metrics_free(struct phase_metrics *m)
 	if (m->tags)
 		tags_free(m->tags);
 	free(m->tags);
+	examples_free(&m->examples);
 	free(m);
 }
 
@@ -143,6 +144,8 @@ static int put_complete(struct fold *f, struct phase_metrics *m, const struct ev
 		.tokens_out = e->tokens_out,
 	};
 	int err = tally_complete(&m->all, e, &of);
+	if (!err && !end.ok)
+		err = examples_put(&m->examples, e);
 	if (!err)
 		err = s ? series_ended(s, e->timestamp_ns, &end) : STATUS_ENOMEM;
 	if (!err)
@@ -230,6 +233,9 @@ static int put_in_phase(struct fold *f, struct phase_metrics *m, const struct ev
 		return put_issued(f, m, e);
 	case EVENT_SAMPLE_COMPLETE:
 		return put_complete(f, m, e);
+	case EVENT_ERROR_CLIENT:
+		examples_message(&m->examples, e);
+		return STATUS_OK;
 	default:
 		return STATUS_OK;
 	}
@@ -313,6 +319,7 @@ void fold_window_read(const struct fold_window *w, struct phase_metrics *out)
 		begin_metrics(out);
 	out->all = w->tally;
 	out->tags = NULL;
+	out->examples = (struct examples){ 0 };
 	out->started_ns = w->begun_ns;
 	/* A rate is of the whole time, also of that before the first arrival. */
 	out->all.first_scheduled_ns = out->all.first_issued_ns = w->tally.issued ? w->begun_ns : 0;

@@ -7,6 +7,7 @@
 #define PERIGEE_METRICS_FOLD_H
 
 #include "events/event.h"
+#include "metrics/examples.h"
 #include "metrics/series.h"
 #include "metrics/tags.h"
 
@@ -50,6 +51,7 @@ struct phase_metrics {
 	struct tally all;
 	struct series *series; /* NULL until the first event of a request */
 	struct tags *tags;     /* NULL: no request had one */
+	struct examples examples;
 };
 
 struct fold;

@@ -443,6 +443,50 @@ static void failures_are_counted_apart_and_never_in_latencies(void **state)
 	fold_free(f);
 }
 
+/* The two events of a request that fails. */
+static void put_failure(struct fold *f, enum failure failure, int status, const char *message)
+{
+	struct event e = blank(EVENT_ERROR_CLIENT, 0, T0 + 510), end = failed(0, failure, status);
+	e.error_message = text(message);
+	e.uuid[0] = end.uuid[0] = (uint64_t)status + 1;
+	put(f, e);
+	put(f, end);
+}
+
+static void the_first_message_of_each_class_is_kept(void **state)
+{
+	(void)state;
+	struct fold *f = new_fold();
+	static const struct {
+		enum failure failure;
+		int status;
+		const char *text;
+	} rows[] = {
+		{ FAILURE_TIMEOUT, 0, "" },       { FAILURE_REFUSED, 0, "one" },
+		{ FAILURE_REFUSED, 0, "two" },    { FAILURE_HTTP, 500, "three" },
+		{ FAILURE_HTTP, 429, "\xff" },    { FAILURE_HTTP, 500, "five" },
+		{ FAILURE_TIMEOUT, 200, "last" }, { FAILURE_TIMEOUT, 0, "more" },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		put_failure(f, rows[i].failure, rows[i].status, rows[i].text);
+	put(f, failed(0, FAILURE_DNS, 0)); /* another request's message is none of its own */
+	const struct examples *x = &fold_phase(f, 0)->examples;
+	assert_int_equal(x->count, 4);
+	assert_int_equal(x->list[0].failure, FAILURE_REFUSED);
+	assert_string_equal(x->list[0].text, "one");
+	assert_int_equal(x->list[1].status, 500);
+	assert_string_equal(x->list[1].text, "three");
+	assert_int_equal(x->list[2].status, 429);
+	assert_string_equal(x->list[2].text, "\xef\xbf\xbd");
+	assert_int_equal(x->list[3].failure, FAILURE_TIMEOUT);
+	assert_int_equal(x->list[3].status, 0);
+	assert_string_equal(x->list[3].text, "last");
+	for (int status = 600; status < 700; status++)
+		put_failure(f, FAILURE_HTTP, status, "x");
+	assert_int_equal(x->count, EXAMPLES_MAX);
+	fold_free(f);
+}
+
 static void statuses_outside_the_table_do_no_harm(void **state)
 {
 	(void)state;
@@ -665,6 +709,7 @@ int main(void)
 		cmocka_unit_test(answers_are_as_long_as_asked_or_not),
 		cmocka_unit_test(clocks_that_jump_are_seen),
 		cmocka_unit_test(failures_are_counted_apart_and_never_in_latencies),
+		cmocka_unit_test(the_first_message_of_each_class_is_kept),
 		cmocka_unit_test(statuses_outside_the_table_do_no_harm),
 		cmocka_unit_test(finish_reasons_past_the_table_are_gathered),
 		cmocka_unit_test(long_finish_reasons_are_cut_and_counted_together),

@@ -324,7 +324,9 @@ describe("docs/reference.md", function()
             deadline = "10s", record_text = true, chunk_events = true, request = function(s) return s.prompt end,
          }]]
       assert.equal(0, r.code, r.err)
-      local opaque, names = { errors = true, finish_reasons = true, target = true, load = true, order = true, options = true }, {}
+      local names, opaque = {}, {
+         errors = true, error_examples = true, finish_reasons = true, target = true, load = true, order = true, options = true,
+      }
       local function walk(t)
          for key, value in pairs(t) do
             if type(key) == "string" then names[key] = true end

@@ -57,6 +57,8 @@ for _, transport in ipairs { "direct", "curl" } do
          local line = drive.jsonl(r.dir .. "/requests.jsonl")[1]
          assert.truthy(line.error_message:find(message, 1, true), line.error_message)
          assert.truthy(r.out:find("on.error\t" .. class, 1, true), r.out)
+         assert.same({ [class] = line.error_message }, r.summary.phases[1].error_examples)
+         assert.truthy(drive.read(r.dir .. "/summary.txt"):find(("\n  first %s: %s\n"):format(class, line.error_message), 1, true))
          assert.truthy(r.out:find(message, 1, true), r.out)
          assert.truthy(r.err:find("not one request succeeded (1 issued, 1 failed)", 1, true)
             or r.out:find("not one request succeeded (1 issued, 1 failed)", 1, true), r.out .. r.err)

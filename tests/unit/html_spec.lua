@@ -270,12 +270,12 @@ describe("report.html", function()
       local page = html.render(summary({ phase("p", {
          checks = { { check = "ttft.p99 < 1ms", passed = false, detail = "5 ms" } },
          metrics = { words = { kind = "histogram", unit = "w", distribution = distribution(7) } },
-         tags = { long = phase "long" },
+         tags = { long = phase "long" }, error_examples = { refused = "<not> at home" },
          conclusion = { text = "at most 9/s", columns = { "rate", "passed" }, steps = { { rate = 9, passed = true } } },
       }) }, { checks = { { check = "overall.p50 < 2", passed = true } },
          mlperf = { { phase = "p", valid = false, findings = { "too few" } } } }), HISTOGRAMS, { phases = {} })
       for _, text in ipairs { "ttft.p99 &lt; 1ms", "does not hold", "refused", "words", ">long</th>", "at most 9/s", ">yes<",
-         "overall.p50 &lt; 2", "too few" } do
+         "overall.p50 &lt; 2", "too few", "&lt;not&gt; at home" } do
          assert.truthy(page:find(text, 1, true), text)
       end
    end)

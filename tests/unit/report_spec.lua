@@ -32,6 +32,7 @@ describe("perigee.report.summary", function()
          open = true, issued = 11, dropped = 10, tokens_out = 30, token_responses = 3, duration_ns = 2e9,
          first_scheduled_ns = 0, last_scheduled_ns = 1e9, first_issued_ns = 1e6, last_issued_ns = 2001e6,
          latency = support.distribution(5e6), lateness = support.distribution(5e3), errors = { refused = 2 },
+         error_examples = { refused = "no" },
       }, { { check = "c", passed = true } })
       assert.same({ 2, 20, 5, 15, 5 }, { phase.duration_s, phase.rate_asked_per_s, phase.rate_delivered_per_s,
          phase.output_tokens_per_s, phase.qps })
@@ -39,6 +40,8 @@ describe("perigee.report.summary", function()
       assert.equal(5, phase.lateness_us.mean)
       assert.equal(null, phase.ttft_ms)
       assert.same({ refused = 2 }, phase.errors)
+      assert.same({ refused = "no" }, phase.error_examples)
+      assert.same({}, summary.phase(support.phase_report {}).error_examples)
       assert.same({ check = "c", passed = true, aborted = false, detail = null }, phase.checks[1])
    end)
 
@@ -171,7 +174,8 @@ describe("perigee.report.table", function()
 
    it("shows a phase with its numbers, errors and checks", function()
       local compiled = checks.compile({ "latency.p99 < 1ms", "issued == 10" }, "x")
-      local report = support.phase_report { completed = 8, failed = 2, errors = { http_429 = 2 }, finish_reasons = { stop = 8 },
+      local report = support.phase_report { completed = 8, failed = 2, errors = { http_429 = 2 },
+         error_examples = { http_429 = "slow\r\n \27[31mdown" }, finish_reasons = { stop = 8 },
          latency = support.distribution(5e6), lateness = support.distribution(12e3), tokens_out = 16, token_responses = 8 }
       local text = report_table.render(build(report, checks.evaluate(compiled, report, {})))
       assert.equal([[
@@ -180,6 +184,7 @@ t: ok
 
 steady (performance): 10 requests in 2.00 s, ended by requests
   completed 8  failed 2  (http_429 2)
+  first http_429: slow ?[31mdown
   completed 4/s  output 8 tokens/s
   finish reasons: stop 8
                mean       p50       p90       p95       p99     p99.9      max

@@ -192,7 +192,7 @@ function summary.phase(report, checks, metrics, conclusion)
       steady = steady(report), tags = tags(report),
       lua_busy = cost(report.lua_busy, "calls", report.duration_ns),
       gc_pause = cost(report.gc_pause, "steps", report.duration_ns),
-      client = client(report),
+      client = client(report), error_examples = report.error_examples or {},
       metrics = metrics or {},
       conclusion = or_null(conclusion),
       checks = check_list(checks),

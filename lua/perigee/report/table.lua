@@ -80,6 +80,15 @@ local function count_line(phase)
    return "  " .. table.concat(parts, "  ")
 end
 
+-- What was said of the first failure of each class.
+local function example_lines(phase)
+   local lines = {}
+   for _, class in ipairs(schema.sorted_keys(phase.error_examples or {})) do
+      lines[#lines + 1] = ("  first %s: %s"):format(class, clean((phase.error_examples[class]:gsub("%s+", " "))))
+   end
+   return lines
+end
+
 local function rate_line(phase)
    local parts = {}
    for _, entry in ipairs { { "asked", "rate_asked_per_s", "/s" }, { "sent", "rate_delivered_per_s", "/s" },
@@ -233,6 +242,7 @@ end
 
 local function phase_lines(phase, of_server)
    local lines = { heading(phase), count_line(phase) }
+   append(lines, example_lines(phase))
    lines[#lines + 1] = rate_line(phase)
    lines[#lines + 1] = goodput_line(phase)
    if next(phase.finish_reasons) then lines[#lines + 1] = "  finish reasons: " .. counts(phase.finish_reasons) end

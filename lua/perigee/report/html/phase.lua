@@ -74,6 +74,14 @@ local function counts(t, what, caption)
    return tables.text(caption, { what, "requests" }, rows)
 end
 
+local function failures(phase)
+   local rows = {}
+   for i, class in ipairs(schema.sorted_keys(phase.errors)) do
+      rows[i] = { class, number(phase.errors[class]), { (phase.error_examples or {})[class] or "", "text" } }
+   end
+   return tables.text("Failures", { "class", "requests", { "the first one", "text" } }, rows)
+end
+
 --- What was checked, and whether it holds.
 ---@param list table[]
 ---@param caption string
@@ -182,7 +190,7 @@ function phase_section.text(phase, id, bins, histograms, of_server)
       conclusion(phase),
       distributions(phase, "Times from the intended start, of successful requests; small: 95% intervals"),
       phase_section.figures(list), tags(phase, histograms),
-      '<div class="beside">', counts(phase.errors, "class", "Failures"), counts(phase.finish_reasons, "reason", "Finish reasons"), "</div>",
+      '<div class="beside">', failures(phase), counts(phase.finish_reasons, "reason", "Finish reasons"), "</div>",
       script_metrics(phase), phase_section.checks(phase.checks, "Checks"), "</section>",
    }
 end
