@@ -515,10 +515,12 @@ static int l_stop(lua_State *L)
 	return 0;
 }
 
-/* session:report([brief]) -> the numbers so far, see report_push(); brief: without series */
+/* session:report([brief]) -> the numbers so far, see report_push(); brief: without series and
+ * intervals */
 static int l_report(lua_State *L)
 {
-	report_push(L, session_fold(check(L)->session), !lua_toboolean(L, 2));
+	bool brief = lua_toboolean(L, 2);
+	report_push(L, session_fold(check(L)->session), brief ? REPORT_BRIEF : REPORT_WHOLE);
 	return 1;
 }
 
@@ -536,7 +538,7 @@ static int l_overall(lua_State *L)
 	int err = fold_overall(session_fold(check(L)->session), &all);
 	if (err)
 		return luaL_error(L, "session:overall: %s", status_text(err));
-	report_push_phase(L, all);
+	report_push_phase(L, all, REPORT_BRIEF);
 	phase_metrics_free(all);
 	return 1;
 }

@@ -24,5 +24,6 @@ int luaopen_perigee_engine(lua_State *L)
 	binding_mock(L);
 	binding_transport(L);
 	binding_floor(L);
+	binding_batches(L);
 	return 1;
 }
