@@ -29,6 +29,7 @@ void binding_mock(lua_State *L);
 void binding_transport(lua_State *L);
 void binding_input(lua_State *L);
 void binding_floor(lua_State *L);
+void binding_batches(lua_State *L);
 void binding_glance(lua_State *L);
 void binding_terminal(lua_State *L);
 

@@ -546,7 +546,7 @@ static int call_phase_end(lua_State *L)
 	const struct fold *fold = session_fold(sp->script->session);
 	script_push(L, sp->hooks[HOOK_PHASE_END]);
 	script_push(L, sp->self);
-	report_push_phase(L, fold_phase(fold, sp->phase->index));
+	report_push_phase(L, fold_phase(fold, sp->phase->index), REPORT_BRIEF);
 	lua_call(L, 2, 0);
 	return 0;
 }

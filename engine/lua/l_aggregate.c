@@ -62,7 +62,7 @@ static int deliver(lua_State *L)
 {
 	const struct aggregate *a = lua_touserdata(L, 2);
 	lua_settop(L, 1);
-	report_push(L, a->fold, false);
+	report_push(L, a->fold, REPORT_INTERVALS);
 	push_stats(L, a);
 	lua_call(L, 2, 0);
 	return 0;

@@ -227,7 +227,7 @@ static int l_read(lua_State *L)
 		return binding_failure(L, rc, lua_tostring(L, -1));
 	}
 	close_requests(L, t, r);
-	report_push(L, r->fold, true);
+	report_push(L, r->fold, REPORT_WHOLE);
 	lua_setfield(L, t, "report");
 	report_push_histograms(L, r->fold);
 	lua_setfield(L, t, "histograms");

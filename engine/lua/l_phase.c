@@ -193,7 +193,8 @@ static bool is_current(const struct phase *p)
 static int l_report(lua_State *L)
 {
 	struct script_phase *sp = check(L);
-	report_push_phase(L, fold_phase(session_fold(sp->script->session), sp->phase->index));
+	report_push_phase(L, fold_phase(session_fold(sp->script->session), sp->phase->index),
+	                  REPORT_BRIEF);
 	if (lua_istable(L, -1) && is_current(sp->phase)) {
 		set_cost(L, sp, "lua_busy", SESSION_METER_SCRIPT);
 		set_cost(L, sp, "gc_pause", SESSION_METER_COLLECTOR);

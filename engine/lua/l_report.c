@@ -29,14 +29,15 @@ static const struct {
 
 #define QUANTILES (sizeof(quantiles) / sizeof(*quantiles))
 
-/* { p50 = { low =, high = }, ... }: the observed values that enclose the percentile; a bound
- * that so few values do not give is absent. */
+/* { p50 = { low =, high = }, ... }: the observed values that enclose the percentile, with what
+ * they are correlated allowed for; a bound that so few values do not give is absent. */
 static void push_intervals(lua_State *L, struct distribution *d)
 {
 	uint64_t low, high;
 	lua_newtable(L);
 	for (size_t i = 0; i < QUANTILES; i++) {
-		order_ranks(distribution_count(d), quantiles[i].q, CONFIDENCE, &low, &high);
+		double q = quantiles[i].q, independent = distribution_independent(d, q);
+		order_ranks_of(distribution_count(d), independent, q, CONFIDENCE, &low, &high);
 		lua_newtable(L);
 		if (low)
 			binding_set_number(L, "low", (double)distribution_rank(d, low));
@@ -46,7 +47,7 @@ static void push_intervals(lua_State *L, struct distribution *d)
 	}
 }
 
-static void push_distribution(lua_State *L, struct distribution *d)
+static void push_distribution(lua_State *L, struct distribution *d, enum report_detail detail)
 {
 	lua_newtable(L);
 	binding_set_number(L, "count", (double)distribution_count(d));
@@ -58,6 +59,8 @@ static void push_distribution(lua_State *L, struct distribution *d)
 	for (size_t i = 0; i < QUANTILES; i++)
 		binding_set_number(L, quantiles[i].key,
 		                   (double)distribution_quantile(d, quantiles[i].q));
+	if (detail == REPORT_BRIEF)
+		return;
 	push_intervals(L, d);
 	lua_setfield(L, -2, "ci95");
 }
@@ -178,14 +181,14 @@ static void set_stamps(lua_State *L, const struct tally *m)
 }
 
 /* What a phase and each of its tags have, into the table at the top. */
-static void set_tally(lua_State *L, const struct tally *m)
+static void set_tally(lua_State *L, const struct tally *m, enum report_detail detail)
 {
 	report_set_counts(L, m);
 	set_stamps(L, m);
 	for (int i = 0; i < METRIC_COUNT; i++) {
 		if (!m->distributions[i])
 			continue;
-		push_distribution(L, m->distributions[i]);
+		push_distribution(L, m->distributions[i], detail);
 		lua_setfield(L, -2, metric_name((enum metric)i));
 	}
 	push_with_failures(L, m, METRIC_LATENCY);
@@ -270,12 +273,12 @@ static void push_steady(lua_State *L, const struct phase_metrics *m)
 }
 
 /* { name = { ... as of a phase }, ... }; rates of a tag are over the phase's duration. */
-static void push_tags(lua_State *L, const struct phase_metrics *m)
+static void push_tags(lua_State *L, const struct phase_metrics *m, enum report_detail detail)
 {
 	lua_newtable(L);
 	for (int i = 0; m->tags && i < m->tags->count; i++) {
 		lua_newtable(L);
-		set_tally(L, &m->tags->list[i]->tally);
+		set_tally(L, &m->tags->list[i]->tally, detail);
 		set_bool(L, "has_slo", slo_is_set(&m->slo));
 		binding_set_number(L, "duration_ns", report_duration_ns(m));
 		lua_setfield(L, -2, m->tags->list[i]->name);
@@ -293,7 +296,7 @@ void report_set_cost(lua_State *L, const char *key, int64_t ns, int64_t count, i
 	lua_setfield(L, -2, key);
 }
 
-void report_push_phase(lua_State *L, const struct phase_metrics *m)
+void report_push_phase(lua_State *L, const struct phase_metrics *m, enum report_detail detail)
 {
 	if (!m) {
 		lua_pushnil(L);
@@ -311,7 +314,7 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	binding_set_number(L, "unsent", (double)m->unsent);
 	binding_set_number(L, "started_ns", (double)m->started_ns);
 	binding_set_number(L, "duration_ns", report_duration_ns(m));
-	set_tally(L, &m->all);
+	set_tally(L, &m->all, detail);
 	push_examples(L, &m->examples);
 	lua_setfield(L, -2, "error_examples");
 	set_bool(L, "has_slo", slo_is_set(&m->slo));
@@ -319,7 +322,7 @@ void report_push_phase(lua_State *L, const struct phase_metrics *m)
 	lua_setfield(L, -2, "slo");
 	push_steady(L, m);
 	lua_setfield(L, -2, "steady");
-	push_tags(L, m);
+	push_tags(L, m, detail);
 	lua_setfield(L, -2, "tags");
 	set_bool(L, "tags_full", m->tags && m->tags->full);
 	report_set_cost(L, "lua_busy", m->lua_ns, m->lua_calls, m->lua_max_ns);
@@ -340,7 +343,7 @@ void report_push_together(lua_State *L, const struct fold *f, int list)
 			sum->slo = fold_phase(f, index)->slo;
 	}
 	if (!err)
-		report_push_phase(L, sum);
+		report_push_phase(L, sum, REPORT_INTERVALS);
 	phase_metrics_free(sum);
 	if (err)
 		luaL_error(L, "phases together: %s", status_text(err));
@@ -391,7 +394,7 @@ static void push_rollups(lua_State *L, const struct phase_metrics *m)
 	}
 }
 
-void report_push(lua_State *L, const struct fold *f, bool whole)
+void report_push(lua_State *L, const struct fold *f, enum report_detail detail)
 {
 	lua_newtable(L);
 	set_string(L, "session_id", fold_session_id(f));
@@ -402,10 +405,10 @@ void report_push(lua_State *L, const struct fold *f, bool whole)
 		const struct phase_metrics *m = fold_phase(f, i);
 		if (!m)
 			continue;
-		report_push_phase(L, m);
-		if (!whole)
+		report_push_phase(L, m, detail);
+		if (detail != REPORT_WHOLE)
 			report_set_recent(L, m);
-		if (whole) {
+		if (detail == REPORT_WHOLE) {
 			push_series(L, m);
 			lua_setfield(L, -2, "series");
 			push_rollups(L, m);

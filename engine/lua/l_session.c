@@ -518,7 +518,7 @@ static int l_stop(lua_State *L)
 /* session:report() -> the numbers so far, see report_push() */
 static int l_report(lua_State *L)
 {
-	report_push(L, session_fold(check(L)->session), true);
+	report_push(L, session_fold(check(L)->session), REPORT_WHOLE);
 	return 1;
 }
 
@@ -552,7 +552,7 @@ static int l_overall(lua_State *L)
 	int err = fold_overall(session_fold(check(L)->session), &all);
 	if (err)
 		return luaL_error(L, "session:overall: %s", status_text(err));
-	report_push_phase(L, all);
+	report_push_phase(L, all, REPORT_BRIEF);
 	phase_metrics_free(all);
 	return 1;
 }

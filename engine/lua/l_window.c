@@ -61,7 +61,7 @@ static int l_report(lua_State *L)
 	const struct script_phase *sp = phase_of(L);
 	struct phase_metrics m;
 	fold_window_read(&sw->window, &m);
-	report_push_phase(L, &m);
+	report_push_phase(L, &m, REPORT_BRIEF);
 	binding_set_number(L, "dropped", (double)(sp->phase->dropped - sw->dropped));
 	return 1;
 }

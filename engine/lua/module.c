@@ -25,5 +25,6 @@ int luaopen_perigee_engine(lua_State *L)
 	binding_transport(L);
 	binding_input(L);
 	binding_floor(L);
+	binding_batches(L);
 	return 1;
 }

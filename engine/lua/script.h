@@ -167,10 +167,14 @@ void report_set_cost(lua_State *L, const char *key, int64_t ns, int64_t count, i
 /* t.transport, of the table at t. */
 enum transport script_transport(lua_State *L, int t);
 
-/* Push the metrics of one phase, or nil; of the whole session, with the series over time
- * when they are to be whole. */
-void report_push_phase(lua_State *L, const struct phase_metrics *m);
-void report_push(lua_State *L, const struct fold *f, bool whole);
+/* What of a report is told: without the intervals of percentiles, which take a millisecond or two
+ * of a thread that may have to measure; with them; and with the series over time, too, in the place
+ * of its last bins. */
+enum report_detail { REPORT_BRIEF, REPORT_INTERVALS, REPORT_WHOLE };
+
+/* Push the metrics of one phase, or nil; of the whole session. */
+void report_push_phase(lua_State *L, const struct phase_metrics *m, enum report_detail detail);
+void report_push(lua_State *L, const struct fold *f, enum report_detail detail);
 
 /* Push the metrics of the phases whose numbers (from 1) are in the list at that index, as if they
  * were one; nil when none of them showed up. */

@@ -2,9 +2,11 @@
 
 #include "base/histogram.h"
 #include "base/status.h"
+#include "metrics/batch_means.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FIRST_ROOM 16
 #define LAST_ROOM  1024
@@ -12,12 +14,36 @@
  * measures, for half a millisecond with all metrics of a phase. */
 #define MOVED_AT_ONCE 4
 
+/* A value and its place among those that came, in one word: sorting words sorts the values, and the
+ * order in which they came, which tells how they are correlated, is not lost. */
+#define PLACE_BITS 14
+#define PLACES     ((uint64_t)1 << PLACE_BITS)
+#define MOST       (UINT64_MAX >> PLACE_BITS) /* 13 days in ns */
+_Static_assert(DISTRIBUTION_EXACT <= PLACES, "each value has a place");
+
 struct distribution {
-	uint64_t *values;    /* those that are not in the histogram; NULL: none, or none yet */
-	uint32_t kept, room; /* values that are there, and that have room */
+	uint64_t *words;     /* the first values; NULL: none yet */
+	uint32_t kept, room; /* words that are there, and that have room */
+	uint32_t counted;    /* how many of them, the last ones, are in the histogram, too */
 	bool sorted;
 	struct histogram *histogram; /* NULL until there are too many values */
 };
+
+static uint64_t word_of(uint64_t value, uint32_t place)
+{
+	return (value < MOST ? value : MOST) << PLACE_BITS | place;
+}
+
+static uint64_t value_of(uint64_t word)
+{
+	return word >> PLACE_BITS;
+}
+
+/* Words that no histogram counts. */
+static uint32_t uncounted(const struct distribution *d)
+{
+	return d->kept - d->counted;
+}
 
 int distribution_new(struct distribution **out)
 {
@@ -33,27 +59,24 @@ void distribution_free(struct distribution *d)
 	if (!d)
 		return;
 	histogram_free(d->histogram);
-	free(d->values);
+	free(d->words);
 	free(d);
 }
 
-/* Up to n of the values become counts. */
+/* Up to n of the words become counts. */
 static void move(struct distribution *d, uint32_t n)
 {
-	for (; n > 0 && d->kept > 0; n--)
-		histogram_add(d->histogram, d->values[--d->kept]);
-	if (d->kept > 0)
-		return;
-	free(d->values);
-	d->values = NULL;
-	d->room = 0;
+	for (; n > 0 && uncounted(d) > 0; n--) {
+		d->counted++;
+		histogram_add(d->histogram, value_of(d->words[d->kept - d->counted]));
+	}
 }
 
-/* Before anything is read: either all are values, or all are counts. */
+/* Before anything is read: either none are counts, or all are. */
 static void settle(struct distribution *d)
 {
-	if (d->histogram && d->kept)
-		move(d, d->kept);
+	if (d->histogram)
+		move(d, uncounted(d));
 }
 
 static int grow(struct distribution *d)
@@ -63,10 +86,10 @@ static int grow(struct distribution *d)
 	uint32_t room = d->room ? d->room * 4 : FIRST_ROOM;
 	if (room > LAST_ROOM)
 		room = DISTRIBUTION_EXACT;
-	uint64_t *grown = realloc(d->values, room * sizeof(*grown));
+	uint64_t *grown = realloc(d->words, room * sizeof(*grown));
 	if (!grown)
 		return STATUS_ENOMEM;
-	d->values = grown;
+	d->words = grown;
 	d->room = room;
 	return STATUS_OK;
 }
@@ -83,13 +106,13 @@ int distribution_add(struct distribution *d, uint64_t v)
 	if (err)
 		return err;
 	if (!d->histogram) {
-		d->values[d->kept++] = v;
+		d->words[d->kept] = word_of(v, d->kept);
+		d->kept++;
 		d->sorted = false;
 		return STATUS_OK;
 	}
 	histogram_add(d->histogram, v);
-	if (d->values)
-		move(d, MOVED_AT_ONCE);
+	move(d, MOVED_AT_ONCE);
 	return STATUS_OK;
 }
 
@@ -102,24 +125,41 @@ int distribution_add_each(struct distribution *d, const uint32_t *values, uint32
 	if (err || i == n)
 		return err;
 	histogram_add_each(d->histogram, values + i, n - i, unit);
-	if (d->values)
-		move(d, MOVED_AT_ONCE);
+	move(d, MOVED_AT_ONCE);
+	return STATUS_OK;
+}
+
+/* The words of from behind those of d, which has room for them. */
+static int append_words(struct distribution *d, const struct distribution *from)
+{
+	while (d->room < d->kept + from->kept)
+		if (grow(d))
+			return STATUS_ENOMEM;
+	for (uint32_t i = 0; i < from->kept; i++)
+		d->words[d->kept + i] = from->words[i] + d->kept; /* the places follow, too */
+	d->kept += from->kept;
+	d->sorted = false;
 	return STATUS_OK;
 }
 
 int distribution_merge(struct distribution *d, const struct distribution *from)
 {
-	int err = from->histogram && !d->histogram ? histogram_new(&d->histogram) : STATUS_OK;
-	if (!err && from->histogram)
-		histogram_merge(d->histogram, from->histogram);
-	for (uint32_t i = 0; !err && i < from->kept; i++)
-		err = distribution_add(d, from->values[i]);
+	bool are_few = d->kept + from->kept <= DISTRIBUTION_EXACT;
+	if (are_few && !d->histogram && !from->histogram)
+		return append_words(d, from);
+	if (!d->histogram && histogram_new(&d->histogram))
+		return STATUS_ENOMEM;
+	distribution_merge_into(from, d->histogram);
+	if (d->kept)
+		return STATUS_OK;
+	int err = append_words(d, from); /* they tell of the correlation, and are counted */
+	d->counted = d->kept;
 	return err;
 }
 
 uint64_t distribution_count(const struct distribution *d)
 {
-	return (d->histogram ? histogram_count(d->histogram) : 0) + d->kept;
+	return (d->histogram ? histogram_count(d->histogram) : 0) + uncounted(d);
 }
 
 bool distribution_is_exact(const struct distribution *d)
@@ -137,7 +177,7 @@ static void sort(struct distribution *d)
 {
 	if (d->sorted || !d->kept)
 		return;
-	qsort(d->values, d->kept, sizeof(*d->values), compare);
+	qsort(d->words, d->kept, sizeof(*d->words), compare);
 	d->sorted = true;
 }
 
@@ -160,7 +200,7 @@ double distribution_sum(struct distribution *d)
 		return histogram_sum(d->histogram);
 	unsigned __int128 sum = 0; /* exact: the order of the values changes no digit */
 	for (uint32_t i = 0; i < d->kept; i++)
-		sum += d->values[i];
+		sum += value_of(d->words[i]);
 	return (double)sum;
 }
 
@@ -180,7 +220,7 @@ double distribution_std(struct distribution *d)
 	sort(d); /* so that the order of the values changes no digit */
 	double mean = distribution_mean(d), squares = 0;
 	for (uint32_t i = 0; i < d->kept; i++) {
-		double off = (double)d->values[i] - mean;
+		double off = (double)value_of(d->words[i]) - mean;
 		squares += off * off;
 	}
 	return sqrt(squares / d->kept);
@@ -196,7 +236,7 @@ uint64_t distribution_rank(struct distribution *d, uint64_t rank)
 	if (d->histogram)
 		return histogram_at_rank(d->histogram, rank);
 	sort(d);
-	return d->values[rank - 1];
+	return value_of(d->words[rank - 1]);
 }
 
 uint64_t distribution_rank_of(uint64_t n, double q)
@@ -216,8 +256,8 @@ void distribution_merge_into(const struct distribution *d, struct histogram *h)
 {
 	if (d->histogram)
 		histogram_merge(h, d->histogram);
-	for (uint32_t i = 0; i < d->kept; i++)
-		histogram_add(h, d->values[i]);
+	for (uint32_t i = 0; i < uncounted(d); i++)
+		histogram_add(h, value_of(d->words[i]));
 }
 
 const struct histogram *distribution_counts(struct distribution *d, struct histogram *h)
@@ -239,10 +279,45 @@ uint64_t distribution_below(struct distribution *d, uint64_t value)
 	uint32_t low = 0, high = d->kept;
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		if (d->values[middle] < value)
+		if (value_of(d->words[middle]) < value)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	return low;
+}
+
+/* The means over batches of the words of a mark: 1 where the value is at most that one. Returns the
+ * mean of all. */
+static double batch_marks(const struct distribution *d, uint64_t value, double *means, int batches)
+{
+	double sum = 0;
+	uint32_t length = d->kept / (uint32_t)batches;
+	uint32_t counts[BATCH_MEANS_MOST + 1] = { 0 }; /* the last: those that are too many */
+	for (uint32_t i = 0; i < d->kept; i++) {
+		uint32_t batch = (uint32_t)(d->words[i] & (PLACES - 1)) / length;
+		counts[batch < (uint32_t)batches ? batch : BATCH_MEANS_MOST] +=
+			value_of(d->words[i]) <= value;
+	}
+	for (int b = 0; b < batches; b++) {
+		means[b] = (double)counts[b] / length;
+		sum += means[b];
+	}
+	return sum / batches;
+}
+
+double distribution_independent(struct distribution *d, double q)
+{
+	double n = (double)distribution_count(d), means[BATCH_MEANS_MOST], df;
+	int batches = batch_means_count(d->kept);
+	if (!batches)
+		return n;
+	double share = batch_marks(d, distribution_quantile(d, q), means, batches);
+	if (share <= 0 || share >= 1)
+		return n;
+	double factor = batch_means_variance(means, batches, &df) * d->kept / (share * (1 - share));
+	/* As much less as Student's t is beyond the normal distribution: of the variance, too,
+	 * there is only an estimate. */
+	double wider = student_t(df) / student_t(INFINITY);
+	return n / fmax(factor * wider * wider, 1);
 }

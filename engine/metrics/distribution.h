@@ -1,9 +1,10 @@
 /* distribution.h - a set of values of which percentiles are asked.
  *
  * Keeps the values themselves up to DISTRIBUTION_EXACT of them, so that percentiles
- * are observed values; beyond that a histogram of three digits. Bounded memory: 80 KiB,
- * then what a histogram touches. One thread: asking sorts the values
- * in place, or turns what is left of them into counts. */
+ * are observed values; beyond that a histogram of three digits. Of the first ones it knows the
+ * order, which tells how they are correlated. Bounded memory: 80 KiB, and what a histogram
+ * touches. Values are at most 2^50 - 1, 13 days in ns; greater ones count as that. One thread:
+ * asking sorts the values in place, or turns what is left of them into counts. */
 #ifndef PERIGEE_METRICS_DISTRIBUTION_H
 #define PERIGEE_METRICS_DISTRIBUTION_H
 
@@ -50,6 +51,12 @@ uint64_t distribution_rank_of(uint64_t n, double q);
 
 /* The lowest value such that at least q (0..1) of the values are at or below it. */
 uint64_t distribution_quantile(struct distribution *d, double q);
+
+/* How many independent values would tell the q-quantile (0 < q < 1) with a confidence of 95 % as
+ * well as these do, at most their count: the values of a busy server are like their neighbours, and
+ * the gaps of a response like each other. By the means of batches of the first DISTRIBUTION_EXACT
+ * (see batch_means.h); all of them where they are too few to tell. */
+double distribution_independent(struct distribution *d, double q);
 
 /* Add the counts of all values to h. */
 void distribution_merge_into(const struct distribution *d, struct histogram *h);

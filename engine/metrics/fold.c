@@ -144,7 +144,7 @@ static int put_complete(struct fold *f, struct phase_metrics *m, const struct ev
 		.tokens_out = e->tokens_out,
 	};
 	int err = tally_complete(&m->all, e, &of);
-	if (!err && !end.ok)
+	if (!err && end.failure)
 		err = examples_put(&m->examples, e);
 	if (!err)
 		err = s ? series_ended(s, e->timestamp_ns, &end) : STATUS_ENOMEM;

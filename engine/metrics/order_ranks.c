@@ -59,3 +59,13 @@ void order_ranks(uint64_t n, double q, double confidence, uint64_t *low, uint64_
 	else
 		exact(n, q, (1 - confidence) / 2, low, high);
 }
+
+void order_ranks_of(uint64_t n, double independent, double q, double confidence, uint64_t *low,
+                    uint64_t *high)
+{
+	uint64_t m = independent < (double)n ? (uint64_t)independent : n;
+	order_ranks(m, q, confidence, low, high);
+	double scale = (double)(n + 1) / (double)(m + 1);
+	*low = (uint64_t)floor((double)*low * scale);
+	*high = (uint64_t)ceil((double)*high * scale);
+}

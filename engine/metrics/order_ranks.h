@@ -13,4 +13,9 @@
  * Exact while n q (1 - q) <= 500, by the normal approximation beyond. */
 void order_ranks(uint64_t n, double q, double confidence, uint64_t *low, uint64_t *high);
 
+/* The same of n values that tell as much as so many independent ones, at most n: the ranks that
+ * these would have, at the same shares of n. */
+void order_ranks_of(uint64_t n, double independent, double q, double confidence, uint64_t *low,
+                    uint64_t *high);
+
 #endif

@@ -1,8 +1,8 @@
 #include "metrics/steady.h"
 
-#include <math.h>
+#include "metrics/batch_means.h"
 
-#define BATCHES 20
+#include <math.h>
 
 int steady_cut(const double *values, int n)
 {
@@ -23,19 +23,10 @@ int steady_cut(const double *values, int n)
 	return cut <= n / 2 ? cut : -1;
 }
 
-/* Two-sided 95 % of Student's t with df = 1 .. BATCHES - 1 degrees of freedom. */
-static double student_t(int df)
-{
-	static const double t[] = { 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365,
-		                    2.306,  2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
-		                    2.131,  2.120, 2.110, 2.101, 2.093 };
-	return t[df - 1];
-}
-
 /* Neighbouring bins make a batch; bins that are left over are the first ones. */
 static void rate_interval(const double *completed, int n, double width_s, struct steady *out)
 {
-	int batches = n < BATCHES ? n : BATCHES, size = n / batches;
+	int batches = n < BATCH_MEANS_MOST ? n : BATCH_MEANS_MOST, size = n / batches;
 	const double *first = completed + (n - batches * size);
 	double sum = 0, squares = 0;
 	for (int i = 0; i < batches; i++) {

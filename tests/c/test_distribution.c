@@ -4,6 +4,8 @@
 
 #include "support.h"
 
+#include <math.h>
+
 static struct distribution *of(const uint64_t *values, size_t n)
 {
 	struct distribution *d;
@@ -219,6 +221,90 @@ static void a_look_at_the_counts_sorts_nothing_and_loses_nothing(void **state)
 	histogram_free(h);
 }
 
+/* A value, then the next one: neighbours are alike for `run` of them. */
+static struct distribution *in_runs(uint32_t n, uint32_t run)
+{
+	struct distribution *d = of(NULL, 0);
+	uint64_t v = 88172645463325252ULL;
+	for (uint32_t i = 0; i < n; i++) {
+		if (i % run == 0)
+			v ^= v << 13, v ^= v >> 7, v ^= v << 17;
+		assert_ok(distribution_add(d, v >> 24));
+	}
+	return d;
+}
+
+static void assert_worth(struct distribution *d, double low, double high)
+{
+	double n = distribution_independent(d, 0.5);
+	if (n < low || n > high)
+		fail_msg("%g independent values, %g to %g expected", n, low, high);
+}
+
+static void correlated_values_are_worth_fewer(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t n, run;
+		double low, high;
+	} rows[] = {
+		{ 4000, 1, 2000, 4000 },
+		{ 4000, 10, 150, 400 },
+		{ 4000, 100, 10, 40 },
+		{ 40000, 10, 1500, 8000 } /* a histogram: the first ones tell */,
+		{ 24, 24, 24, 24 } /* too few to tell */,
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct distribution *d = in_runs(rows[i].n, rows[i].run);
+		double before = distribution_independent(d, 0.5);
+		assert_worth(d, rows[i].low, rows[i].high);
+		distribution_std(d); /* sorts */
+		assert_true(distribution_independent(d, 0.5) == before);
+		distribution_free(d);
+	}
+	struct distribution *same = of(NULL, 0);
+	for (int i = 0; i < 100; i++)
+		assert_ok(distribution_add(same, 5));
+	assert_worth(same, 100, 100);
+	distribution_free(same);
+}
+
+/* Merging keeps the order in which the values came, wherever they have been sorted before. */
+static void merged_ones_know_the_order_of_their_values(void **state)
+{
+	(void)state;
+	struct distribution *a = in_runs(3000, 10), *b = in_runs(2000, 10), *sum = of(NULL, 0);
+	distribution_std(a);
+	distribution_std(b);
+	assert_ok(distribution_merge(sum, a));
+	distribution_std(sum);
+	assert_ok(distribution_merge(sum, b));
+	assert_int_equal(distribution_count(sum), 5000);
+	assert_true(distribution_is_exact(sum));
+	assert_worth(sum, 200, 1000);
+	struct distribution *many = in_runs(20000, 10), *more = of(NULL, 0);
+	assert_ok(distribution_merge(more, many)); /* counts, into an empty one */
+	assert_ok(distribution_merge(more, a));
+	assert_ok(distribution_merge(sum, many)); /* values and counts */
+	assert_int_equal(distribution_count(more), 23000);
+	assert_int_equal(distribution_count(sum), 25000);
+	assert_worth(more, 900, 4600);
+	double both = distribution_sum(many) + distribution_sum(a) + distribution_sum(b);
+	assert_true(fabs(distribution_sum(sum) / both - 1) < 1e-12);
+	struct distribution *all[] = { a, b, sum, many, more };
+	for (size_t i = 0; i < COUNT_OF(all); i++)
+		distribution_free(all[i]);
+}
+
+static void values_beyond_the_most_count_as_that(void **state)
+{
+	(void)state;
+	struct distribution *d = of((const uint64_t[]){ UINT64_MAX, 7 }, 2);
+	assert_int_equal(distribution_max(d), ((uint64_t)1 << 50) - 1);
+	assert_int_equal(distribution_min(d), 7);
+	distribution_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +318,9 @@ int main(void)
 		cmocka_unit_test(no_value_is_lost_on_the_way_to_the_histogram),
 		cmocka_unit_test(looking_changes_nothing),
 		cmocka_unit_test(a_look_at_the_counts_sorts_nothing_and_loses_nothing),
+		cmocka_unit_test(correlated_values_are_worth_fewer),
+		cmocka_unit_test(merged_ones_know_the_order_of_their_values),
+		cmocka_unit_test(values_beyond_the_most_count_as_that),
 	};
 	return cmocka_run_group_tests_name("distribution", tests, NULL, NULL);
 }

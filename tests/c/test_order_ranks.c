@@ -58,12 +58,36 @@ static void both_ways_agree(void **state)
 	assert_in_range(next_high, high - 2, high + 2);
 }
 
+/* 100 values that are worth 20: their ranks 6 and 15 of 21 parts. */
+static void correlated_values_have_ranks_further_apart(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t n;
+		double independent;
+		uint64_t low, high;
+	} rows[] = {
+		{ 100, 20, 28, 73 },   { 100, 20.9, 28, 73 }, { 100, 100, 40, 61 },
+		{ 100, 1000, 40, 61 }, { 6, 6, 1, 6 },        { 100, 6, 14, 87 },
+		{ 100, 5, 0, 0 },      { 100, 0.3, 0, 0 },    { 0, 0, 0, 0 },
+	};
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		uint64_t low = 77, high = 77;
+		order_ranks_of(rows[i].n, rows[i].independent, 0.5, 0.95, &low, &high);
+		if (low != rows[i].low || high != rows[i].high)
+			fail_msg("%d worth %g: %d..%d, expected %d..%d", (int)rows[i].n,
+			         rows[i].independent, (int)low, (int)high, (int)rows[i].low,
+			         (int)rows[i].high);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ranks_are_those_of_the_binomial),
 		cmocka_unit_test(large_numbers_are_approximated),
 		cmocka_unit_test(both_ways_agree),
+		cmocka_unit_test(correlated_values_have_ranks_further_apart),
 	};
 	return cmocka_run_group_tests_name("order_ranks", tests, NULL, NULL);
 }

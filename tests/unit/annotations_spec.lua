@@ -139,7 +139,7 @@ describe("the doc comments", function()
    it("know of each class of the engine whether scripts see it", function()
       local public = set { "phase", "result", "rng", "session", "window", "json" }
       local inner = set { "aggregate", "beacon", "content", "control", "exposition", "glance", "hdr", "histogram", "input", "log", "mock",
-         "numbers", "report", "rollup", "simulate", "subscriber", "system", "terminal", "transport", "floor" }
+         "numbers", "report", "rollup", "simulate", "subscriber", "system", "terminal", "transport", "floor", "batches" }
       local pipe = io.popen "ls engine/lua/l_*.c"
       for path in pipe:lines() do
          local name = path:match "l_(%l+)%.c$"

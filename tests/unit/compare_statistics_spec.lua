@@ -156,34 +156,37 @@ describe("the difference of estimates", function()
 end)
 
 describe("series", function()
-   it("have no correlation when there is none, and the right one when there is", function()
-      -- Of an autoregressive series the variance of the mean grows by (1 + r) / (1 - r).
+   it("are worth as many independent values as they are, or as their correlation leaves", function()
+      -- Of an autoregressive series the variance of the mean grows by (1 + r) / (1 - r); that it is only estimated, by 20
+      -- batches, costs a third more.
       for r, factor in pairs { [0] = 1, [0.5] = 3, [0.8] = 9 } do
          local sum, seeds = 0, 40
-         for seed = 1, seeds do sum = sum + statistics.correlation_factor(normals(4000, r, generator(seed * 977))) end
-         near(factor, sum / seeds, 0.2)
+         for seed = 1, seeds do sum = sum + 4000 / statistics.independent(normals(4000, r, generator(seed * 977))) end
+         assert.is_true(sum / seeds >= factor and sum / seeds <= 1.6 * factor, sum / seeds)
       end
    end)
 
    it("are taken as independent when they are too few", function()
-      assert.same({ 1, 23 }, { statistics.correlation_factor(normals(24, 0.9, generator(5))) })
+      assert.same({ 24, 23 }, { statistics.independent(normals(24, 0.9, generator(5))) })
    end)
 
-   it("have a factor of 1 when they never vary", function()
+   it("are worth all their values when they never vary", function()
       local list = {}
       for i = 1, 100 do list[i] = 3 end
-      assert.same({ 1, 19 }, { statistics.correlation_factor(list) })
+      assert.same({ 100, 19 }, { statistics.independent(list) })
    end)
 
-   -- How often the interval of 95 % holds the true percentile.
-   local function coverage(n, q, truth, correlation)
-      local inside, seeds = 0, 300
+   -- How often the interval of 95 % holds the true percentile; how wide it is, on average, where it has both bounds.
+   local function coverage(n, q, truth, correlation, seeds)
+      local inside, width, both = 0, 0, 0
+      seeds = seeds or 300
       for seed = 1, seeds do
          local values = normals(n, correlation, generator(seed * 7919))
          local e = statistics.quantile(values, sorted(values), q)
          if (not e.low or e.low <= truth) and (not e.high or e.high >= truth) then inside = inside + 1 end
+         if e.low and e.high then width, both = width + e.high - e.low, both + 1 end
       end
-      return inside / seeds
+      return inside / seeds, width / both
    end
 
    it("have percentiles whose intervals hold the true one as often as they say", function()
@@ -193,6 +196,23 @@ describe("series", function()
       assert.is_true(coverage(1000, 0.5, 0, 0.5) >= 0.92)
       assert.is_true(coverage(1000, 0.9, 1.2815516, 0.7) >= 0.92)
       assert.is_true(coverage(200, 0.5, 0, 0) < 1)
+   end)
+
+   it("have medians whose intervals are right where neighbours are very much alike and values are few", function()
+      for n, least in pairs { [100] = 0.87, [150] = 0.9, [200] = 0.9, [400] = 0.9 } do
+         local held = coverage(n, 0.5, 0, 0.9, 500)
+         assert.is_true(held >= least and held <= 0.99, ("%d: %g"):format(n, held))
+      end
+   end)
+
+   it("have no intervals that are much wider than those of independent values, where they are that", function()
+      for _, n in ipairs { 100, 200, 1000 } do
+         local held, width = coverage(n, 0.5, 0, 0, 500)
+         -- The standard error of a median of normal values: sqrt(pi / 2 / n).
+         local right = 2 * statistics.critical(math.huge) * math.sqrt(math.pi / 2 / n)
+         assert.is_true(held >= 0.94 and held <= 0.99, ("%d: %g"):format(n, held))
+         assert.is_true(width <= 1.35 * right, ("%d: %g"):format(n, width / right))
+      end
    end)
 
    it("have no bound where the values give none", function()

@@ -12,8 +12,10 @@ local function run(phase, endpoint)
    }, { clock = "virtual", endpoint = endpoint })
 end
 
+-- A bound that is null leaves all open.
 local function within(value, pair)
-   return pair[1] <= value and value <= pair[2]
+   local low, high = tonumber(pair[1]), tonumber(pair[2])
+   return (not low or low <= value) and (not high or value <= high)
 end
 
 describe("the steady window", function()
@@ -67,6 +69,34 @@ describe("the intervals of percentiles", function()
       end
       -- Of 60 with 95 % at least: fewer than 50 would happen less often than once in 10^3 runs, and the seeds are fixed.
       for name, n in pairs(held) do assert.is_true(n >= 50, name .. " " .. n) end
+   end)
+
+   -- Latencies of a server that stays slow or fast for a while: lognormal, each 0.9 of the logarithm before. Truth: 100 ms.
+   local function correlated(seed, correlation)
+      local rng, x = perigee.rng(seed), 0
+      for _ = 1, 60 do x = correlation * x + math.sqrt(1 - correlation ^ 2) * rng:normal() end
+      local result = perigee.test.run(perigee.scenario {
+         name = "ci", target = perigee.target.openai_chat { url = "mock:", model = "m" }, dataset = { { prompt = "a" } },
+         load = perigee.load.constant(1), requests = 200,
+      }, { clock = "virtual", seed = seed, endpoint = function()
+         x = correlation * x + math.sqrt(1 - correlation ^ 2) * rng:normal()
+         return { ttft = 0.1 * math.exp(0.3 * x), tokens = 1 }
+      end })
+      return result.phases.performance.ttft_ms.ci95.p50
+   end
+
+   it("hold the true median also when requests are like those before them, and are not needlessly wide else", function()
+      local held, independent, width, runs = 0, 0, 0, 200
+      for seed = 1, runs do
+         held = held + (within(100, correlated(seed, 0.9)) and 1 or 0)
+         local pair = correlated(seed, 0)
+         independent, width = independent + (within(100, pair) and 1 or 0), width + (pair[2] - pair[1]) / runs
+      end
+      assert.is_true(held / runs >= 0.9, held / runs)
+      assert.is_true(independent / runs >= 0.93 and independent / runs <= 0.99, independent / runs)
+      -- 1.96 standard errors of a median to both sides: sqrt(pi / 2 / n) of 30 %.
+      local right = 2 * 1.96 * 30 * math.sqrt(math.pi / 2 / 200)
+      assert.is_true(width <= 1.35 * right, width / right)
    end)
 
    it("have no upper bound when there are too few requests", function()

@@ -1,6 +1,8 @@
 --- Statistics of comparisons: numbers in, numbers out. An estimate is a table { value, low, high, df }: an interval of
 --- 95 % confidence around a value, a bound being nil where the data give none, and the degrees of freedom behind it
 --- (math.huge: the normal distribution).
+local engine = require "perigee.engine"
+
 local statistics = {}
 
 statistics.CONFIDENCE = 0.95
@@ -192,36 +194,32 @@ end
 
 -- ---- one series ----
 
--- The lists' parts of equal length, in order; the values that are too many at the end are left out.
-local function batch_means(values, from, count, batches)
-   local length, means = math.floor(count / batches), {}
+-- Of the list's parts of equal length, in order; the values that are too many at the end are left out.
+local function batch_means(values, batches)
+   local length, means = math.floor(#values / batches), {}
    for b = 1, batches do
-      local sum, first = 0, from + (b - 1) * length
-      for i = first, first + length - 1 do sum = sum + values[i] end
+      local sum = 0
+      for i = (b - 1) * length + 1, b * length do sum = sum + values[i] end
       means[b] = sum / length
    end
-   return means, length
+   return means
 end
 
-statistics.BATCHES, statistics.LEAST_BATCH = 20, 5
+statistics.BATCHES = 20
 
-local function number_of_batches(n)
-   return math.min(statistics.BATCHES, math.floor(n / statistics.LEAST_BATCH))
-end
-
---- How much wider the variance of the mean is than if the values of a series were independent, at least 1: by the means of
---- up to 20 batches (L. W. Schruben's and others' method of batch means, as in A. M. Law, Simulation Modeling and Analysis, 9.5.3).
+--- How many independent values would tell a mean with a confidence of 95 % as well as those of a series do, at most their
+--- count: by the means of up to 20 batches, and by what these are correlated themselves (engine/metrics/batch_means.h has the
+--- formula and its sources), less as much as Student's t is beyond the normal distribution.
 ---@param values number[]  in the order in which they came
----@return number factor  1 when they are too few to tell
----@return number df
-function statistics.correlation_factor(values)
-   local batches = number_of_batches(#values)
-   if batches < 5 then return 1, math.max(1, #values - 1) end
-   local means, length = batch_means(values, 1, #values, batches)
-   local _, between = statistics.moments(means)
+---@return number independent  all of them when they are too few to tell
+---@return number df  of what is found by it
+function statistics.independent(values)
+   local n, batches = #values, engine.batches.count(#values)
    local _, variance = statistics.moments(values)
-   if variance == 0 then return 1, batches - 1 end
-   return math.max(1, between * length / variance), batches - 1
+   if batches == 0 or variance == 0 then return n, math.max(1, (batches > 0 and batches or n) - 1) end
+   local of_mean, df = engine.batches.variance(batch_means(values, batches))
+   local wider = statistics.critical(df) / statistics.critical(math.huge)
+   return n / math.max(1, of_mean * n / variance * wider * wider), df
 end
 
 --- The mean of a series as an estimate, its values being correlated.
@@ -229,8 +227,8 @@ end
 ---@return table estimate
 function statistics.series_mean(values)
    local mean, variance = statistics.moments(values)
-   local factor, df = statistics.correlation_factor(values)
-   local half = statistics.critical(df) * math.sqrt(factor * variance / #values)
+   local independent, df = statistics.independent(values)
+   local half = statistics.critical(math.huge) * math.sqrt(variance / independent)
    return { value = mean, low = mean - half, high = mean + half, df = df }
 end
 
@@ -245,8 +243,8 @@ function statistics.quantile(values, sorted, q)
    local n = #values
    local value, marks = sorted[math.max(1, math.ceil(q * n - 1e-9))], {}
    for i = 1, n do marks[i] = values[i] <= value and 1 or 0 end
-   local factor, df = statistics.correlation_factor(marks)
-   local half = statistics.critical(df) * math.sqrt(factor * n * q * (1 - q))
+   local independent, df = statistics.independent(marks)
+   local half = statistics.critical(math.huge) * n * math.sqrt(q * (1 - q) / independent)
    local low, high = math.floor(n * q - half), math.ceil(n * q + half) + 1
    return { value = value, low = sorted[low], high = sorted[high], df = df }
 end

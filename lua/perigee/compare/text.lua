@@ -9,7 +9,7 @@ local METHODS = {
    requests = "one run on each side, intervals from its requests, allowing for their correlation: percentiles by order statistics "
       .. "(Woodruff), means and rates by batch means, shares by Wilson; what changed between the runs counts as a difference: "
       .. "repeat or interleave them to tell it apart",
-   summary = "intervals of summary.json where the requests do not tell, which takes them as independent; "
+   summary = "intervals of summary.json where the requests do not tell, which takes them as independent in means and shares; "
       .. "all gaps of a request count as one value",
    runs = "the values of several runs, by Welch's t-test",
    rounds = "the values of rounds as pairs, by Student's t-test",

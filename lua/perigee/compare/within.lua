@@ -74,9 +74,9 @@ local MARKS = { error_rate = "bad_marks", goodput = "good_marks" }
 local function of_share(metric, columns, value)
    local marks = columns[MARKS[metric.name]]
    if #marks == 0 then return nil end
-   local n = #marks / statistics.correlation_factor(marks)
+   local n, df = statistics.independent(marks)
    local low, high = pair(statistics.share_interval(value * n, n))
-   return around(value, low, high, math.huge)
+   return around(value, low, high, df)
 end
 
 local function from_requests(metric, columns, value)
