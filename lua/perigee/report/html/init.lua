@@ -164,7 +164,7 @@ function html.render(summary, histograms, report)
       header(summary), "<main>", tiles_text(summary),
       messages(summary.failures, "bad", "failure"), messages(texts(summary.warnings), "warn", "warning"),
       overview(summary), phase_section.checks(summary.checks, "Checks of the whole run"), mlperf(summary.mlperf),
-      phase_section.figures(sweep.figures(summary)),
+      phase_section.figures(sweep.figures(summary, histograms)),
    }
    for i, phase in ipairs(summary.phases) do
       out[#out + 1] = phase_section.text(phase, section_id(i), bins[phase.name] or {}, histograms)
