@@ -16,7 +16,7 @@ return perigee.scenario {
    target = perigee.target.openai_chat {
       url = "mock:mode=timed,ttft=5ms,tpot=1ms,tokens=4,fault=status=0.2,fault=reset=0.1,seed=3", model = [=[m<&"'>]=], stream = true,
    },
-   dataset = { { prompt = "x", kind = "<short>" }, { prompt = "y", kind = "l&ng" } },
+   dataset = { { prompt = "x", kind = "<short>" }, { prompt = "y", kind = "l&ng" .. ("g"):rep(55) } },
    request = function(sample) return { tag = sample.kind } end,
    slo = { ttft = "2s" },
    checks = { "ttft.p99 < 5s", "goodput > 1%" },

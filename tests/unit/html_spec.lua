@@ -348,8 +348,8 @@ describe("report.html", function()
       local page = html.render(summary { with_slo }, HISTOGRAMS, { phases = { { name = "p", series = list } } })
       assert.truthy(page:find("SLO: 3 ms</li>", 1, true))
       assert.truthy(page:find("Good: 20% of the requests (95% interval 10% to 30%), 1/s.", 1, true))
-      local found = table.concat(titles(page), ", ")
-      assert.truthy(found:find("Goodput", 1, true), found)
+      list[2].completed, list[2].failed, list[2].failures = 2, 3, { cancelled = 1, http = 2 }
+      assert.same({ 1, 0.25 }, over_time(with_slo, list, "Goodput").lines[1].y)
    end)
 end)
 
@@ -365,7 +365,7 @@ describe("a sweep", function()
    end
 
    local function figures(phases, config)
-      return sweep.figures(summary(phases, { config = config or {} }))
+      return sweep.figures(summary(phases, { config = config or {} }), {})
    end
 
    it("draws latency against throughput, and marks the most at which the objective holds", function()
@@ -395,6 +395,17 @@ describe("a sweep", function()
       assert.same({}, figures(phases))
    end)
 
+   it("is followed by the distributions of up to six phases", function()
+      local phases, histograms = phases_at { 1, 2, 3, 4, 5, 6 }, {}
+      for i, p in ipairs(phases) do histograms[i] = { phase = p.name, metric = "latency", curve = { i * 1e6, 0.5, i * 2e6, 1 } } end
+      local list = sweep.figures(summary(phases, { config = {} }), histograms)
+      local by_phase = list[3]
+      assert.same({ "Latency by phase", 6 }, { by_phase.title, #by_phase.lines })
+      assert.same({ "rate-2", 2e6, 4e6 }, { by_phase.lines[2].label, unpack(by_phase.lines[2].y) })
+      phases[7] = phase "one more"
+      assert.equal(2, #sweep.figures(summary(phases, { config = {} }), histograms))
+   end)
+
    it("is of the steps of a load, too, with its condition", function()
       local function step(rate, ms, passed)
          return { rate = rate, completed_per_s = rate - 1, passed = passed, ttft_ms = { p50 = ms, p90 = 2 * ms, p99 = 3 * ms } }
@@ -409,8 +420,19 @@ describe("a sweep", function()
       assert.same({ { x = 19, y = 40e6, text = "best: 20/s" } }, list[1].marks)
       found.slo = null
       assert.same({ "p99", nil }, { sweep.steps(found)[1].lines[2].label, sweep.steps(found)[1].limit })
-      for _, conclusion in ipairs { "text", {}, { knob = "rate", steps = { { rate = 1, completed_per_s = 1 } } }, null } do
+      found.slo = { "error_rate < 1%", "ttft.p99 < 10ms" }
+      assert.same({ value = 10e6, label = "ttft.p99 < 10ms" }, sweep.steps(found)[1].limit)
+      assert.same({}, sweep.steps(found)[1].marks)
+   end)
+
+   it("is nothing of a conclusion of another shape, which is told all the same", function()
+      local step = { rate = 1, completed_per_s = 1, ttft_ms = "x" }
+      for _, conclusion in ipairs { "text", 5, true, {}, { 1, 2 }, { text = { 1 } }, { knob = 1, steps = {} }, { knob = "rate", steps = 5 },
+         { knob = "rate", slo = 5, columns = 5, steps = { step, step, step } }, { columns = { "a" }, steps = { 1, "b", {} } } } do
          assert.same({}, sweep.steps(conclusion))
+         local page = html.render(summary { phase("p", { conclusion = conclusion }) }, {}, { phases = {} })
+         well_formed(page)
+         assert.truthy(page:find("<b>Conclusion:</b>", 1, true))
       end
    end)
 

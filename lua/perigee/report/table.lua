@@ -1,6 +1,7 @@
 --- The summary for people: one block of plain text per phase.
 local align = require "perigee.align"
 local clean = require("perigee.text").clean
+local conclusion = require "perigee.report.conclusion"
 local engine = require "perigee.engine"
 local floors = require "perigee.floors"
 local schema = require "perigee.schema"
@@ -150,23 +151,15 @@ local function metric_lines(phase)
    return lines
 end
 
-local function cell(v)
-   if v == nil or v == null then return "-" end
-   if type(v) == "boolean" then return v and "yes" or "no" end
-   return type(v) == "number" and units.number(v) or tostring(v)
-end
-
--- What a strategy found: its `text`, else all of it, and its `steps` with the `columns` that it names.
 local function conclusion_lines(phase)
    local found = present(phase.conclusion)
    if found == nil then return {} end
-   if type(found) ~= "table" or not found.text then return { "  conclusion: " .. engine.json.encode(found) } end
-   local lines, rows = { "  conclusion: " .. tostring(found.text) }, { found.columns }
-   for i, step in ipairs(found.columns and found.steps or {}) do
-      rows[i + 1] = {}
-      for k, column in ipairs(found.columns) do rows[i + 1][k] = cell(step[column]) end
+   local text, columns, rows = conclusion.told(found)
+   local lines = { "  conclusion: " .. text }
+   if rows[1] then
+      table.insert(rows, 1, columns)
+      append(lines, align(rows, "    "))
    end
-   if #rows > 1 then append(lines, align(rows, "    ")) end
    return lines
 end
 

@@ -177,7 +177,7 @@ function html.render(summary, histograms, report, entries)
       messages(summary.failures, "bad", "failure"), messages(texts(summary.warnings), "warn", "warning"),
       sides_section(summary.sides), overview(summary), phase_section.checks(summary.checks, "Checks of the whole run"),
       mlperf(summary.mlperf),
-      phase_section.figures(sweep.figures(summary)),
+      phase_section.figures(sweep.figures(summary, histograms)),
    }
    for i, phase in ipairs(summary.phases) do
       local of_engine = by_name[phase.name] or {}

@@ -1,5 +1,7 @@
 --- The section of a phase in report.html.
 local charts = require "perigee.report.html.charts"
+local conclusion = require "perigee.report.conclusion"
+local curves = require "perigee.report.html.curves"
 local engine = require "perigee.engine"
 local figure = require "perigee.report.html.figure"
 local floors = require "perigee.floors"
@@ -106,23 +108,10 @@ local function script_metrics(phase)
    return tables.text("Metrics of the script", { "metric", "count", "value or mean", "p50", "p99", "max" }, rows)
 end
 
-local function cell(v)
-   if v == nil or v == null then return "–" end
-   if type(v) == "boolean" then return v and "yes" or "no" end
-   return type(v) == "number" and units.number(v) or tostring(v)
-end
-
--- What a strategy found: its `text`, else all of it, and its `steps` with the `columns` that it names.
-local function conclusion(phase)
+local function conclusion_text(phase)
    local found = present(phase.conclusion)
    if found == nil then return "" end
-   local columns = type(found) == "table" and found.columns or {}
-   local text = type(found) == "table" and found.text or engine.json.encode(found)
-   local rows = {}
-   for i, step in ipairs(columns[1] and found.steps or {}) do
-      rows[i] = {}
-      for k, column in ipairs(columns) do rows[i][k] = cell(step[column]) end
-   end
+   local text, columns, rows = conclusion.told(found)
    return ("<p><b>Conclusion:</b> %s</p>%s%s"):format(escape(text), tables.text("Steps", columns, rows),
       phase_section.figures(sweep.steps(found)))
 end
@@ -150,7 +139,7 @@ local function tags(phase, histograms)
    for i, name in ipairs(schema.sorted_keys(phase.tags or {})) do rows[i] = tag_row(name, phase.tags[name]) end
    if #rows == 0 then return "" end
    return "<h3>By tag</h3>" .. tables.text("Times from the intended start; small: 95% intervals", head, rows)
-      .. phase_section.figures(charts.tags(phase, histograms))
+      .. phase_section.figures(curves.tags(phase, histograms))
 end
 
 -- ---- sentences ----
@@ -182,12 +171,12 @@ end
 ---@param of_server table[]   figures of what servers told meanwhile
 ---@return string
 function phase_section.text(phase, id, bins, histograms, of_server)
-   local list = charts.percentiles(phase, histograms)
+   local list = curves.percentiles(phase, histograms)
    for _, description in ipairs(charts.over_time(phase, bins)) do list[#list + 1] = description end
    for _, description in ipairs(of_server) do list[#list + 1] = description end
    return table.concat {
       ('<section id="%s"><h2>%s</h2><p class="soft">%s</p>'):format(id, escape(phase.name), escape(sentences(phase))),
-      conclusion(phase),
+      conclusion_text(phase),
       distributions(phase, "Times from the intended start, of successful requests; small: 95% intervals"),
       phase_section.figures(list), tags(phase, histograms),
       '<div class="beside">', failures(phase), counts(phase.finish_reasons, "reason", "Finish reasons"), "</div>",

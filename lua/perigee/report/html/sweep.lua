@@ -1,6 +1,7 @@
 --- The phases of a run, or the steps of a load, beside each other: throughput against latency; and sides that took turns,
 --- round by round.
 local charts = require "perigee.report.html.charts"
+local curves = require "perigee.report.html.curves"
 local engine = require "perigee.engine"
 local figure = require "perigee.report.html.figure"
 local stepping = require "perigee.load.stepping"
@@ -11,7 +12,7 @@ local sweep = {}
 
 local MS = 1e6 -- ns
 local LEAST_POINTS = 3
-local PERCENTILES = { p50 = true, p90 = true, p99 = true } -- that are told of a step
+local PERCENTILES = { "p50", "p90", "p99" } -- that are told of a step
 local METRICS = {
    { "ttft", "First token against throughput", "First token by round", "time to first token" },
    { "latency", "Latency against throughput", "Latency by round", "latency" },
@@ -49,25 +50,32 @@ local function sorted(points)
    return points
 end
 
--- Of the performance phases that measured the metric and took no turns.
-local function phase_points(phases, key, sides)
+-- Of the phases that measured the metric.
+local function phase_points(phases, key)
    local list = {}
    for _, phase in ipairs(phases) do
       local d, qps = present(phase[key]), present(phase.qps)
-      if phase.kind == "performance" and not sides[phase.name] and d and qps then
-         list[#list + 1] = { name = phase.name, qps = qps, d = d, holds = all_hold(phase) }
-      end
+      if d and qps then list[#list + 1] = { name = phase.name, qps = qps, d = d, holds = all_hold(phase) } end
    end
    return sorted(list)
 end
 
--- Of the steps that a load told in its conclusion.
+local function are_numbers(t, keys)
+   for _, key in ipairs(keys) do
+      if type(t) ~= "table" or type(t[key]) ~= "number" then return false end
+   end
+   return true
+end
+
+-- Of the steps that a load told in its conclusion, which may also be a script's own, of any shape.
 local function step_points(conclusion, key)
    local list = {}
    for _, step in ipairs(conclusion.steps) do
-      local d, value = present(step[key]), step[conclusion.knob]
-      if d and value then
-         list[#list + 1] = { name = stepping.show(conclusion.knob, value), qps = step.completed_per_s, d = d, holds = step.passed == true }
+      if are_numbers(step, { "completed_per_s", conclusion.knob }) and are_numbers(step[key], PERCENTILES) then
+         list[#list + 1] = {
+            name = stepping.show(conclusion.knob, step[conclusion.knob]), qps = step.completed_per_s, d = step[key],
+            holds = step.passed == true,
+         }
       end
    end
    return sorted(list)
@@ -128,30 +136,46 @@ local function rounds(phases, sides)
    return list
 end
 
---- Throughput against first token and against latency, for three phases at least; the same two of sides by round.
+-- The performance phases that took no turns.
+local function chosen(phases, sides)
+   local list = {}
+   for _, phase in ipairs(phases) do
+      if phase.kind == "performance" and not sides[phase.name] then list[#list + 1] = phase end
+   end
+   return list
+end
+
+--- First token and latency of sides by round; against throughput, of three phases at least; their distributions by phase.
 ---@param summary table
+---@param histograms table[]  as of session:histograms()
 ---@return table[] figures
-function sweep.figures(summary)
-   local phases, sides = summary.phases, sides_of(summary.config)
-   local list = next(sides) and rounds(phases, sides) or {}
+function sweep.figures(summary, histograms)
+   local sides = sides_of(summary.config)
+   local list = next(sides) and rounds(summary.phases, sides) or {}
+   local phases = chosen(summary.phases, sides)
    for _, metric in ipairs(METRICS) do
       local key = metric[1] .. "_ms"
-      local points = phase_points(phases, key, sides)
+      local points = phase_points(phases, key)
       if #points >= LEAST_POINTS then
          local limit = objective(phases, points[1].name, metric[1])
          list[#list + 1] = against_throughput(metric, "A point for each performance phase.", points, "p99", limit,
             limit and best(points, "p99", limit))
       end
    end
+   for _, by_phase in ipairs(curves.phases(phases, histograms)) do list[#list + 1] = by_phase end
    return list
 end
 
--- The percentile of the metric that the condition of a load bounds, and the bound; p99 without one.
-local function condition(text, metric)
-   local percentile, bound = (present(text) or ""):match("^" .. metric .. "%.(p[%d]+)%s*<=?%s*(%S+)$")
-   local seconds = PERCENTILES[percentile] and units.duration(bound)
-   if not seconds then return "p99", nil end
-   return percentile, { value = seconds * 1e9, label = text }
+-- The percentile of the metric that the condition of a load bounds, a check or a list of them, and the bound; p99 without one.
+local function condition(slo, metric)
+   for _, check in ipairs(type(slo) == "table" and slo or { slo }) do
+      for _, percentile in ipairs(PERCENTILES) do
+         local bound = type(check) == "string" and check:match(("^%s%%.%s%%s*<=?%%s*(%%S+)$"):format(metric, percentile))
+         local seconds = bound and units.duration(bound)
+         if seconds then return percentile, { value = seconds * 1e9, label = check } end
+      end
+   end
+   return "p99", nil
 end
 
 --- The same of the steps that a load took; nothing when there were too few, or their times were not told.
@@ -159,7 +183,7 @@ end
 ---@return table[] figures
 function sweep.steps(conclusion)
    local list = {}
-   if type(conclusion) ~= "table" or not (conclusion.steps and conclusion.knob) then return list end
+   if type(conclusion) ~= "table" or type(conclusion.steps) ~= "table" or type(conclusion.knob) ~= "string" then return list end
    for _, metric in ipairs(METRICS) do
       local points = step_points(conclusion, metric[1] .. "_ms")
       local percentile, limit = condition(conclusion.slo, metric[1])
