@@ -216,7 +216,7 @@ describe("perigee compare", function()
          end
          return perigee.scenario {
             dataset = { "a b", "c d", "e f" }, order = perigee.order.shuffle(), load = perigee.load.poisson(400), requests = 20,
-            phases = perigee.interleave { { "old", target = served "10ms" }, { "new", target = served "60ms" }, rounds = 4 },
+            phases = perigee.interleave { { "old", target = served "10ms" }, { "new", target = served "300ms" }, rounds = 4 },
          }]]
       assert.equal(0, run.code, run.err)
       local names = {}
