@@ -1,6 +1,7 @@
 -- What the benchmarks read of other programs: tests/bench/outputs holds what each printed of a small job, of which the
 -- endpoint answered a part with status 500.
 package.path = "tests/bench/?.lua;" .. package.path
+local baseline = require "baseline"
 local files = require "files"
 local measure = require "measure"
 local peers = require "peers"
@@ -86,5 +87,44 @@ describe("a counter of the benchmarks", function()
    it("adds up the instructions of all processes", function()
       assert.equal(310729 + 229160, measure.instructions_in "==7== Collected : 310729\n==8==\n==8== Collected : 229160\n")
       assert.is_nil(measure.instructions_in "==7== Callgrind\n")
+   end)
+end)
+
+describe("figures that were kept", function()
+   local result = {
+      at = "2026-11-24T12:00:00Z", cpu = "a processor", command = "a command",
+      versions = { perigee = "1.0", luajit = "LuaJIT 2.1", libcurl = "libcurl 8.0", compiler = "cc 12" },
+   }
+   local path = os.tmpname()
+   baseline.write(path, result, { direct = 17000 })
+   local kept = baseline.read(path)
+   os.remove(path)
+
+   it("come back with what they are of", function()
+      assert.same({ direct = 17000 }, kept.figures)
+      assert.same({ "kept on 2026-11-24, of 1.0" }, baseline.remarks(kept, result))
+   end)
+
+   it("are not held against another compiler or library without a word", function()
+      local other = { cpu = "a processor", versions = { luajit = "LuaJIT 2.1", libcurl = "libcurl 8.1", compiler = "cc 13" } }
+      assert.same({
+         "kept on 2026-11-24, of 1.0",
+         "not alike: compiler is cc 13, and was cc 12 then: a change may be of that",
+         "not alike: libcurl is libcurl 8.1, and was libcurl 8.0 then: a change may be of that",
+      }, baseline.remarks(kept, other))
+   end)
+
+   it("say which changes are no noise", function()
+      assert.equal("+2.9%", baseline.change(17500, kept.figures.direct))
+      assert.equal("-2.4%", baseline.change(16600, kept.figures.direct))
+      assert.equal("+11.8%  more", baseline.change(19000, kept.figures.direct))
+      assert.equal("-5.9%  less", baseline.change(16000, kept.figures.direct))
+      assert.equal("-", baseline.change(16000, nil))
+   end)
+
+   it("may be absent", function()
+      local none = baseline.read(path)
+      assert.same({ figures = {} }, none)
+      assert.same({ "nothing was kept before" }, baseline.remarks(none, result))
    end)
 end)
