@@ -17,7 +17,7 @@ local function output(name) return files.read(("%s/%s"):format(OUTPUTS, name)) e
 
 describe("a program compared with", function()
    local succeeded = { -- as each counts them
-      wrk = 35485 - 8885, wrk2 = 35485 - 8885, h2load = 14, hey = 13, bombardier = 14, fortio = 14, autocannon = 16,
+      wrk = 35485 - 8885, wrk2 = 35485 - 8885, h2load = 14, hey = 13, bombardier = 14, fortio = 14, autocannon = 16, oha = 16,
    }
    for name, n in pairs(succeeded) do
       it("has only its successes counted: " .. name, function()
@@ -58,6 +58,9 @@ end)
 describe("a program for language models", function()
    local said = {
       aiperf = { count = 20, ttft_p50_ms = 24.024, ttft_p99_ms = 77.798, latency_p50_ms = 54.711, latency_p99_ms = 105.070 },
+      ["inference-endpoint"] = {
+         count = 20, ttft_p50_ms = 21.245, ttft_p99_ms = 60.179, latency_p50_ms = 51.148, latency_p99_ms = 96.055,
+      },
       guidellm = { count = 20, ttft_p50_ms = 44.916, ttft_p99_ms = 99.883, latency_p50_ms = 69.769, latency_p99_ms = 123.585 },
    }
    for name, expected in pairs(said) do
