@@ -41,7 +41,7 @@ CORE_OBJ := $(filter-out $(B)/lua/%,$(OBJ))
 MODULE   := $(B)/perigee_engine.so
 C_TESTS  := $(patsubst tests/c/%.c,$(B)/tests/%,$(wildcard tests/c/test_*.c))
 
-.PHONY: FORCE all docs deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-sse bench-publisher bench-pacing bench-start bench-memory bench-instructions bench-llm peers fuzz run-fuzz install clean c-tests
+.PHONY: FORCE all docs deps demo test run-tests check sanitize lint format bench bench-stream bench-events bench-cost bench-sse bench-publisher bench-pacing bench-start bench-memory bench-instructions bench-workers bench-llm peers fuzz run-fuzz install clean c-tests
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -134,6 +134,10 @@ bench: all $(B)/bench/bench_pacing
 # Instructions per request, beside those that were kept: RECORD=1 keeps them anew.
 bench-instructions: all
 	@tests/bench/lua instructions
+
+# What HTTP workers cost and what they take off the thread that measures.
+bench-workers: all
+	@tests/bench/lua workers
 
 # What programs for language models say of a stream, beside what the endpoint knows of it.
 bench-llm: all

@@ -65,7 +65,37 @@ local function vllm_figures(job)
    }
 end
 
+-- Of mlcommons.
+local function endpoints(program)
+   return function(job)
+      local prompts = files.write(job.dir .. "/prompts.jsonl", ('{"prompt":"%s"}\n'):format(("x"):rep(PROMPT)):rep(job.connections))
+      return ("env HF_HUB_OFFLINE=1 %s benchmark online --endpoints %s --model m --tokenizer %s --dataset %s,parser.prompt=prompt "
+         .. "--load-pattern concurrency --concurrency %d --num-samples %d --duration 0 --workers 1 --no-cpu-affinity --streaming %s "
+         .. "--report-dir %s/endpoints"):format(
+         program, job.url, TOKENIZER, prompts, job.connections, job.requests, job.streamed and "on" or "off", job.dir)
+   end
+end
+
+local function endpoints_report(job) return json.decode(files.read(job.dir .. "/endpoints/performance/result_summary.json")) end
+
+local function endpoints_figures(job)
+   local r = endpoints_report(job)
+   local ttft, latency = r.ttft.percentiles, r.latency.percentiles
+   return {
+      ttft_p50_ms = ttft["50.0"] / 1e6, ttft_p99_ms = ttft["99.0"] / 1e6, latency_p50_ms = latency["50.0"] / 1e6,
+      latency_p99_ms = latency["99.0"] / 1e6,
+   }
+end
+
 llm_peers.LIST = {
+   {
+      name = "inference-endpoint", command = endpoints, figures = endpoints_figures,
+      count = function(_, job)
+         local r = endpoints_report(job)
+         return r.n_samples_completed - r.n_samples_failed
+      end,
+      missing = "tests/bench/install-peers gets it from its source",
+   },
    {
       name = "aiperf", command = aiperf, count = function(_, job) return aiperf_report(job).request_count.avg end, figures = aiperf_figures,
       version = "--version",

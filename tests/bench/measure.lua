@@ -49,9 +49,11 @@ end
 
 -- ---- running ----
 
---- On the client's core: what it printed, on both outputs, and its CPU and wall time in seconds.
-function measure.run(command, dir)
-   write(dir .. "/job", ("TIMEFORMAT='%%U %%S %%R'\ntime taskset -c 0 timeout 300 %s >%s/out 2>%s/err"):format(command, dir, dir))
+--- On the client's core, or on those that are named ("0,1"): what it printed, on both outputs, and its CPU and wall time in
+--- seconds.
+function measure.run(command, dir, cores)
+   write(dir .. "/job", ("TIMEFORMAT='%%U %%S %%R'\ntime taskset -c %s timeout 300 %s >%s/out 2>%s/err"):format(
+      cores or "0", command, dir, dir))
    os.execute(("bash %s/job 2>%s/time"):format(dir, dir))
    local user, system, wall = files.read(dir .. "/time"):match "([%d.]+) ([%d.]+) ([%d.]+)%s*$"
    return files.read(dir .. "/out") .. files.read(dir .. "/err"), tonumber(user) + tonumber(system), tonumber(wall)

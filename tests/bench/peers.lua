@@ -141,7 +141,7 @@ end
 
 -- What has no row, and why.
 local OTHERS = {
-   "mlcommons endpoints: in no package registry", "genai-perf: the package of its perf_analyzer has no program in it",
+   "genai-perf: the package of its perf_analyzer has no program in it",
    "llmperf: the package of that name is another program",
 }
 

@@ -1,6 +1,7 @@
 -- What the benchmarks read of other programs: tests/bench/outputs holds what each printed of a small job, of which the
 -- endpoint answered a part with status 500.
 package.path = "tests/bench/?.lua;" .. package.path
+local baseline = require "baseline"
 local files = require "files"
 local measure = require "measure"
 local peers = require "peers"
@@ -16,7 +17,7 @@ local function output(name) return files.read(("%s/%s"):format(OUTPUTS, name)) e
 
 describe("a program compared with", function()
    local succeeded = { -- as each counts them
-      wrk = 35485 - 8885, wrk2 = 35485 - 8885, h2load = 14, hey = 13, bombardier = 14, fortio = 14, autocannon = 16,
+      wrk = 35485 - 8885, wrk2 = 35485 - 8885, h2load = 14, hey = 13, bombardier = 14, fortio = 14, autocannon = 16, oha = 16,
    }
    for name, n in pairs(succeeded) do
       it("has only its successes counted: " .. name, function()
@@ -57,6 +58,9 @@ end)
 describe("a program for language models", function()
    local said = {
       aiperf = { count = 20, ttft_p50_ms = 24.024, ttft_p99_ms = 77.798, latency_p50_ms = 54.711, latency_p99_ms = 105.070 },
+      ["inference-endpoint"] = {
+         count = 20, ttft_p50_ms = 21.245, ttft_p99_ms = 60.179, latency_p50_ms = 51.148, latency_p99_ms = 96.055,
+      },
       guidellm = { count = 20, ttft_p50_ms = 44.916, ttft_p99_ms = 99.883, latency_p50_ms = 69.769, latency_p99_ms = 123.585 },
    }
    for name, expected in pairs(said) do
@@ -86,5 +90,44 @@ describe("a counter of the benchmarks", function()
    it("adds up the instructions of all processes", function()
       assert.equal(310729 + 229160, measure.instructions_in "==7== Collected : 310729\n==8==\n==8== Collected : 229160\n")
       assert.is_nil(measure.instructions_in "==7== Callgrind\n")
+   end)
+end)
+
+describe("figures that were kept", function()
+   local result = {
+      at = "2026-11-24T12:00:00Z", cpu = "a processor", command = "a command",
+      versions = { perigee = "1.0", luajit = "LuaJIT 2.1", libcurl = "libcurl 8.0", compiler = "cc 12" },
+   }
+   local path = os.tmpname()
+   baseline.write(path, result, { direct = 17000 })
+   local kept = baseline.read(path)
+   os.remove(path)
+
+   it("come back with what they are of", function()
+      assert.same({ direct = 17000 }, kept.figures)
+      assert.same({ "kept on 2026-11-24, of 1.0" }, baseline.remarks(kept, result))
+   end)
+
+   it("are not held against another compiler or library without a word", function()
+      local other = { cpu = "a processor", versions = { luajit = "LuaJIT 2.1", libcurl = "libcurl 8.1", compiler = "cc 13" } }
+      assert.same({
+         "kept on 2026-11-24, of 1.0",
+         "not alike: compiler is cc 13, and was cc 12 then: a change may be of that",
+         "not alike: libcurl is libcurl 8.1, and was libcurl 8.0 then: a change may be of that",
+      }, baseline.remarks(kept, other))
+   end)
+
+   it("say which changes are no noise", function()
+      assert.equal("+2.9%", baseline.change(17500, kept.figures.direct))
+      assert.equal("-2.4%", baseline.change(16600, kept.figures.direct))
+      assert.equal("+11.8%  more", baseline.change(19000, kept.figures.direct))
+      assert.equal("-5.9%  less", baseline.change(16000, kept.figures.direct))
+      assert.equal("-", baseline.change(16000, nil))
+   end)
+
+   it("may be absent", function()
+      local none = baseline.read(path)
+      assert.same({ figures = {} }, none)
+      assert.same({ "nothing was kept before" }, baseline.remarks(none, result))
    end)
 end)
