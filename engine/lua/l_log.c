@@ -1,5 +1,5 @@
 /* l_log.c - what an event log tells: the report that its run had, the events as
- * JSON lines, and the requests for a replay. */
+ * JSON lines, the requests for a replay, and the gaps of streams. */
 #include "events/log_reader.h"
 #include "events/sqlite.h"
 #include "metrics/fold.h"
@@ -403,6 +403,50 @@ static int l_intervals(lua_State *L)
 	return 1;
 }
 
+/* Call the function at index 2 with the gaps of a success. The list at index 3 is used again. */
+static void tell_gaps(lua_State *L, const struct event *e)
+{
+	for (uint32_t i = 0; i < e->chunk_us_count; i++) {
+		lua_pushnumber(L, e->chunk_us[i]);
+		lua_rawseti(L, 3, (int)i + 1);
+	}
+	lua_pushvalue(L, 2);
+	lua_pushinteger(L, e->phase + 1);
+	lua_pushvalue(L, 3);
+	lua_pushinteger(L, (lua_Integer)e->chunk_us_count);
+	if (e->tokens_out > 0)
+		lua_pushnumber(L, (double)e->chunks / (double)e->tokens_out);
+	else
+		lua_pushnil(L);
+	lua_call(L, 4, 0);
+}
+
+/* log_gaps(path, fn) -> true | nil, message, code: fn(number of the phase, gaps in microseconds,
+ * how many of that list, chunks for each token or nil) for each success, in the order of ending. */
+static int l_gaps(lua_State *L)
+{
+	const char *path = luaL_checkstring(L, 1);
+	struct reading *r;
+	struct event event;
+	struct error e;
+	int rc;
+	luaL_checktype(L, 2, LUA_TFUNCTION);
+	lua_settop(L, 2);
+	lua_newtable(L);
+	int err = open_reading(L, path, &r, &e);
+	if (err)
+		return binding_failure(L, err, e.text);
+	while ((rc = log_reader_next(r->reader, &event)) == 1)
+		if (event.type == EVENT_SAMPLE_COMPLETE && event.failure == FAILURE_NONE)
+			tell_gaps(L, &event);
+	if (rc < 0) {
+		lua_pushfstring(L, "%s: %s", path, status_text(rc));
+		return binding_failure(L, rc, lua_tostring(L, -1));
+	}
+	lua_pushboolean(L, true);
+	return 1;
+}
+
 void binding_log(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
@@ -410,6 +454,7 @@ void binding_log(lua_State *L)
 		{ "export_log", l_export },
 		{ "log_requests", l_requests },
 		{ "log_intervals", l_intervals },
+		{ "log_gaps", l_gaps },
 		{ NULL, NULL },
 	};
 	static const luaL_Reg none[] = { { NULL, NULL } };

@@ -196,10 +196,10 @@ describe("perigee compare", function()
          return drive.run(([[
             return perigee.scenario {
                target = perigee.target.openai_chat { url = "mock:mode=timed,ttft=%s,tpot=1ms,tokens=4" }, dataset = { "a b", "c d" },
-               load = perigee.load.concurrency(4), requests = 200,
+               load = perigee.load.concurrency(4), requests = 120,
             }]]):format(ttft))
       end
-      local old, new = run "20ms", run "60ms"
+      local old, new = run "5ms", run "150ms"
       assert.same({ 0, 0 }, { old.code, new.code })
       local r = drive.perigee("compare", old.dir, new.dir, "--json", "--metric", "ttft.p50,latency.p50")
       assert.equal(3, r.code, r.err)
@@ -207,6 +207,36 @@ describe("perigee compare", function()
       for _, metric in ipairs(found.comparisons[1].metrics) do assert.equal("worse", metric.verdict, metric.metric) end
       assert.truthy(table.concat(found.warnings, "\n"):find("B has another target.url than the baseline", 1, true))
       assert.equal(0, drive.perigee("compare", new.dir, old.dir, "--metric", "ttft.p50,latency.p50").code)
+   end)
+
+   it("takes gaps from the event log, request by request, and says when that is another's", function()
+      local function run(tpot, requests)
+         return drive.run(([[
+            return perigee.scenario {
+               target = perigee.target.openai_chat { url = "mock:mode=timed,ttft=1ms,tokens=6,tpot=%s" }, dataset = { "a", "b" },
+               load = perigee.load.concurrency(4), requests = %d,
+            }]]):format(tpot, requests))
+      end
+      local old, new = run("1ms", 60), run("30ms", 60)
+      local r = drive.perigee("compare", old.dir, new.dir, "--json", "--metric", "itl.p50,itl_token.p90,itl.mean")
+      local metrics = json.decode(r.out).comparisons[1].metrics
+      assert.equal(3, #metrics, r.out)
+      for _, metric in ipairs(metrics) do
+         assert.equal("events", metric.method, metric.metric)
+         assert.is_true(metric.verdict == "worse" or metric.verdict == "unsure", metric.metric) -- a busy machine may hide it
+      end
+      assert.truthy(drive.perigee("compare", old.dir, new.dir).out:find("method: gaps (itl) from the event log", 1, true))
+      drive.write(new.dir .. "/events.plog", drive.read(run("1ms", 50).dir .. "/events.plog"))
+      r = drive.perigee("compare", old.dir, new.dir, "--json", "--metric", "itl.p50")
+      local found = json.decode(r.out)
+      local told = table.concat(found.warnings, "\n")
+      assert.truthy(told:find("its gaps of phase 'performance' are not those of summary.json, whose intervals",
+         1, true), r.out)
+      assert.equal("summary", found.comparisons[1].metrics[1].method)
+      drive.write(new.dir .. "/events.plog", "no log")
+      r = drive.perigee("compare", old.dir, new.dir, "--json", "--metric", "itl.p50")
+      assert.truthy(r.out:find("events.plog: ", 1, true), r.out)
+      assert.equal("summary", json.decode(r.out).comparisons[1].metrics[1].method)
    end)
 
    it("compares sides that took turns in one run", function()

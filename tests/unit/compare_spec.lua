@@ -245,16 +245,6 @@ describe("perigee.compare", function()
       }, compare.runs({ side(run_of { base }), side(run_of { longer }) }, options { "latency.p50" }).warnings)
    end)
 
-   it("counts the gaps of a request as one value", function()
-      local function gaps(count)
-         local phase = numbers { completed = 100, itl_ms = { count = count, p50 = 10, ci95 = { p50 = { 9.9, 10.1 } } } }
-         return compare.runs({ side(run_of { phase }), side(run_of { phase }) }, options { "itl.p50" }).comparisons[1].rows[1]
-      end
-      local once, often = gaps(100), gaps(10000)
-      local function width(row) return math.log(1 + row.high) - math.log(1 + row.low) end
-      assert.is_true(math.abs(width(often) / width(once) - 10) < 1e-6)
-   end)
-
    it("has no ratio to nothing, and no verdict on what only one has", function()
       local report = compare.runs({ side(run_of { numbers { qps = 0 } }), side(run_of { numbers { qps = 5 } }) },
          options { "qps", "latency.p50", "ttft.p50" })
@@ -263,5 +253,102 @@ describe("perigee.compare", function()
       report = compare.runs({ side(run_of { numbers(latency(5)) }), side(run_of { numbers {} }) }, options { "latency.p50" })
       assert.same({ 5, nil, "unsure" }, { report.comparisons[1].rows[1].a, report.comparisons[1].rows[1].b or nil,
          report.comparisons[1].rows[1].verdict })
+   end)
+end)
+
+describe("gaps", function()
+   local gaps = require "perigee.compare.gaps"
+
+   -- Streams of a server whose speed is that of the moment: each answer has a pace of its own, like the one before it, around
+   -- which its gaps vary; every so often one stalls. In microseconds.
+   local function streams(n, seed, factor)
+      local rng, x, list = engine.rng(seed), 0, {}
+      for i = 1, n do
+         x = 0.7 * x + math.sqrt(1 - 0.7 ^ 2) * rng:normal(0, 1)
+         local pace, stream = factor * 10000 * math.exp(0.2 * x), {}
+         for k = 1, rng:int(10, 70) do
+            stream[k] = math.floor(pace * math.exp(0.1 * rng:normal(0, 1)) * (rng:uniform(0, 1) < 0.005 and 8 or 1))
+         end
+         list[i] = stream
+      end
+      return list
+   end
+
+   local STATISTICS = { p50 = 0.5, p90 = 0.9, p99 = 0.99 }
+
+   local function gathered_run(list)
+      local all, sum = {}, 0
+      for _, stream in ipairs(list) do
+         for _, us in ipairs(stream) do
+            all[#all + 1] = us / 1e3
+            sum = sum + us / 1e3
+         end
+      end
+      table.sort(all)
+      local d = { count = #all, mean = sum / #all, std = 1, ci95 = {} }
+      for key, q in pairs(STATISTICS) do d[key] = all[math.ceil(q * #all)] end
+      local phase = numbers { completed = #list, itl_ms = d }
+      local run, gathered = run_of { phase }, gaps.new(phase.summary)
+      for _, stream in ipairs(list) do gaps.add(gathered, stream, #stream) end
+      run.gaps = { steady = gathered }
+      return side(run)
+   end
+
+   local ITL = { "itl.p50", "itl.p90", "itl.p99", "itl.mean" }
+
+   it("cry wolf in no more of the comparisons of a thing with itself than they say", function()
+      local alarms, comparisons, bounded = 0, 100, 0
+      for seed = 1, comparisons do
+         local report = assert(compare.runs({ gathered_run(streams(120, 2 * seed, 1)), gathered_run(streams(120, 2 * seed + 1, 1)) },
+            options(ITL, { thresholds = { all = 0, share = 0 } })))
+         if report.counts.worse + report.counts.better > 0 then alarms = alarms + 1 end
+         for _, row in ipairs(report.comparisons[1].rows) do
+            assert.equal("events", row.method)
+            if row.low and row.high then bounded = bounded + 1 end
+         end
+      end
+      -- 5 % at most, and what a binomial count of 100 exceeds once in a thousand: 12.
+      assert.is_true(alarms <= 12, alarms)
+      assert.is_true(bounded >= 0.75 * 4 * comparisons, bounded)
+   end)
+
+   it("tell a difference that is there", function()
+      local found = 0
+      for seed = 1, 20 do
+         local report = assert(compare.runs({ gathered_run(streams(200, seed, 1)), gathered_run(streams(200, seed + 100, 1.3)) },
+            options(ITL)))
+         if verdicts(report)["itl.p50"] == "worse" then found = found + 1 end
+         assert.are_not.equal("better", verdicts(report)["itl.mean"])
+      end
+      assert.is_true(found >= 18, found)
+   end)
+
+   -- The truth by itself: the percentile of very many streams.
+   it("have intervals that hold the true percentile and mean about as often as they say", function()
+      local truth, held, runs = {}, { p50 = 0, p99 = 0, mean = 0 }, 100
+      local long = gathered_run(streams(20000, 99, 1)).runs[1].summary.phases[1].itl_ms
+      for key in pairs(held) do truth[key] = long[key] end
+      for seed = 1, runs do
+         local set = gathered_run(streams(150, seed, 1)).runs[1].gaps.steady.itl
+         local function count(key, low, high)
+            if (not low or low <= truth[key]) and (not high or high >= truth[key]) then held[key] = held[key] + 1 end
+         end
+         count("p50", gaps.quantile(set, 0.5))
+         count("p99", gaps.quantile(set, 0.99))
+         count("mean", gaps.mean(set))
+      end
+      for key, n in pairs(held) do assert.is_true(n >= 0.9 * runs, ("%s %d"):format(key, n)) end
+   end)
+
+   it("have no mean with an interval where only a summary tells of them", function()
+      local phase = numbers { completed = 100, itl_ms = { count = 5000, mean = 10, std = 1, p50 = 10, ci95 = { p50 = { 9.9, 10.1 } } } }
+      local other = numbers { completed = 100, itl_ms = { count = 5000, mean = 20, std = 1, p50 = 20, ci95 = { p50 = { 19.9, 20.1 } } } }
+      local found = verdicts(compare.runs({ side(run_of { phase }), side(run_of { other }) }, options { "itl.p50", "itl.mean" }))
+      assert.same({ ["itl.p50"] = "worse", ["itl.mean"] = "unsure" }, found)
+   end)
+
+   it("are left to the summary when the successes are too few to be batches", function()
+      assert.is_nil(gaps.new { completed = 24 })
+      assert.truthy(gaps.new { completed = 25 })
    end)
 end)

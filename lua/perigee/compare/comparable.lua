@@ -141,6 +141,17 @@ function comparable.phases(warnings, pair, sides, name)
    end
 end
 
+--- What the event logs, as far as they were read, could not tell.
+---@param warnings string[]  are added to
+---@param sides table[]
+function comparable.logs(warnings, sides)
+   for _, side in ipairs(sides) do
+      for _, run in ipairs(side.runs) do
+         if run.log_problem then add(warnings, "%s, whose intervals are taken for gaps", run.log_problem) end
+      end
+   end
+end
+
 local function performance_names(side)
    local names = {}
    for _, run in ipairs(side.runs) do

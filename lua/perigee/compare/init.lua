@@ -205,6 +205,7 @@ function compare.runs(sides, options)
          end
       end
    end
+   comparable.logs(warnings, sides)
    comparable.partners(warnings, sides, options.phase)
    if #comparisons == 0 then return nil, comparable.nothing(sides, options.phase) end
    return finish(sides, comparisons, warnings, options)

@@ -1,6 +1,7 @@
 --- The results of runs as `perigee compare` gets them: folders, folders of folders, and summary.json files.
 --- A side is { name, runs }.
 local engine = require "perigee.engine"
+local gaps = require "perigee.compare.gaps"
 local requests = require "perigee.export.requests"
 
 local json = engine.json
@@ -53,30 +54,32 @@ end
 ---@param summary table
 ---@param path string            of its file
 ---@param requests_path? string  of its requests.jsonl
----@return { path: string, summary: table, phases: table<string, table>, requests_path: string? } run  phases by name:
----   { summary, number, config }
-function results.of_summary(summary, path, requests_path)
-   return { path = path, summary = summary, phases = by_name(summary), requests_path = requests_path }
+---@param log_path? string       of its event log
+---@return { path: string, summary: table, phases: table<string, table>, requests_path: string?, log_path: string? } run  phases by
+---   name: { summary, number, config }
+function results.of_summary(summary, path, requests_path, log_path)
+   return { path = path, summary = summary, phases = by_name(summary), requests_path = requests_path, log_path = log_path }
 end
 
 --- A run as of results.of_summary, of a file.
 ---@param path string            of a summary.json
 ---@param requests_path? string  of its requests.jsonl
+---@param log_path? string       of its event log
 ---@return table? run
 ---@return string? message  names the file and what is wrong
-function results.run(path, requests_path)
+function results.run(path, requests_path, log_path)
    local text, message = read(path)
    if not text then return nil, message end
    local summary, problem = json.decode(text)
    if summary == nil then return nil, ("%s: %s"):format(path, problem) end
    problem = fault(summary)
    if problem then return nil, ("%s: %s"):format(path, problem) end
-   return results.of_summary(summary, path, requests_path)
+   return results.of_summary(summary, path, requests_path, log_path)
 end
 
 local function of_folder(path)
-   local lines = path .. "/requests.jsonl"
-   return results.run(path .. "/summary.json", exists(lines) and lines or nil)
+   local lines, log = path .. "/requests.jsonl", path .. "/events.plog"
+   return results.run(path .. "/summary.json", exists(lines) and lines or nil, exists(log) and log or nil)
 end
 
 -- The folders in a folder that hold a run each.
@@ -196,6 +199,20 @@ function results.requests(run)
    end
    run.requests = by_phase
    return by_phase
+end
+
+--- The gaps of a run by phase, as perigee.compare.gaps gathers them from its event log; without those that it does not tell:
+--- then run.log_problem says why. Read once.
+---@param run table
+---@return table<string, table> by_phase
+function results.gaps(run)
+   if run.gaps then return run.gaps end
+   run.gaps = {}
+   if run.log_path then
+      local by_phase, message = gaps.read(run.log_path, run)
+      run.gaps, run.log_problem = by_phase or {}, message
+   end
+   return run.gaps
 end
 
 return results

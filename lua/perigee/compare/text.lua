@@ -9,12 +9,12 @@ local METHODS = {
    requests = "one run on each side, intervals from its requests, allowing for their correlation: percentiles by order statistics "
       .. "(Woodruff), means and rates by batch means, shares by Wilson; what changed between the runs counts as a difference: "
       .. "repeat or interleave them to tell it apart",
-   summary = "intervals of summary.json where the requests do not tell, which takes them as independent in means and shares; "
-      .. "all gaps of a request count as one value",
+   events = "gaps (itl) from the event log, by batches of whole requests: the gaps of a request are like each other",
+   summary = "intervals of summary.json where the requests do not tell, which takes them as independent in means and shares",
    runs = "the values of several runs, by Welch's t-test",
    rounds = "the values of rounds as pairs, by Student's t-test",
 }
-local METHOD_ORDER = { "requests", "summary", "runs", "rounds" }
+local METHOD_ORDER = { "requests", "events", "summary", "runs", "rounds" }
 
 -- ---- cells ----
 

@@ -1,5 +1,6 @@
---- How exactly one run tells a metric: estimates (of perigee.compare.statistics) from its requests where they are there, else
---- from the intervals of its summary.
+--- How exactly one run tells a metric: estimates (of perigee.compare.statistics) from its requests, of gaps from its event log,
+--- where they are there, else from the intervals of its summary.
+local gaps = require "perigee.compare.gaps"
 local metrics = require "perigee.compare.metrics"
 local results = require "perigee.compare.results"
 local statistics = require "perigee.compare.statistics"
@@ -86,26 +87,26 @@ local function from_requests(metric, columns, value)
    return estimate and around(value, estimate.low, estimate.high, estimate.df)
 end
 
--- ---- from the summary ----
+-- ---- from the event log ----
 
--- The gaps of a request are no independent values: the interval is made as wide as if each request had but one.
-local function widened(estimate, factor)
-   if estimate.value <= 0 or factor <= 1 then return estimate end
-   local function bound(v) return v and v > 0 and estimate.value * (v / estimate.value) ^ factor or nil end
-   return around(estimate.value, bound(estimate.low), bound(estimate.high), estimate.df)
+local function from_gaps(metric, gathered, value)
+   local set = gathered[metric.distribution]
+   local low, high, df
+   if metric.q then low, high, df = gaps.quantile(set, metric.q) else low, high, df = gaps.mean(set) end
+   return around(value, low, high, df)
 end
+
+-- ---- from the summary ----
 
 local function of_distribution(metric, phase, value)
    local d, low, high = phase[metric.key], nil, nil
    if metric.q then
       low, high = pair(type(d.ci95) == "table" and d.ci95[metric.statistic])
-   elseif number(d.std) and number(d.count) then
+   elseif not metric.has_gaps and number(d.std) and number(d.count) then -- many gaps are not as many independent values
       local half = statistics.critical(math.huge) * d.std / math.sqrt(d.count)
       low, high = value - half, value + half
    end
-   local estimate = around(value, low, high, math.huge)
-   if not metric.has_gaps or not (number(phase.completed) and phase.completed > 0) then return estimate end
-   return widened(estimate, math.sqrt(d.count / phase.completed))
+   return around(value, low, high, math.huge)
 end
 
 local function from_summary(metric, phase, value)
@@ -125,11 +126,13 @@ end
 ---@param run table   of perigee.compare.results
 ---@param name string of the phase
 ---@return table? estimate  nil when the phase has no such value
----@return string source    "requests" or "summary": where the interval is from
+---@return string source    "requests", "events" (gaps) or "summary": where the interval is from
 function within.estimate(metric, run, name)
    local phase = run.phases[name].summary
    local value = metrics.value(metric, phase)
    if not value then return nil, "summary" end
+   local gathered = metric.has_gaps and results.gaps(run)[name]
+   if gathered then return from_gaps(metric, gathered, value), "events" end
    local columns = results.requests(run)[name]
    local estimate = columns and from_requests(metric, columns, value)
    if estimate then return estimate, "requests" end
