@@ -450,12 +450,9 @@ static int l_gaps(lua_State *L)
 void binding_log(lua_State *L)
 {
 	static const luaL_Reg functions[] = {
-		{ "read_log", l_read },
-		{ "export_log", l_export },
-		{ "log_requests", l_requests },
-		{ "log_intervals", l_intervals },
-		{ "log_gaps", l_gaps },
-		{ NULL, NULL },
+		{ "read_log", l_read },         { "export_log", l_export },
+		{ "log_requests", l_requests }, { "log_intervals", l_intervals },
+		{ "log_gaps", l_gaps },         { NULL, NULL },
 	};
 	static const luaL_Reg none[] = { { NULL, NULL } };
 	binding_class(L, LOG_CLASS, none, reading_gc);

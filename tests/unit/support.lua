@@ -16,9 +16,7 @@ end
 
 --- A file with this content in a folder of its own; its path.
 function support.file(name, content)
-   local folder = os.tmpname()
-   os.remove(folder)
-   assert(require("perigee.engine").mkdir(folder))
+   local folder = assert(require("perigee.engine").mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/lua_"))
    local path = folder .. "/" .. name
    local file = assert(io.open(path, "wb"))
    file:write(content)

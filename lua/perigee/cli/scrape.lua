@@ -6,7 +6,7 @@ local url = require "perigee.scrape.url"
 
 local scrape = {
    name = "scrape",
-   usage = "usage: perigee scrape URL [--every TIME] [--count N] [--keep NAME]",
+   usage = "usage: perigee scrape URL [options]",
    fewest = 1, most = 1, missing = "a url is missing",
    definitions = {
       { name = "every", value = "TIME", type = "duration", default = "1s", help = "between two scrapes" },
