@@ -692,7 +692,7 @@ static void send_ask(struct fixture *f, client_factory *factory, const struct as
 	config.path = q->own ? q->path : NULL;
 	*out = (struct outcome){ .failure = FAILURE_CLIENT };
 	seen->len = 0;
-	asked.len = 0;
+	copy_answer(&asked, seen);
 	if (factory(&c, f->loop, &config, &sink, f, &e)) {
 		snprintf(out->error, sizeof(out->error), "%.255s", e.text);
 		return;
