@@ -194,13 +194,13 @@ static void close_from(struct connection *c, struct connection_list *l)
 static int write_request(struct direct *d, const struct endpoint *e, const struct exchange *x,
                          bool *body_follows)
 {
-	bool framed;
+	bool framed, body = x->body && head_has_body(&d->base, x);
 	buffer_clear(&d->out);
 	int err = head_put(&d->out, &e->head, &d->base, &e->address, x, &framed);
-	*body_follows = !framed && x->body && x->body_len > COPIED_BODY;
+	*body_follows = !framed && body && x->body_len > COPIED_BODY;
 	if (!err && framed)
 		err = head_put_chunk_begin(&d->out, x);
-	if (!err && !*body_follows && x->body)
+	if (!err && !*body_follows && body)
 		err = buffer_append(&d->out, x->body, x->body_len);
 	if (!err && framed)
 		err = head_put_chunk_end(&d->out, x);

@@ -1,5 +1,6 @@
 #include "http/head.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -43,6 +44,32 @@ static void remove_dots(struct buffer *out, size_t from)
 	out->len -= end - to;
 }
 
+/* The same for bytes that a url cannot have; libcurl leaves those of the query alone. */
+static int encode_path(struct buffer *out, size_t from)
+{
+	int err = STATUS_OK;
+	char *copy = strndup(out->data + from, out->len - from);
+	if (!copy)
+		return STATUS_ENOMEM;
+	out->len = from;
+	const char *s = copy;
+	for (; !err && *s && *s != '?'; s++)
+		err = (unsigned char)*s < 0x80 ? buffer_append(out, s, 1)
+		                               : buffer_printf(out, "%%%02x", (unsigned char)*s);
+	if (!err)
+		err = buffer_append_str(out, s);
+	free(copy);
+	return err;
+}
+
+static bool has_high_bytes(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)s[i] >= 0x80)
+			return true;
+	return false;
+}
+
 static int put_target(struct buffer *out, const struct address *a, const char *path)
 {
 	size_t from = out->len;
@@ -53,6 +80,8 @@ static int put_target(struct buffer *out, const struct address *a, const char *p
 		err = buffer_append_str(out, "/");
 	if (!err && memmem(out->data + from, out->len - from, "/.", 2))
 		remove_dots(out, from);
+	if (!err && has_high_bytes(out->data + from, out->len - from))
+		err = encode_path(out, from);
 	return err;
 }
 
@@ -139,12 +168,18 @@ static int put_length(struct buffer *out, size_t n)
 	return buffer_append(out, digits + at, sizeof(digits) - at);
 }
 
+bool head_has_body(const struct client *c, const struct exchange *x)
+{
+	const char *method = x ? client_method(c, x) : c->method;
+	return strcmp(method, "HEAD") != 0 && (!x || x->body || strcmp(method, "POST") == 0);
+}
+
 int head_template_init(struct head_template *t, const struct client *c, const struct address *a)
 {
 	struct own_fields own;
 	buffer_init(&t->text, HEAD_LIMIT);
 	int err = put_fields(&t->text, c, a, NULL, &own);
-	if (!err && (own.length || own.coding))
+	if (!err && (own.length || own.coding || !head_has_body(c, NULL)))
 		buffer_clear(&t->text);
 	else if (!err)
 		err = buffer_append_str(&t->text, "Content-Length: ");
@@ -166,7 +201,7 @@ int head_put(struct buffer *out, const struct head_template *t, const struct cli
 		return err ? err : put_length(out, x->body_len);
 	}
 	struct own_fields own;
-	bool body = x->body || strcmp(client_method(c, x), "POST") == 0;
+	bool body = head_has_body(c, x);
 	err = put_fields(out, c, a, x, &own);
 	*framed = body && own.chunked;
 	if (err || !body || own.length || own.chunked)

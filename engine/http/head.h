@@ -19,6 +19,10 @@ struct head_template {
 int head_template_init(struct head_template *t, const struct client *c, const struct address *a);
 void head_template_free(struct head_template *t);
 
+/* Does x send a body, be it empty? HEAD never does. x NULL: one with a body and nothing of its own.
+ */
+bool head_has_body(const struct client *c, const struct exchange *x);
+
 /* Append the head of x. *framed: the body goes behind it as one chunk, between what
  * head_put_chunk_begin() and head_put_chunk_end() write, for x asks for that coding.
  * Returns 0, STATUS_ELIMIT or STATUS_ENOMEM. */

@@ -1272,6 +1272,7 @@ static void paths_go_out_without_dots(void **state)
 		{ "/echo/.a/..b/...", "GET /echo/.a/..b/... " },
 		{ "/echo?x=/./y/../z", "GET /echo?x=/./y/../z " },
 		{ "/x/../echo?/../", "GET /echo?/../ " },
+		{ "/echo/\xc3\xa4?\xc3\xa4", "GET /echo/%c3%a4?\xc3\xa4 " },
 	};
 	make_client(f, &(struct client_config){ 0 });
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {

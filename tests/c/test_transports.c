@@ -40,12 +40,28 @@ static void copy_answer(struct answer *to, const struct answer *from)
 	pthread_mutex_unlock(&current_lock);
 }
 
+/* What it was asked on other paths. */
+static struct answer asked;
+
+static void keep_request(const struct server_request *q)
+{
+	pthread_mutex_lock(&current_lock);
+	asked.len = q->len < ANSWER_MAX ? q->len : ANSWER_MAX;
+	memcpy(asked.data, q->text, asked.len);
+	pthread_mutex_unlock(&current_lock);
+}
+
 static bool server_answer(struct server *s, int fd, const struct server_request *q)
 {
 	struct answer a;
 	(void)s;
-	if (strncmp(q->path, "/odd/", 5) != 0) {
+	if (strcmp(q->path, "/plain") == 0) {
 		server_say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+		return true;
+	}
+	if (strncmp(q->path, "/odd/", 5) != 0) {
+		keep_request(q);
+		server_say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 		return true;
 	}
 	copy_answer(&a, &current);
@@ -303,7 +319,6 @@ static void length_field(struct rng *r, struct answer *a, size_t len)
 		"Content-Length: 2\v",
 		" Content-Length: 2",
 		"Content-Length\t: 2",
-		"Content-Length: 1",
 		"Content-Length: 3",
 		"Content-Length: 0",
 	};
@@ -572,7 +587,151 @@ static unsigned run_seed(struct fixture *f, uint64_t seed)
 	return n;
 }
 
-static unsigned run_batch(uint64_t first, unsigned count)
+/* ---- requests ---- */
+
+struct ask {
+	const char *method, *body;
+	const char *headers[8];
+	size_t header_count;
+	char path[256], url[256];
+	bool own; /* the path is the client's own */
+};
+
+static void make_ask(uint64_t seed, const char *base, struct ask *q)
+{
+	static const char *const methods[] = { NULL,  NULL,      "GET",  "PUT",  "DELETE", "PATCH",
+		                               "get", "OPTIONS", "X-YZ", "POST", "HEAD" };
+	static const char *const bodies[] = { NULL, NULL, "", "x", "{\"a\": 1}" };
+	static const char *const parts[] = { "/a",     "/b/../c", "/./d", "/%2e%2e/e", "//",
+		                             "/a;b=1", "/.",      "/..",  "/\xc3\xa4", "/a%20b",
+		                             "/",      "/a:b",    "/@",   "/[x]",      "/a'\"<>" };
+	static const char *const queries[] = { "?x=1", "?",      "?a=/../b",
+		                               "?a?b", "?x=%zz", "?\xc3\xa4" };
+	static const char *const bases[] = { "", "", "/p", "/p/", "/p/../q", "/p//", "/\xc3\xa4" };
+	static const char *const headers[] = {
+		"X-A: 1",
+		"x-a: 2",
+		"Accept: x",
+		"accept:",
+		"Host: other",
+		"User-Agent: me",
+		"User-Agent:",
+		"Content-Type: t",
+		"content-type:",
+		"Connection: close",
+		"Connection: keep-alive",
+		"Cookie: a=b",
+		"Authorization: Bearer x",
+		"TE: trailers",
+		"Upgrade: h2c",
+		"X-Empty:",
+		"X-Blank: ",
+		"X-Tab:\tx",
+		"Range: bytes=0-1",
+		"Accept-Encoding: gzip",
+		"X-B: \xa4",
+		"Host:",
+		"If-Modified-Since: x",
+		"Proxy-Connection: close",
+		"Content-Encoding: gzip",
+	};
+	struct rng r;
+	rng_init(&r, seed, 1);
+	*q = (struct ask){ .method = PICK(&r, methods), .body = PICK(&r, bodies) };
+	strcpy(q->path, "/asked");
+	while (chance(&r, 40) && strlen(q->path) < 200)
+		strcat(q->path, PICK(&r, parts));
+	if (chance(&r, 20))
+		strcat(q->path, PICK(&r, queries));
+	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers) && q->header_count < 8; i++)
+		if (chance(&r, 8))
+			q->headers[q->header_count++] = headers[i];
+	q->own = chance(&r, 50);
+	snprintf(q->url, sizeof(q->url), "%s%s", base, PICK(&r, bases));
+}
+
+/* The lines of the head in an order of their own. */
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void sort_fields(struct answer *a)
+{
+	char *lines[64], *copy = strndup(a->data, a->len), *at = copy;
+	char *body = copy ? strstr(copy, "\r\n\r\n") : NULL;
+	size_t n = 0;
+	if (!body)
+		fail_msg("no head: %.*s", (int)a->len, a->data);
+	body[1] = '\0'; /* the end of the last line stays, in part as that of the others */
+	for (char *line; n < 64 && (line = strsep(&at, "\n")); n++)
+		lines[n] = line;
+	qsort(lines + 1, n - 1, sizeof(*lines), by_text);
+	struct answer sorted = { .len = 0 };
+	for (size_t i = 0; i < n; i++) {
+		say(&sorted, lines[i]);
+		say(&sorted, "\n");
+	}
+	say(&sorted, body + 2);
+	memcpy(a->data, sorted.data, sorted.len);
+	a->len = sorted.len;
+	free(copy);
+}
+
+static void send_ask(struct fixture *f, client_factory *factory, const struct ask *q,
+                     struct answer *seen, struct outcome *out)
+{
+	struct exchange x = { .body = q->body,
+		              .body_len = q->body ? strlen(q->body) : 0,
+		              .headers = q->headers,
+		              .header_count = q->header_count };
+	const char *url = q->url;
+	struct client_config config = { .urls = &url, .url_count = 1 };
+	struct client *c = NULL;
+	struct error e = { 0 };
+	config.path = q->own ? q->path : NULL;
+	*out = (struct outcome){ .failure = FAILURE_CLIENT };
+	seen->len = 0;
+	copy_answer(&asked, seen);
+	if (factory(&c, f->loop, &config, &sink, f, &e)) {
+		snprintf(out->error, sizeof(out->error), "%.255s", e.text);
+		return;
+	}
+	struct response *r = one(f, c, &x, q->method, q->own ? NULL : q->path);
+	out->failure = r->failure;
+	out->status = r->status;
+	out->connections = client_connections(c);
+	snprintf(out->error, sizeof(out->error), "%s", r->error);
+	copy_answer(seen, &asked);
+	if (seen->len)
+		sort_fields(seen);
+	response_free(&x.response);
+	client_free(c);
+}
+
+static unsigned ask_seed(struct fixture *f, uint64_t seed)
+{
+	struct ask q;
+	struct answer by_curl, by_direct;
+	struct outcome curl, direct;
+	make_ask(seed, f->server->url, &q);
+	send_ask(f, curl_client_new, &q, &by_curl, &curl);
+	send_ask(f, direct_client_new, &q, &by_direct, &direct);
+	if (curl.failure == direct.failure && by_curl.len == by_direct.len &&
+	    memcmp(by_curl.data, by_direct.data, by_curl.len) == 0)
+		return 0;
+	fprintf(stderr, "seed %llu, %s%s\n", (unsigned long long)seed, q.url, q.path);
+	show_outcome("curl", &curl);
+	show_answer(&by_curl);
+	show_outcome("direct", &direct);
+	show_answer(&by_direct);
+	return 1;
+}
+
+/* ---- seeds ---- */
+
+static unsigned run_batch(unsigned (*run)(struct fixture *, uint64_t), uint64_t first,
+                          unsigned count)
 {
 	struct fixture f = { 0 };
 	unsigned n = 0;
@@ -580,7 +739,7 @@ static unsigned run_batch(uint64_t first, unsigned count)
 	f.server = server_start(NULL);
 	f.guard = (struct loop_timer){ .fn = on_guard, .data = &f };
 	for (unsigned i = 0; i < count; i++)
-		n += run_seed(&f, first + i);
+		n += run(&f, first + i);
 	loop_free(f.loop);
 	server_stop(f.server);
 	return n;
@@ -588,20 +747,33 @@ static unsigned run_batch(uint64_t first, unsigned count)
 
 static uint64_t first_seed = 1, seed_count = SEEDS;
 
-static void both_make_the_same_of_odd_answers(void **state)
+static void run_seeds(unsigned (*run)(struct fixture *, uint64_t))
 {
 	unsigned n = 0;
-	(void)state;
-	for (uint64_t at = 0; at < seed_count; at += BATCH)
-		n += run_batch(first_seed + at,
-		               seed_count - at < BATCH ? (unsigned)(seed_count - at) : BATCH);
+	for (uint64_t at = 0; at < seed_count; at += BATCH) {
+		uint64_t left = seed_count - at;
+		n += run_batch(run, first_seed + at, left < BATCH ? (unsigned)left : BATCH);
+	}
 	assert_int_equal(n, 0);
+}
+
+static void both_make_the_same_of_odd_answers(void **state)
+{
+	(void)state;
+	run_seeds(run_seed);
+}
+
+static void both_send_the_same_requests(void **state)
+{
+	(void)state;
+	run_seeds(ask_seed);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_make_the_same_of_odd_answers),
+		cmocka_unit_test(both_send_the_same_requests),
 	};
 	if (argc == 3) {
 		first_seed = strtoull(argv[1], NULL, 10);
