@@ -1,7 +1,7 @@
 --- What HTTP workers cost and what they take off the thread that measures, by both transports: as many requests as there can be
 --- (64 in flight), an open load, and slow streams. Prints a table for each and writes tests/bench/results/workers.json. The
 --- endpoint has core 1, the client all cores. lua/perigee/workers.lua chooses by these figures.
----   tests/bench/lua workers [seconds of each row]   default: 2
+---   tests/bench/lua workers [seconds of each row] [pattern of tables]   default: 2, all
 local engine = require "perigee_engine"
 local files = require "files"
 local measure = require "measure"
@@ -11,6 +11,7 @@ local results = require "results"
 local json, null = engine.json, engine.json.null
 
 local SECONDS = tonumber(arg[1]) or 2
+local ONLY = arg[2] or ""
 local RATE = 10000 -- of the open load
 local SLOW = { "--mode", "timed", "--ttft", "100ms", "--tpot", "20ms", "--tokens", "100", "--token-bytes", "10" }
 local FAST = { "--mode", "max", "--tokens", "16", "--token-bytes", "10" }
@@ -56,7 +57,6 @@ local function row_of(kind, job, transport, workers)
    local function each(share) return share and share ~= null and share * phase.duration_s * 1e6 / n or null end
    return {
       load = kind.title, transport = transport, workers = workers, requests_per_s = n / phase.duration_s,
-      events_per_s = phase.chunks_per_s or null,
       cpu_us_per_request = (cpu - cpu0) * 1e6 / (n - short.completed),
       session_us_per_request = each(c.busy_share), worker_us_per_request = each(c.workers_busy_share),
       session_busy_share = c.busy_share, workers_busy_share = c.workers_busy_share or null,
@@ -79,21 +79,27 @@ local function show(kind, rows)
    io.stdout:flush()
 end
 
+-- Both transports with 0, 1 and 2 workers.
+local function rows_of(kind, dir)
+   local process, url = measure.endpoint(unpack(kind.endpoint))
+   local job = { dir = dir, file = files.write(dir .. "/workers.lua", SCENARIO:format(url, tostring(kind.stream), kind.load)) }
+   local rows = {}
+   for _, transport in ipairs { "direct", "curl" } do
+      for workers = 0, 2 do rows[#rows + 1] = row_of(kind, job, transport, workers) end
+   end
+   process:stop(2)
+   return rows
+end
+
 measure.main("workers", function(dir)
    local result = results.start("workers", "tests/bench/lua workers " .. table.concat(arg, " "))
    result.seconds = SECONDS
    for _, kind in ipairs(KINDS) do
-      local process, url = measure.endpoint(unpack(kind.endpoint))
-      local job = { dir = dir, file = files.write(dir .. "/workers.lua", SCENARIO:format(url, tostring(kind.stream), kind.load)) }
-      local rows = {}
-      for _, transport in ipairs { "direct", "curl" } do
-         for workers = 0, 2 do
-            rows[#rows + 1] = row_of(kind, job, transport, workers)
-            result.rows[#result.rows + 1] = rows[#rows]
-         end
+      if kind.title:find(ONLY) then
+         local rows = rows_of(kind, dir)
+         show(kind, rows)
+         for _, row in ipairs(rows) do result.rows[#result.rows + 1] = row end
       end
-      process:stop(2)
-      show(kind, rows)
    end
    print("written to " .. results.save(result))
 end)

@@ -131,3 +131,53 @@ describe("figures that were kept", function()
       assert.same({ "nothing was kept before" }, baseline.remarks(none, result))
    end)
 end)
+
+describe("tests/bench/install-peers", function()
+   local dir
+
+   before_each(function()
+      dir = files.output "mktemp -d":match "%S+"
+      -- Nothing that installs is on this PATH.
+      os.execute(([[mkdir -p %s/bin %s/peers/bin && for p in bash dirname mkdir grep tail id; do ln -s "$(command -v $p)" %s/bin/$p; done]])
+         :format(dir, dir, dir))
+   end)
+
+   after_each(function() os.execute("rm -rf " .. dir) end)
+
+   local function install(...)
+      local names = table.concat({ ... }, " ")
+      local command = "env -i PATH=%s/bin PEERS=%s/peers bash tests/bench/install-peers %s 2>&1; echo status $?"
+      return (files.output(command:format(dir, dir, names)):gsub(dir, "DIR"))
+   end
+
+   it("says what it cannot install, and why", function()
+      assert.equal([[
+wrk: cannot be installed here: it is installed by apt-get, which is not here (all of it: DIR/peers/log/wrk)
+oha: cannot be installed here: it is installed by cargo, which is not here (all of it: DIR/peers/log/oha)
+fortio: cannot be installed here: it is installed by go, which is not here (all of it: DIR/peers/log/fortio)
+autocannon: cannot be installed here: it is installed by npm, which is not here (all of it: DIR/peers/log/autocannon)
+guidellm: cannot be installed here: it is installed by python3, which is not here (all of it: DIR/peers/log/guidellm)
+ab: cannot be installed here: no way to install it is known here (all of it: DIR/peers/log/ab)
+status 1
+]], install("wrk", "oha", "fortio", "autocannon", "guidellm", "ab"))
+      assert.truthy(install("inference-endpoint"):find("in no registry: ENDPOINTS=DIR says where its source is", 1, true))
+   end)
+
+   it("leaves alone what is there", function()
+      os.execute(("printf '#!/bin/sh\\n' >%s/peers/bin/oha && chmod +x %s/peers/bin/oha"):format(dir, dir))
+      assert.equal("oha: here\nstatus 0\n", install "oha")
+   end)
+end)
+
+describe("a benchmark of the Makefile", function()
+   it("is described once, and no other one is", function()
+      local documents, seen = "", {}
+      local paths = files.output "ls README.md CONTRIBUTING.md docs/*.md docs/*/*.md"
+      for path in paths:gmatch "%S+" do documents = documents .. files.read(path) end
+      for name in documents:gmatch "make (bench[%w-]*)" do seen[name] = (seen[name] or 0) + 1 end
+      local expected = {}
+      for name in files.read "Makefile":gmatch "\n(bench[%w-]*):" do expected[name] = 1 end
+      assert.is_true(expected.bench == 1 and expected["bench-llm"] == 1)
+      assert.same(expected, seen)
+   end)
+end)
