@@ -50,21 +50,22 @@ local function arguments(source, chosen)
    return argv
 end
 
---- Start to scrape what a plan says; nothing when it says nothing. Raises { message, code } when a process cannot be started.
+--- The scrapes of a run, not begun. `lines` is what was read.
+function scrape.new()
+   return setmetatable({ children = {}, lines = {}, told = 0, timeout = 0 }, Scrape_mt)
+end
+
+--- Start what a plan says. Raises { message, code } when a process cannot be started.
 ---@param plan table
 ---@param targets table<table, table>  of runner.build_targets()
----@return table scrapes
-function scrape.start(plan, targets)
-   local self = setmetatable({ children = {}, lines = {}, told = 0, timeout = plan.scrape and plan.scrape.timeout }, Scrape_mt)
-   for _, source in ipairs(plan.scrape and sources(plan, targets) or {}) do
+function Scrape:begin(plan, targets)
+   if not plan.scrape then return end
+   self.timeout = plan.scrape.timeout
+   for _, source in ipairs(sources(plan, targets)) do
       local process, message = engine.spawn(arguments(source, plan.scrape))
-      if not process then
-         self:stop()
-         error({ message = "scrape: " .. message, code = "EIO" }, 0)
-      end
+      if not process then error({ message = "scrape: " .. message, code = "EIO" }, 0) end
       table.insert(self.children, { process = process, source = url.shown(source.url) })
    end
-   return self
 end
 
 -- A process that ended by itself is a failure of the kind that its server might have.
@@ -107,7 +108,7 @@ end
 ---@param session table
 function Scrape:await(session)
    self.session = session
-   local deadline = engine.clock() + (self.timeout or 0) + FIRST_SPARE
+   local deadline = engine.clock() + self.timeout + FIRST_SPARE
    for _, child in ipairs(self.children) do read(self, child, deadline, true) end
    for _, child in ipairs(self.children) do
       child.process:watch(function()
@@ -127,7 +128,7 @@ function Scrape.finish() end
 ---@param hurry? boolean  do not wait for slow ones
 function Scrape:close(hurry)
    self.closing = true
-   local deadline = engine.clock() + (hurry and 0 or self.timeout or 0) + LAST_SPARE
+   local deadline = engine.clock() + (hurry and 0 or self.timeout) + LAST_SPARE
    for _, child in ipairs(self.children) do child.process:close_input() end
    for _, child in ipairs(self.children) do read(self, child, deadline) end
    self:stop()
