@@ -13,6 +13,7 @@ local Scrape_mt = { __name = "perigee.scrape", __index = Scrape }
 -- asked for that.
 local FIRST_SPARE, LAST_SPARE = 5, 1
 local STOP_TIMEOUT = 1 -- seconds that a process may take to end
+local REAP_TIMEOUT = 0.05 -- and from the end of its output to its own, for which the run waits
 
 local function add(list, seen, address, client)
    local key = url.shown(address) .. "\0" .. (client.unix_socket or "") -- as it is told in the report
@@ -72,7 +73,7 @@ end
 local function ended(self, child)
    child.ended = true
    if self.closing then return end
-   local status = child.process:wait(STOP_TIMEOUT)
+   local status = child.process:wait(REAP_TIMEOUT)
    table.insert(self.lines, engine.json.encode {
       source = child.source, at_s = engine.clock(), took_ms = 0, failure = "client",
       message = "the process that scrapes has ended" .. (status and (" (exit status %d)"):format(status) or ""),
