@@ -314,13 +314,14 @@ local function run_session(plan, options, endpoints)
    -- Before the outputs are emptied: a load may read what an earlier run left there.
    local could, assembled, checksum = guarded(assemble_phases, plan, targets)
    if not could then error(assembled, 0) end
-   local scrapes = scraping.start(plan, targets)
    local view = progress.new { mode = options.progress, plan = plan }
    metric.reset()
    local facts = summary.facts(plan, config.describe(plan, options.description, chosen), checksum)
    foresee(plan, options, facts)
    local session = open_session(plan, options, view, facts, chosen.count)
+   local scrapes = scraping.new()
    local ok, result = guarded(function()
+      if not endpoints.simulated then scrapes:begin(plan, targets) end
       local run = play(session, plan, options, assembled, view, facts, scrapes)
       run.facts = facts
       return conclude(session, plan, options, run)

@@ -262,6 +262,21 @@ describe("a run with --scrape", function()
       assert.is_true(#drive.jsonl(dir .. "/again/server.jsonl") > 1)
    end)
 
+   it("is explained", function()
+      local r = drive.perigee("explain", drive.scenario(dir, scenario '{ "target", "http://me:sesame@h:1" }'))
+      assert.equal(0, r.code, r.err)
+      assert.truthy(r.out:find("\nscrape target, http://[redacted]@h:1/metrics every 20.0 ms\n", 1, true), r.out)
+   end)
+
+   it("reads nothing when it is simulated", function()
+      local perigee = require "perigee"
+      local result = require("perigee.test").run(perigee.scenario {
+         target = perigee.target.openai_chat { url = "x" }, dataset = { "a" }, requests = 3, scrape = { "target", "127.0.0.1:1" },
+      }, { clock = "virtual" })
+      assert.equal(json.null, result.summary.server)
+      assert.same({ "ok", 3 }, { result.summary.verdict, result.summary.phases[1].completed })
+   end)
+
    it("leaves no server.jsonl of an earlier run", function()
       drive.write(dir .. "/server.jsonl", "old\n")
       local r = drive.perigee("run", drive.scenario(dir, [[return perigee.scenario {

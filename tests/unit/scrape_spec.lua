@@ -67,6 +67,8 @@ c 5 1700000000.5
    it("has lines and samples without end", function()
       local long = 'a{b="' .. ("x"):rep(70000) .. '"} 1\nb 2\n'
       assert.same({ { "b{} 2" }, 1 }, { read(long) })
+      local blanks = (" "):rep(60000)
+      assert.same({ { "a{} 1" }, 2 }, { read(("a 1%s\na 1 x%sx\na 1 1 x%s\n"):format(blanks, blanks, blanks)) })
       assert.same({ nil, "more than 100000 samples" }, { read(("a 1\n"):rep(100001)) })
    end)
 
@@ -135,19 +137,20 @@ describe("the line of a scrape", function()
    it("has the values, or the failure", function()
       local function line(r) return engine.json.decode(scraper.line(r, entry(), none)) end
       assert.same({ source = "s", at_s = 1.5, took_ms = 2, values = { tgi_queue_size = 3 } },
-         line { ok = true, body = "tgi_queue_size 3\n" })
-      assert.equal(2, line({ ok = true, body = "a\nb\ntgi_queue_size 3\n" }).malformed)
+         line { ok = true, status = 200, body = "tgi_queue_size 3\n" })
+      assert.equal(2, line({ ok = true, status = 200, body = "a\nb\ntgi_queue_size 3\n" }).malformed)
       assert.same({ source = "s", at_s = 1.5, took_ms = 2, failure = "http_503", message = "busy" },
          line { ok = false, error = "http_503", message = "busy" })
       assert.same({ source = "s", at_s = 1.5, took_ms = 2, failure = "not_metrics", message = "no line of it is a sample" },
-         line { ok = true, body = "<html>\n" })
-      assert.same({}, line({ ok = true, body = "" }).values)
+         line { ok = true, status = 200, body = "<html>\n" })
+      assert.same({}, line({ ok = true, status = 200, body = "" }).values)
+      assert.equal("http_307", line({ ok = true, status = 307, body = "" }).failure)
    end)
 
    it("has room for what is known before all else", function()
       local lines = { "vllm:num_requests_waiting 5" }
       for i = 1, 500 do lines[i + 1] = ("a_metric_with_a_long_name_%d %d"):format(i, i) end
-      local text = scraper.line({ ok = true, body = table.concat(lines, "\n") }, entry(), all)
+      local text = scraper.line({ ok = true, status = 200, body = table.concat(lines, "\n") }, entry(), all)
       assert.is_true(#text <= 4000, #text)
       local read_back, n = engine.json.decode(text), 0
       for _ in pairs(read_back.values) do n = n + 1 end

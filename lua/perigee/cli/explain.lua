@@ -105,6 +105,9 @@ function explain.render(plan, file, asked)
    for _, name in ipairs(schema.sorted_keys(data.options)) do
       lines[#lines + 1] = ("option --%s = %s"):format((name:gsub("_", "-")), tostring(data.options[name]))
    end
+   if plan.scrape then
+      lines[#lines + 1] = ("scrape %s every %s"):format(table.concat(data.scrape.urls, ", "), units.seconds(data.scrape.every_s))
+   end
    local warnings = ports.foresee(data, select(2, engine.limits()))
    for i, p in ipairs(plan.phases) do
       for _, line in ipairs(phase_lines(p, data.phases[i], plan.seed, warnings[p.name])) do lines[#lines + 1] = line end

@@ -35,7 +35,7 @@ function server.entries(report, lines)
    local entries = {}
    for i, line in ipairs(lines or {}) do
       local e = json.decode(line)
-      if type(e) == "table" and e.at_s then
+      if type(e) == "table" and type(e.at_s) == "number" and type(e.source) == "string" then
          local at_ns = e.at_s * 1e9
          e.t_s, e.phase, e.at_s, e.number = seconds(at_ns - (report.started_ns or 0)), phase_at(report, at_ns), nil, i
          entries[#entries + 1] = e

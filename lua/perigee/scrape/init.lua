@@ -13,6 +13,7 @@ local Scrape_mt = { __name = "perigee.scrape", __index = Scrape }
 -- asked for that.
 local FIRST_SPARE, LAST_SPARE = 5, 1
 local STOP_TIMEOUT = 1 -- seconds that a process may take to end
+local REAP_TIMEOUT = 0.05 -- and from the end of its output to its own, for which the run waits
 
 local function add(list, seen, address, client)
    local key = url.shown(address) .. "\0" .. (client.unix_socket or "") -- as it is told in the report
@@ -50,28 +51,29 @@ local function arguments(source, chosen)
    return argv
 end
 
---- Start to scrape what a plan says; nothing when it says nothing. Raises { message, code } when a process cannot be started.
+--- The scrapes of a run, not begun. `lines` is what was read.
+function scrape.new()
+   return setmetatable({ children = {}, lines = {}, told = 0, timeout = 0 }, Scrape_mt)
+end
+
+--- Start what a plan says. Raises { message, code } when a process cannot be started.
 ---@param plan table
 ---@param targets table<table, table>  of runner.build_targets()
----@return table scrapes
-function scrape.start(plan, targets)
-   local self = setmetatable({ children = {}, lines = {}, told = 0, timeout = plan.scrape and plan.scrape.timeout }, Scrape_mt)
-   for _, source in ipairs(plan.scrape and sources(plan, targets) or {}) do
+function Scrape:begin(plan, targets)
+   if not plan.scrape then return end
+   self.timeout = plan.scrape.timeout
+   for _, source in ipairs(sources(plan, targets)) do
       local process, message = engine.spawn(arguments(source, plan.scrape))
-      if not process then
-         self:stop()
-         error({ message = "scrape: " .. message, code = "EIO" }, 0)
-      end
+      if not process then error({ message = "scrape: " .. message, code = "EIO" }, 0) end
       table.insert(self.children, { process = process, source = url.shown(source.url) })
    end
-   return self
 end
 
 -- A process that ended by itself is a failure of the kind that its server might have.
 local function ended(self, child)
    child.ended = true
    if self.closing then return end
-   local status = child.process:wait(STOP_TIMEOUT)
+   local status = child.process:wait(REAP_TIMEOUT)
    table.insert(self.lines, engine.json.encode {
       source = child.source, at_s = engine.clock(), took_ms = 0, failure = "client",
       message = "the process that scrapes has ended" .. (status and (" (exit status %d)"):format(status) or ""),
@@ -107,7 +109,7 @@ end
 ---@param session table
 function Scrape:await(session)
    self.session = session
-   local deadline = engine.clock() + (self.timeout or 0) + FIRST_SPARE
+   local deadline = engine.clock() + self.timeout + FIRST_SPARE
    for _, child in ipairs(self.children) do read(self, child, deadline, true) end
    for _, child in ipairs(self.children) do
       child.process:watch(function()
@@ -127,7 +129,7 @@ function Scrape.finish() end
 ---@param hurry? boolean  do not wait for slow ones
 function Scrape:close(hurry)
    self.closing = true
-   local deadline = engine.clock() + (hurry and 0 or self.timeout or 0) + LAST_SPARE
+   local deadline = engine.clock() + (hurry and 0 or self.timeout) + LAST_SPARE
    for _, child in ipairs(self.children) do child.process:close_input() end
    for _, child in ipairs(self.children) do read(self, child, deadline) end
    self:stop()

@@ -3,7 +3,7 @@
 --- stands in the others is as true as before.
 local page = {}
 
-local find, match, sub = string.find, string.match, string.sub
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local MAX_LINE = 65536 -- bytes
 local MAX_SAMPLES = 100000
@@ -69,14 +69,14 @@ local function number(text)
    return find(text, "^[+-]?[%d.]") and not find(text, "[xXlLiI]") and tonumber(text) or nil
 end
 
--- Behind the value: nothing, a time, an exemplar.
-local function is_tail(text)
-   if text == "" or match(text, "^#%s*{") then return true end
-   local time, rest = match(text, "^(%S+)%s*(.-)$")
-   return number(time) ~= nil and (rest == "" or match(rest, "^#%s*{") ~= nil)
+-- Behind the value, from `at` on: nothing, a time, an exemplar.
+local function is_tail(line, at)
+   if at > #line or find(line, "^#%s*{", at) then return true end
+   local time, behind = match(line, "^(%S+)%s*()", at)
+   return number(time) ~= nil and (behind > #line or find(line, "^#%s*{", behind) ~= nil)
 end
 
--- name, labels, value; nil when the line is malformed.
+-- name, labels, value; nil when the line is malformed. No blanks stand at its ends.
 local function read_sample(line)
    local name, at = match(line, "^([%a_:][%w_:]*)%s*()")
    local labels = {}
@@ -87,10 +87,20 @@ local function read_sample(line)
       if not labels or name and metric then return nil end
       name = name or metric
    end
-   local text, tail = match(line, "^%s*(%S+)%s*(.-)%s*$", at)
+   local text, behind = match(line, "^%s*(%S+)%s*()", at)
    local value = name and text and number(text)
-   if not value or not is_tail(tail) then return nil end
+   if not value or not is_tail(line, behind) then return nil end
    return name, labels, value
+end
+
+-- The last of text[from..to] that is no blank. A pattern that ends in %s*$ would take the square of the time.
+local function without_blanks(text, from, to)
+   local c = byte(text, to)
+   while to >= from and (c == 32 or c >= 9 and c <= 13) do
+      to = to - 1
+      c = byte(text, to)
+   end
+   return to
 end
 
 --- The samples of a page. Families, help and types are passed over.
@@ -106,7 +116,7 @@ function page.parse(text)
       if from < stop and sub(text, from, from) ~= "#" then
          lines = lines + 1
          local name, labels, value
-         if stop - from <= MAX_LINE then name, labels, value = read_sample(sub(text, from, stop - 1)) end
+         if stop - from <= MAX_LINE then name, labels, value = read_sample(sub(text, from, without_blanks(text, from, stop - 1))) end
          if not name then
             malformed = malformed + 1
          elseif #samples == MAX_SAMPLES then

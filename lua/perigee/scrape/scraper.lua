@@ -42,13 +42,17 @@ local function fail(entry, class, message)
 end
 
 --- The line about an answer.
----@param r table  { ok, error, message, body } of a result
+---@param r table  { ok, status, error, message, body } of a result
 ---@param entry table  { source, at_s, took_ms }
 ---@param keep fun(name: string): boolean
 ---@return string
 function scraper.line(r, entry, keep)
    if not r.ok then
       fail(entry, r.error, r.message or "")
+      return encode(entry)
+   end
+   if r.status ~= 200 then -- a redirect, nothing new
+      fail(entry, "http_" .. r.status, "the page is not there")
       return encode(entry)
    end
    local samples, malformed = page.parse(r.body)
