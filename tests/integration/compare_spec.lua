@@ -48,8 +48,9 @@ local function results(dir, changes)
       tokens_out = 10 * (800 - failed), token_responses = 800 - failed,
    })
    local data = {
-      schema_version = 1, verdict = "ok", failures = json.array {}, warnings = json.array {}, scenario = "chat", session_id = "ab",
-      started_at = "2026-01-02T03:04:05.000Z", host = { name = "vm", usable_cpus = 2 }, versions = { perigee = "1.0" },
+      schema_version = 1, verdict = "ok", failures = json.array {}, warnings = json.array {}, scenario = "chat",
+      session_id = ("%d-%d"):format(seed, ms), started_at = "2026-01-02T03:04:05.000Z",
+      host = { name = "vm", usable_cpus = 2 }, versions = { perigee = "1.0" },
       config = { name = "chat", seed = 42, workers = { count = 0 },
          phases = { { name = "steady", load = { kind = "constant", rate = 100 } } } },
       dataset_sha256 = "cd", plan_checksum = "ef", phases = { phase },
@@ -129,6 +130,32 @@ describe("perigee compare", function()
       assert.equal(0, compare(dir, "old", "new", "--threshold", "latency.p50=30%", "--metric", "latency.p50").code)
    end)
 
+   it("does not pass a guard that could not look: 2, with the table all the same", function()
+      local dir = folder()
+      results(dir .. "/old", { seed = 1 })
+      results(dir .. "/dead", { seed = 2, failed = 800 })
+      for _, name in ipairs { "latency.p50", "qps", "goodput" } do
+         local r = compare(dir, "old", "dead", "--metric", "error_rate," .. name, "--fail-on", name)
+         assert.equal(2, r.code)
+         assert.truthy(r.out:find("error_rate  ", 1, true), r.out)
+         assert.equal(("perigee compare: option --fail-on: %s cannot be compared: a side has none of it, or 0\n"):format(name), r.err)
+      end
+      local r = compare(dir, "old", "dead")
+      assert.same({ 3, "" }, { r.code, r.err })
+      assert.truthy(r.out:find("warning: phase 'steady': B has no latency, output_tokens_per_s, but A has\n", 1, true), r.out)
+      -- What is worse counts first.
+      assert.equal(3, compare(dir, "old", "dead", "--fail-on", "qps,error_rate").code)
+   end)
+
+   it("warns of a run that is on both sides, and of metrics that none has", function()
+      local dir = folder()
+      results(dir .. "/old", { seed = 1 })
+      local r = compare(dir, "old", "old", "--metric", "latency.p50,goodput", "--json")
+      assert.same({ 0, "" }, { r.code, r.err })
+      assert.same({ "B has the same run as the baseline: old/summary.json", "no phase that is compared has goodput" },
+         json.decode(r.out).warnings)
+   end)
+
    it("takes a summary alone, with its intervals", function()
       local dir = folder()
       results(dir .. "/old", { seed = 1 })
@@ -172,6 +199,8 @@ describe("perigee compare", function()
          { "hollow.json: phases: a list expected", "old", "hollow.json" },
          { "odd.json: phases[1]: an object with name and kind expected", "old", "odd.json" },
          { "torn/requests.jsonl:2: ", "old", "torn" },
+         { "option --phase: the sides of one run are compared by all their rounds", "old", "--phase", "steady" },
+         { "no phase that is compared has any of the metrics", "old", "old", "--metric", "goodput,first_reasoning.p50" },
          { "old/summary.json: one run is compared with itself by its interleaved phases, and it has none", "old" },
          { "the path of a result is empty", "old", "," },
          { "there is no phase 'stedy' on both sides, did you mean 'steady'?; old/summary.json has steady",
@@ -196,7 +225,7 @@ describe("perigee compare", function()
          return drive.run(([[
             return perigee.scenario {
                target = perigee.target.openai_chat { url = "mock:mode=timed,ttft=%s,tpot=1ms,tokens=4" }, dataset = { "a b", "c d" },
-               load = perigee.load.concurrency(4), requests = 120,
+               load = perigee.load.constant(100), requests = 300,
             }]]):format(ttft))
       end
       local old, new = run "5ms", run "150ms"

@@ -233,7 +233,8 @@ describe("perigee.compare", function()
       end
       local longer = numbers(latency(1, 1, 1))
       longer.summary.output_tokens = { mean = 20 }
-      longer.config = { name = "steady", load = { kind = "poisson", rate = 5 }, target = { url = "http://b", model = "m" } }
+      longer.config = { name = "steady", load = { kind = "poisson", rate = 5 }, target = { url = "http://b", model = "m" }, requests = 7,
+         duration_s = 60, slo_s = { ttft = 0.5 }, transport = { name = "curl" } }
       local base = numbers(latency(1, 1, 1))
       base.summary.output_tokens = { mean = 10 }
       assert.same({
@@ -241,6 +242,10 @@ describe("perigee.compare", function()
             .. ", not " .. engine.json.encode { kind = "concurrency", n = 8 },
          "phase 'steady': B has another target.url than the baseline: http://b, not none",
          "phase 'steady': B has another target.model than the baseline: m, not none",
+         "phase 'steady': B has another number of requests than the baseline: 7, not none",
+         "phase 'steady': B has another duration_s than the baseline: 60, not none",
+         "phase 'steady': B has another slo_s than the baseline: " .. engine.json.encode { ttft = 0.5 } .. ", not none",
+         "phase 'steady': B has another transport than the baseline: curl, not none",
          "phase 'steady': answers of B have 20 tokens on average, those of the baseline 10",
       }, compare.runs({ side(run_of { base }), side(run_of { longer }) }, options { "latency.p50" }).warnings)
    end)

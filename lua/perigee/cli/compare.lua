@@ -42,7 +42,8 @@ local compare = {
    notes = [[
 RESULTS is the folder of a run, a folder of such folders (runs of the same thing), several of either with commas between
 them, or a summary.json. With one alone its interleaved phases are compared.
-Exit status: 0 nothing is worse, 3 something is, 2 bad options or a file that cannot be read.]],
+Exit status: 0 nothing is worse, 3 something is, 2 bad options, a file that cannot be read, or one of --fail-on that a side
+does not have.]],
 }
 
 -- A list of names in an option; nil, and the exit code, when one is unknown.
@@ -83,7 +84,7 @@ local function read_options(values)
    if not list then return nil, code end
    local thresholds, message = read_thresholds(values.threshold)
    if not thresholds then return nil, command.refuse(compare, "option --threshold: " .. message) end
-   local options = { phase = values.phase, metrics = list, thresholds = thresholds }
+   local options = { phase = values.phase, metrics = list, asked = values.metric and list, thresholds = thresholds }
    if values.fail_on then
       local fail_on, failure = chosen(values, "fail_on")
       if not fail_on then return nil, failure end
@@ -116,6 +117,7 @@ end
 local function compare_sides(sides, options)
    if #sides > 1 then return core.runs(sides, options) end
    local runs = sides[1].runs
+   if options.phase then return nil, "option --phase: the sides of one run are compared by all their rounds" end
    if #runs == 1 then return core.rounds(runs[1], options) end
    return nil, ("%s holds %d runs, and there is nothing to compare them with"):format(sides[1].name, #runs)
 end
@@ -133,7 +135,10 @@ function compare.run(args)
    local render = values.json and function(r) return engine.json.encode(data.of(r), 2) .. "\n" end
       or values.markdown and text.markdown or text.render
    io.stdout:write(render(report))
-   return report.regressions > 0 and verdict.EXIT.check or verdict.EXIT.ok
+   if report.regressions > 0 then return verdict.EXIT.check end
+   local unguarded = core.unguarded(report, options)
+   if not unguarded then return verdict.EXIT.ok end
+   return command.refuse(compare, ("option --fail-on: %s cannot be compared: a side has none of it, or 0"):format(unguarded.name))
 end
 
 return compare

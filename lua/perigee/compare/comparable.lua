@@ -58,7 +58,10 @@ end
 
 -- The checksum of the plan says nothing more where something that it is made of has been named.
 local function compare_facts(warnings, base, run, side)
-   local named = false
+   local named, session = false, part(run.summary, "session_id")
+   if type(session) == "string" and session == part(base.summary, "session_id") then
+      add(warnings, "%s has the same run as the baseline: %s", side.letter, run.path)
+   end
    for _, fact in ipairs(FACTS) do
       local x, y = fact[2](base.summary), fact[2](run.summary)
       if not same(x, y) then
@@ -104,11 +107,20 @@ local function compare_lengths(warnings, x, y, side, name)
    add(warnings, "phase '%s': answers of %s have %.4g tokens on average, those of the baseline %.4g", name, side.letter, b, a)
 end
 
-local function compare_targets(warnings, x, y, side, name)
-   for _, key in ipairs { "kind", "url", "model", "stream", "max_tokens" } do
-      local a, b = part(x.config.target, key), part(y.config.target, key)
+-- What of the config of a phase should be the same on both sides: the part and the key in it, or the key alone; and its name.
+local SETTINGS = {
+   { "load" }, { "target", "kind" }, { "target", "url" }, { "target", "model" }, { "target", "stream" }, { "target", "max_tokens" },
+   { "requests", name = "number of requests" }, { "duration_s" }, { "min_requests" }, { "min_duration_s" }, { "max_duration_s" },
+   { "deadline_s" }, { "slo_s" }, { "transport", "name", name = "transport" },
+}
+
+local function compare_settings(warnings, x, y, side, name)
+   for _, path in ipairs(SETTINGS) do
+      local a, b = part(x.config, path[1]), part(y.config, path[1])
+      if path[2] then a, b = part(a, path[2]), part(b, path[2]) end
       if not same(a, b) then
-         add(warnings, "phase '%s': %s has another target.%s than the baseline: %s, not %s", name, side.letter, key, shown(b), shown(a))
+         add(warnings, "phase '%s': %s has another %s than the baseline: %s, not %s", name, side.letter,
+            path.name or table.concat(path, "."), shown(b), shown(a))
       end
    end
 end
@@ -123,11 +135,7 @@ function comparable.phases(warnings, pair, sides, name)
    local x = base.run.phases[base.phase]
    for _, entry in ipairs(pair[2]) do
       local y = entry.run.phases[entry.phase]
-      if not same(x.config.load, y.config.load) then
-         add(warnings, "phase '%s': %s has another load than the baseline: %s, not %s", name, sides[2].letter,
-            shown(y.config.load), shown(x.config.load))
-      end
-      compare_targets(warnings, x, y, sides[2], name)
+      compare_settings(warnings, x, y, sides[2], name)
       compare_lengths(warnings, x, y, sides[2], name)
    end
    for i, side in ipairs(sides) do
@@ -138,6 +146,52 @@ function comparable.phases(warnings, pair, sides, name)
          end
       end
       if #pair[i] < #side.runs then add(warnings, "phase '%s' is not in all runs of %s", name, side.letter) end
+   end
+end
+
+-- "ttft" of "ttft.p50".
+local function kind_of(metric)
+   return metric.distribution or metric.name
+end
+
+local function names_of_one(rows, has, lacks)
+   local names, seen = {}, {}
+   for _, row in ipairs(rows) do
+      local kind = kind_of(row.metric)
+      if row[has] and not row[lacks] and not seen[kind] then
+         seen[kind] = true
+         names[#names + 1] = kind
+      end
+   end
+   return names
+end
+
+--- What only one side of a comparison has, so that nothing is said of it.
+---@param warnings string[]  are added to
+---@param comparison table   of perigee.compare, with its rows
+---@param sides table[]      all of them
+function comparable.lone(warnings, comparison, sides)
+   local a, b = sides[comparison.a], sides[comparison.b]
+   for _, one in ipairs { { "a", "b", a, b }, { "b", "a", b, a } } do
+      local names = names_of_one(comparison.rows, one[1], one[2])
+      if names[1] then
+         local where = comparison.phase and ("phase '%s': "):format(comparison.phase) or ""
+         add(warnings, "%s%s has no %s, but %s has", where, one[4].letter, table.concat(names, ", "), one[3].letter)
+      end
+   end
+end
+
+--- Metrics that were asked for, and that no run has.
+---@param warnings string[]    are added to
+---@param comparisons table[]  with their rows
+---@param asked table[]?       metrics; nil: none by name
+function comparable.absent(warnings, comparisons, asked)
+   local found = {}
+   for _, comparison in ipairs(comparisons) do
+      for _, row in ipairs(comparison.rows) do found[row.metric.name] = true end
+   end
+   for _, metric in ipairs(asked or {}) do
+      if not found[metric.name] then add(warnings, "no phase that is compared has %s", metric.name) end
    end
 end
 

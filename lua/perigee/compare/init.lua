@@ -133,15 +133,15 @@ local function judge(comparisons, options)
       end
    end
    for i, p in ipairs(statistics.holm(ps)) do rows[i].p_adjusted = p end
-   local worse = 0
+   local worse, all = 0, 0
    for _, comparison in ipairs(comparisons) do
       for _, row in ipairs(comparison.rows) do
-         row.verdict = verdict(row)
+         row.verdict, all = verdict(row), all + 1
          local fails = not options.fail_on or options.fail_on[row.metric.name]
          if row.verdict == "worse" and fails then worse = worse + 1 end
       end
    end
-   return worse, #rows
+   return worse, #rows, all
 end
 
 --- How many rows have each verdict.
@@ -155,8 +155,12 @@ function compare.counts(comparisons)
    return counts
 end
 
+-- nil and a message when no metric is there.
 local function finish(sides, comparisons, warnings, options)
-   local worse, tests = judge(comparisons, options)
+   for _, comparison in ipairs(comparisons) do comparable.lone(warnings, comparison, sides) end
+   comparable.absent(warnings, comparisons, options.asked)
+   local worse, tests, rows = judge(comparisons, options)
+   if rows == 0 then return nil, "no phase that is compared has any of the metrics" end
    return {
       sides = sides, comparisons = comparisons, warnings = warnings, counts = compare.counts(comparisons), regressions = worse,
       tests = tests, thresholds = options.thresholds,
@@ -190,7 +194,8 @@ end
 
 --- Compare runs: the first side is the baseline, each other one is compared with it. Phases are paired by their names.
 ---@param sides table[]   of results.side
----@param options table   metrics (of metrics.find), thresholds ({ all, share, by metric's name }), fail_on (set of names), phase
+---@param options table   metrics (of metrics.find), asked (those of them that were named), thresholds ({ all, share, by metric's
+---   name }), fail_on (set of names), phase
 ---@return table? report  sides, comparisons ({ phase, a, b, rows }), warnings, counts (by verdict), regressions, tests
 ---@return string? message  why there is nothing to compare
 function compare.runs(sides, options)
@@ -225,6 +230,20 @@ local function sides_of_phases(run)
       end
    end
    return sides
+end
+
+--- Of the metrics that fail a comparison the first one that is nowhere compared: a side has no value, or no ratio to it.
+---@param report table
+---@param options table  as of compare.runs
+---@return table? metric  nil: each is compared, or none was named
+function compare.unguarded(report, options)
+   local compared = {}
+   for _, comparison in ipairs(report.comparisons) do
+      for _, row in ipairs(comparison.rows) do compared[row.metric.name] = compared[row.metric.name] or row.change ~= nil end
+   end
+   for _, metric in ipairs(options.metrics) do
+      if options.fail_on and options.fail_on[metric.name] and not compared[metric.name] then return metric end
+   end
 end
 
 --- Compare the interleaved phases of one run: rounds are pairs.
