@@ -188,10 +188,9 @@ local function publish(result, options)
       if not ok then problems[#problems + 1] = message end
    end
    if options.out and options.export then
-      local requests = options.out .. "/requests.jsonl"
-      for _, problem in ipairs(export.write(options.export, options.out, result.summary, requests)) do
-         problems[#problems + 1] = problem
-      end
+      local list, written = export.write(options.export, options.out, result.summary, options.out .. "/requests.jsonl")
+      result.exported = written
+      for _, problem in ipairs(list) do problems[#problems + 1] = problem end
    end
    for _, problem in ipairs(problems) do
       result.problems[#result.problems + 1] = problem

@@ -228,7 +228,7 @@ describe("perigee compare", function()
                load = perigee.load.constant(100), requests = 300,
             }]]):format(ttft))
       end
-      local old, new = run "5ms", run "150ms"
+      local old, new = run "5ms", run "700ms"
       assert.same({ 0, 0 }, { old.code, new.code })
       local r = drive.perigee("compare", old.dir, new.dir, "--json", "--metric", "ttft.p50,latency.p50")
       assert.equal(3, r.code, r.err)

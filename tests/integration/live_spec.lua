@@ -20,7 +20,8 @@ end
 local function short(handlers, headers)
    return ([[return perigee.scenario {
       name = "short", target = perigee.target.openai_chat { url = "mock:", stream = true, headers = { %s } },
-      dataset = { "x" }, load = perigee.load.constant(100), requests = 100, checks = { "failed < 1" }, %s }]]):format(
+      dataset = { "x" }, load = perigee.load.constant(100), requests = 100, checks = { "failed < 1" },
+      client_limits = { lateness_floor = "1h", busy = 1 }, %s }]]):format(
       headers or "", handlers or "")
 end
 
@@ -31,7 +32,7 @@ local function watch(text, options)
    local steps = engine.json.encode(engine.json.array(options.steps or {})):gsub("DIR", dir)
    local r = drive.shell(("export LC_ALL=C.UTF-8 TERM=xterm; unset CI NO_COLOR FORCE_COLOR CLICOLOR CLICOLOR_FORCE\n%s\nexec %s %s"):format(
       options.env or "", PYTHON, table.concat({ "tests/integration/terminal.py", options.columns or 80, options.rows or 24,
-         drive.quote(steps), drive.command("run", file, "--out", dir .. "/out", unpack(options.more or {})) }, " ")))
+         drive.quote(steps), (drive.command("run", file, "--out", dir .. "/out", unpack(options.more or {})):gsub("DIR", dir)) }, " ")))
    assert.equal(0, r.code, r.err)
    local seen = assert(engine.json.decode(r.out))
    seen.dir, seen.last = dir, seen.snaps[#seen.snaps]
@@ -107,17 +108,20 @@ describe("the live view", function()
 
    it("ends with the table as it is in summary.txt, the files, the command and the verdict", function()
       local text = short([[options = { api_key = { "x", "key" } },]], [[["x-key"] = perigee.opt "api_key"]])
-      local seen = watch(text, { columns = 200, rows = 50, more = { "--api-key", "very secret", "--export", "csv" } })
+      local seen = watch(text, { columns = 200, rows = 50, more = {
+         "--api-key", "very secret", "--export", "csv", "--junit", "DIR/checks.xml" } })
       is_restored(seen)
       local all = "\n" .. seen.all
       assert.truthy(all:find("\n" .. drive.read(seen.dir .. "/out/summary.txt"), 1, true), all)
       assert.truthy(all:find("\nfiles:   " .. seen.dir .. "/out/report.html\n", 1, true), all)
-      assert.truthy(all:find(("\ncommand: perigee run %s/scenario.lua --out %s/out --api-key '[redacted]' --export csv\n"):format(
-         seen.dir, seen.dir), 1, true), all)
+      local command = "\ncommand: perigee run DIR/scenario.lua --out DIR/out --api-key '[redacted]' --export csv --junit DIR/checks.xml\n"
+      assert.truthy(all:find((command:gsub("DIR", seen.dir)), 1, true), all)
       -- On a busy machine the client is late, which the verdict says.
       local verdict = assert(engine.json.decode(drive.read(seen.dir .. "/out/summary.json"))).verdict
       local line = ("\nverdict: %s, exit status 0: %s"):format(verdict, verdict == "ok" and "its check holds\n" or "")
       assert.truthy(all:find(line, 1, true), all)
+      assert.truthy(all:find("\n         " .. seen.dir .. "/checks.xml\n", 1, true), all) -- also where no --log stands before
+      assert.truthy(all:find(", summary.csv, requests.csv\n", 1, true), all)
       assert.is_nil(seen.raw:find("very secret", 1, true))
       os.execute("rm -rf " .. drive.quote(seen.dir))
    end)

@@ -314,7 +314,7 @@ describe("the main job", function()
       local dir = drive.tempdir()
       drive.write(dir .. "/page.txt", ("perigee\n"):rep(100))
       drive.write(dir .. "/nginx.conf", ([[
-         daemon off; worker_processes 1; pid %s/pid; error_log %s/error.log;
+         daemon off; user root; worker_processes 1; pid %s/pid; error_log %s/error.log;
          events { worker_connections 256; }
          http { access_log off; client_body_temp_path %s/b; proxy_temp_path %s/p; fastcgi_temp_path %s/f;
             uwsgi_temp_path %s/u; scgi_temp_path %s/s;

@@ -52,6 +52,14 @@ describe("perigee.cli.closing", function()
       } do assert.equal(row[2], closing.reason(result(row[1]))) end
    end)
 
+   it("names what was exported, and lets no check steer the terminal", function()
+      local r = result { verdict = "failed", checks = { check("x", false, "a\27[2Jb") } }
+      r.exported, r.exit_code = { "summary.csv", "vllm-p.json" }, 3
+      local lines = closing.text(r, { out = "/nowhere", words = { "a.lua" }, plan = { phases = {}, options = {} } })
+      assert.equal("         also there: summary.csv, vllm-p.json\ncommand: perigee run a.lua\n"
+         .. "verdict: failed, exit status 3: the check 'x' does not hold (a?[2Jb)\n", lines)
+   end)
+
    it("names the files that are there", function()
       local path, folder = support.file("summary.json", "{}")
       local other = support.file("checks.xml", "")

@@ -1,5 +1,6 @@
 --- The last words of a run, below its table: where the files are, the command again, and the verdict with its reason.
 local config = require "perigee.report.config"
+local text = require "perigee.text"
 
 local closing = {}
 
@@ -74,7 +75,7 @@ function closing.reason(result)
    return checks == 0 and "every phase ran" or checks == 1 and "its check holds" or ("all %d checks hold"):format(checks)
 end
 
-local function file_lines(out, more)
+local function file_lines(out, more, exported)
    local lines, others = {}, {}
    local function add(path) lines[#lines + 1] = (#lines == 0 and "files:   " or "         ") .. path end
    for _, name in ipairs(FIRST) do
@@ -86,6 +87,7 @@ local function file_lines(out, more)
    for _, name in ipairs(OTHERS) do
       if exists(out .. "/" .. name) then others[#others + 1] = name end
    end
+   for _, name in ipairs(exported) do others[#others + 1] = name end
    if others[1] then lines[#lines + 1] = "         also there: " .. table.concat(others, ", ") end
    return lines
 end
@@ -95,9 +97,10 @@ end
 ---@param options { out: string, files?: string[], words: string[], plan: table }  files: written elsewhere
 ---@return string
 function closing.text(result, options)
-   local lines = file_lines(options.out, options.files or {})
+   local lines = file_lines(options.out, options.files or {}, result.exported or {})
    lines[#lines + 1] = "command: " .. closing.command(options.words, options.plan)
-   lines[#lines + 1] = ("verdict: %s, exit status %d: %s"):format(result.summary.verdict, result.exit_code, closing.reason(result))
+   local reason = text.clean(closing.reason(result)) -- what checks say comes from outside
+   lines[#lines + 1] = ("verdict: %s, exit status %d: %s"):format(result.summary.verdict, result.exit_code, reason)
    return table.concat(lines, "\n") .. "\n"
 end
 

@@ -100,6 +100,14 @@ local function teller()
    end
 end
 
+-- Files that have a path of their own.
+local function elsewhere(values)
+   local list = {}
+   if values.log and values.log ~= "off" then list[1] = values.log end
+   list[#list + 1] = values.junit
+   return list
+end
+
 local function show(result, loaded, out)
    local tell, values = teller(), loaded.values
    if result.text and not values.quiet then io.stdout:write("\n", result.text) end
@@ -109,7 +117,7 @@ local function show(result, loaded, out)
    if not values.quiet then
       io.stdout:flush()
       io.stderr:write("\n", closing.text(result, {
-         out = out, files = { values.log, values.junit }, words = loaded.words, plan = loaded.plan,
+         out = out, files = elsewhere(values), words = loaded.words, plan = loaded.plan,
       }))
       return
    end

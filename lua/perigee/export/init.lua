@@ -73,17 +73,18 @@ end
 ---@param summary table
 ---@param requests_path string  the run's requests.jsonl
 ---@return string[] problems
+---@return string[] written  the names of the files
 function export.write(names, directory, summary, requests_path)
-   local problems = {}
+   local problems, written = {}, {}
    for _, name in ipairs(names) do
       local list, message = FORMATS[name](summary, requests_path)
       if not list then problems[#problems + 1] = ("export %s: %s"):format(name, message) end
       for _, entry in ipairs(list or {}) do
          local ok, failure = files.write(directory .. "/" .. entry[1], entry[2])
-         if not ok then problems[#problems + 1] = ("export %s: %s"):format(name, failure) end
+         if ok then written[#written + 1] = entry[1] else problems[#problems + 1] = ("export %s: %s"):format(name, failure) end
       end
    end
-   return problems
+   return problems, written
 end
 
 return export
