@@ -240,15 +240,24 @@ static void on_poll(uv_poll_t *h, int status, int events)
 	loop_yield(w->owner->base.loop);
 }
 
+/* Did its connection come about? curl closes the socket of one that did not without
+ * on_close_socket(), and libuv ends the process when it is to watch what is closed. */
+static bool was_connected(CURL *easy)
+{
+	curl_off_t us = 0;
+	curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &us);
+	return us > 0;
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *data, void *unused)
 {
 	struct shard *s = data;
 	struct watch *w = watch_at(s->owner, fd);
-	(void)easy, (void)unused;
+	(void)unused;
 	if (what == CURL_POLL_REMOVE) {
 		if (w)
 			w->wanted = 0;
-		if (w && w->foreign)
+		if (w && (w->foreign || !was_connected(easy)))
 			watch_close(w);
 		return 0;
 	}

@@ -987,6 +987,13 @@ static void nobody_accepts(void **state)
 	                                  .url_count = 1,
 	                                  .connect_timeout_ns = 100 * NS_PER_MS },
 	         FAILURE_CONNECT_TIMEOUT);
+	drop_client(f);
+	/* The first ones are given up before the loop has seen their sockets. */
+	all_fail(f,
+	         &(struct client_config){ .urls = (const char *[]){ url },
+	                                  .url_count = 1,
+	                                  .connect_timeout_ns = NS_PER_MS },
+	         FAILURE_CONNECT_TIMEOUT);
 	for (int i = 0; i < 4; i++)
 		close(fill[i]);
 	close(fd);
