@@ -108,7 +108,7 @@ describe("the live view", function()
 
    it("ends with the table as it is in summary.txt, the files, the command and the verdict", function()
       local text = short([[options = { api_key = { "x", "key" } },]], [[["x-key"] = perigee.opt "api_key"]])
-      local seen = watch(text, { columns = 200, rows = 50, more = {
+      local seen = watch(text, { columns = 300, rows = 50, more = {
          "--api-key", "very secret", "--export", "csv", "--junit", "DIR/checks.xml" } })
       is_restored(seen)
       local all = "\n" .. seen.all
