@@ -9,8 +9,8 @@ local Services_mt = { __name = "perigee.services", __index = Services }
 
 local COMMANDS = { "metrics", "events" }
 local AWAIT_SLICE = 0.05 -- seconds between two looks at those that start
--- Seconds from the end of a program's output to its own; the run waits for so long.
-local REAP_TIMEOUT = 0.05
+-- Seconds from the end of a program's output to its own, before the run and in it: the run waits for so long.
+local REAP_FIRST, REAP_TIMEOUT = 5, 0.05
 
 -- Words as a shell takes them apart, with '' and "" around what holds blanks.
 local function split(text)
@@ -131,7 +131,7 @@ local function listen(self, running)
    end
    if code == "ETIMEDOUT" or running.ended then return end
    running.ended = true
-   local status = running.process:wait(REAP_TIMEOUT)
+   local status = running.process:wait(self.subscribed and REAP_TIMEOUT or REAP_FIRST)
    self:complain(("service '%s' %s %s"):format(
       running.name, how(status), self.subscribed and "while the run went on" or "before it had subscribed"))
 end

@@ -1071,7 +1071,7 @@ static void no_tls_there(void **state)
 	snprintf(url, sizeof(url), "https%s", f->server->url + 4);
 	make_client(f, &(struct client_config){ .urls = (const char *[]){ url },
 	                                        .url_count = 1,
-	                                        .connect_timeout_ns = NS_PER_S });
+	                                        .connect_timeout_ns = GUARD_NS });
 	assert_int_equal(one(f, &j, "/plain")->failure, FAILURE_TLS);
 	response_free(&j.x.response);
 }
