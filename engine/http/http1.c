@@ -323,12 +323,11 @@ static enum http1_event take_odd_line(struct http1 *p, const struct line *l)
 	bool folded = is_blank(l->data[0]);
 	if (!colon && !folded)
 		return bad(p, NO_COLON);
-	if (folded && p->before != HTTP1_FIELD)
+	bool framing = resembles_framing(l->data, name);
+	if (folded && (framing || p->before != HTTP1_FIELD))
 		return bad(p, "a folded line in the HTTP head");
-	if (!resembles_framing(l->data, name))
+	if (!framing)
 		return HTTP1_MORE;
-	if (folded)
-		return bad(p, "a folded line in the HTTP head");
 	return bad(p, is_blank(colon[-1]) ? "a blank before a colon in the HTTP head"
 	                                  : "a malformed field name in the HTTP head");
 }
