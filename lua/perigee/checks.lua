@@ -48,11 +48,15 @@ NUMBERS.tokens_per_s = NUMBERS.output_tokens_per_s
 
 local METRICS = { "latency", "service_time", "ttft", "ttft_service", "tpot", "itl", "itl_token", "lateness", "first_byte",
    "first_event", "first_content", "first_reasoning" }
+-- As if a failed request had taken for ever: percentiles alone.
+local WITH_FAILURES = { latency_with_failures = true, ttft_with_failures = true }
+local PERCENTILES = { "p50", "p90", "p95", "p99", "p99.9" }
 local IS_METRIC, NAMES = {}, {}
 for _, name in ipairs(METRICS) do
    IS_METRIC[name] = true
    NAMES[#NAMES + 1] = name
 end
+for name in pairs(WITH_FAILURES) do NAMES[#NAMES + 1] = name end
 for name in pairs(NUMBERS) do NAMES[#NAMES + 1] = name end
 table.sort(NAMES)
 
@@ -80,6 +84,7 @@ local function statistic_key(text, name, at, statistic, names, place)
    end
    local key = STATISTICS[statistic]
    if not key and names == OWN_STATISTICS and (statistic == "count" or statistic == "sum") then key = statistic end
+   if key and names == PERCENTILES and not key:find "^p" then key = nil end
    if not key then
       refuse(text, at + #name + 1, ("unknown statistic '%s'%s"):format(statistic, did_you_mean(statistic, names)), place)
    end
@@ -124,6 +129,19 @@ local function all_names()
    return names
 end
 
+-- A percentile that a failed request is.
+local function with_failures(text, name, at, statistic, place)
+   local key = statistic_key(text, name, at, statistic, PERCENTILES, place)
+   return {
+      unit = "duration", by_tag = true,
+      get = function(report)
+         local d = report[name]
+         if d and d.count > 0 then return d[key] or math.huge end
+      end,
+      show = function(ns) return ns == math.huge and "for ever" or units.ns(ns) end,
+   }
+end
+
 local function left_side(text, at, word, place)
    local name, statistic = word:match("^([^.]*)%.(.*)$")
    name = name or word
@@ -131,6 +149,7 @@ local function left_side(text, at, word, place)
       local key = statistic_key(text, name, at, statistic, STATISTIC_NAMES, place)
       return { unit = "duration", by_tag = true, get = function(report) return report[name] and report[name][key] end }
    end
+   if WITH_FAILURES[name] then return with_failures(text, name, at, statistic, place) end
    local own = metric.find(name)
    if own then return own_metric(text, own, at, statistic, place) end
    local number = NUMBERS[name]

@@ -13,7 +13,8 @@ local QUANTILES = { p50 = 0.5, p90 = 0.9, p95 = 0.95, p99 = 0.99, ["p99.9"] = 0.
 -- What a check means by these names is perigee's own.
 local RESERVED = {
    "latency", "service_time", "ttft", "ttft_service", "tpot", "itl", "itl_token", "lateness", "first_byte", "first_event",
-   "first_content", "first_reasoning", "issued", "completed", "failed", "abandoned", "dropped", "error_rate", "goodput",
+   "first_content", "first_reasoning", "latency_with_failures", "ttft_with_failures", "issued", "completed", "failed", "abandoned",
+   "dropped", "error_rate", "goodput",
    "goodput_per_s", "qps", "output_tokens_per_s", "tokens_per_s",
 }
 

@@ -37,6 +37,21 @@ describe("perigee.checks texts", function()
       end
    end)
 
+   it("take failures as if they had taken for ever", function()
+      local failing = support.phase_report {
+         issued = 100, completed = 95, failed = 5, latency_with_failures = { count = 100, failures = 5, p50 = 1e9, p90 = 2e9 },
+         ttft_with_failures = { count = 0, failures = 0 }, latency = support.distribution(1e9),
+      }
+      for _, row in ipairs {
+         { "latency.p99 < 2s", true, "1.00 s" }, { "latency_with_failures.p99 < 2s", false, "for ever" },
+         { "latency_with_failures.p99.9 > 1h", true, "for ever" }, { "latency_with_failures.p90 <= 2s", true, "2.00 s" },
+         { "ttft_with_failures.p50 < 2s", false, "no data" },
+      } do
+         local result = checks.evaluate(checks.compile({ row[1] }, "scenario.checks"), failing, {})[1]
+         assert.same({ row[1], row[2], row[3] }, { result.check, result.passed, result.detail })
+      end
+   end)
+
    it("look at the requests of one tag", function()
       local tagged = support.phase_report {
          issued = 300, completed = 300, ttft = support.distribution(1e9),
@@ -70,6 +85,7 @@ describe("perigee.checks texts", function()
       local invalid = {
          { "tfft.p99 < 5ms", "unknown metric 'tfft', did you mean 'ttft'?\n   tfft.p99 < 5ms\n   ^" },
          { "ttft.p98 < 5ms", "unknown statistic 'p98', did you mean 'p90'?\n   ttft.p98 < 5ms\n        ^" },
+         { "latency_with_failures.mean < 5ms", "unknown statistic 'mean' (p50, p90, p95, p99, p99.9)" },
          { "ttft < 5ms", "'ttft' is a distribution: say which statistic, e.g. ttft.p99\n   ttft < 5ms\n   ^" },
          { "qps.p99 < 5", "'qps' is a number and has no statistics\n   qps.p99 < 5\n      ^" },
          { "ttft.p99 < 5", "a duration needs a unit: ns, us, ms, s, m or h\n   ttft.p99 < 5\n               ^" },

@@ -34,6 +34,7 @@ describe("a check of the whole run", function()
       { "issued == 40", "40" }, { "completed == 34", "34" }, { "failed == 6", "6" }, { "error_rate < 20%", "15%" },
       { "latency.min < 101ms", "100 ms" }, { "latency.max > 199ms", "200 ms" }, { "ttft.p50 < 201ms", "200 ms" },
       { "ttft.mean > 150ms", "171 ms" }, { "qps > 8", "8.29/s" }, -- in 1 s and 3.1 s
+      { "latency_with_failures.p50 < 201ms", "200 ms" }, { "latency_with_failures.p90 > 1h", "for ever" }, -- 6 of 40 failed
       { "overall_marks.count == 40", "40" }, { "overall_marks.sum == 60100", "60100" }, { "overall_marks.max == 2000", "2000" },
       { "overall_marks.p50 > 1500", "2000" }, { "overall_count == 40", "40" }, { "overall_last == 89", "89" },
    } do
