@@ -32,7 +32,8 @@ MODULE_LIBS = $(shell pkg-config --libs $(filter-out luajit,$(PKGS)) 2>/dev/null
 ifeq ($(shell uname),Darwin)
 MODULE_FLAGS := -bundle -undefined dynamic_lookup
 else
-MODULE_FLAGS := -shared
+# A thread of libcurl's resolver may still end when Lua's state is closed: its code has to stay.
+MODULE_FLAGS := -shared -Wl,-z,nodelete
 endif
 
 SRC      := $(wildcard engine/*/*.c)

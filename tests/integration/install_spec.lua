@@ -58,4 +58,19 @@ describe("an installed perigee", function()
       assert.equal(0, r.code, r.err)
       assert.truthy(r.out:find "^perigee %S+\n$")
    end)
+
+   it("stays in memory when it is given back: a thread of a library may still run its code", function()
+      local script = prefix .. "/unload.lua"
+      drive.write(script, [[
+         local ffi = require "ffi"
+         local module = ffi.load(arg[1])
+         module = nil
+         collectgarbage()
+         collectgarbage()
+         assert(io.open "/proc/self/maps":read "*a":find("perigee_engine.so", 1, true))
+      ]])
+      if not io.open "/proc/self/maps" then return pending "no /proc" end
+      local r = drive.shell(("${LUAJIT:-luajit} %s %s/lib/lua/5.1/perigee_engine.so"):format(drive.quote(script), drive.quote(prefix)))
+      assert.same({ 0, "" }, { r.code, r.err })
+   end)
 end)
