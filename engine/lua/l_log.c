@@ -260,12 +260,13 @@ static int store_row(struct reading *r, const struct event *event, uint64_t n, s
 	return !err && n % ROWS_PER_COMMIT == 0 ? sqlite_commit(r->db, e) : err;
 }
 
-static int copy_events(struct reading *r, struct error *e)
+static int copy_events(struct reading *r, bool *ended, struct error *e)
 {
 	struct event event;
 	int rc, err = STATUS_OK;
 	uint64_t n = 0;
 	while (!err && (rc = log_reader_next(r->reader, &event)) == 1) {
+		*ended |= event.type == EVENT_SESSION_ENDED;
 		if (r->out)
 			err = write_line(r, &event, e);
 		if (!err && r->db)
@@ -300,8 +301,8 @@ static int open_exports(struct reading *r, const char *jsonl, const char *sqlite
 	return jsonl ? binding_open_lines(&r->out, jsonl, e) : STATUS_OK;
 }
 
-/* export_log{ from =, jsonl =, sqlite = } -> stats | nil, message, code.
- * jsonl "-": standard output. */
+/* export_log{ from =, jsonl =, sqlite = } -> stats, with ended: has it the end of its session?
+ * | nil, message, code. jsonl "-": standard output. */
 static int l_export(lua_State *L)
 {
 	luaL_checktype(L, 1, LUA_TTABLE);
@@ -311,16 +312,19 @@ static int l_export(lua_State *L)
 	luaL_argcheck(L, from, 1, "from: the path of a log expected");
 	struct reading *r;
 	struct error e;
+	bool ended = false;
 	int err = open_reading(L, from, &r, &e);
 	if (!err && is_same_file(from, jsonl))
 		err = error_set(&e, STATUS_EINVAL, "%s: is the log itself", jsonl);
 	if (!err)
 		err = open_exports(r, jsonl, sqlite, &e);
 	if (!err)
-		err = copy_events(r, &e);
+		err = copy_events(r, &ended, &e);
 	if (err)
 		return binding_failure(L, err, e.text);
 	push_stats(L, r->reader);
+	lua_pushboolean(L, ended);
+	lua_setfield(L, -2, "ended");
 	return 1;
 }
 

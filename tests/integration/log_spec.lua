@@ -254,6 +254,16 @@ describe("the event log", function()
       assert.truthy(export.err:find(("%d records are missing"):format(records), 1, true), export.err)
    end)
 
+   it("tells that a log without the end of its session is none of a whole run", function()
+      local r = drive.run("return perigee.scenario {" .. ECHO .. "requests = 3 }")
+      local log = drive.read(r.dir .. "/events.plog")
+      local behind_header = log:byte(13) + 256 * log:byte(14)
+      local path = drive.tempdir() .. "/begun.plog"
+      drive.write(path, log:sub(1, behind_header)) -- nothing is torn
+      local export = drive.perigee("events", "--from", path, "--jsonl", "/dev/null", "--quiet")
+      assert.same({ 1, "perigee events: " .. path .. ": the log ends before its session did\n" }, { export.code, export.err })
+   end)
+
    it("refuses what is no log", function()
       local dir = drive.tempdir()
       drive.write(dir .. "/x", ("not a log\n"):rep(20))

@@ -62,6 +62,7 @@ local function export(values)
    local stats, message, code = engine.export_log { from = values.from, jsonl = values.jsonl, sqlite = values.sqlite }
    if not stats then return command.refuse(events, message, code == "ENOENT" and 2 or 1) end
    local wrong = log_damage(values.from, stats)
+   if not stats.ended then wrong[#wrong + 1] = values.from .. ": the log ends before its session did" end
    for _, text in ipairs(wrong) do command.refuse(events, text) end
    if not values.quiet then io.stderr:write(("perigee events: %d records in %d blocks\n"):format(stats.records, stats.blocks)) end
    return #wrong > 0 and 1 or 0
