@@ -389,6 +389,16 @@ describe("a sweep", function()
       assert.same({}, figures(phases)[1].marks)
    end)
 
+   it("draws no bound that not all phases have", function()
+      local phases = phases_at { 1, 2, 3 }
+      phases[2].checks[1].check = "ttft.p99 < 15ms"
+      local ttft = figures(phases)[1]
+      assert.same({ nil, {} }, { ttft.limit, ttft.marks })
+      phases[2].checks = {}
+      ttft = figures(phases)[1]
+      assert.same({ nil, {} }, { ttft.limit, ttft.marks })
+   end)
+
    it("is of three performance phases at least", function()
       local phases = phases_at { 1, 2, 3 }
       phases[1].kind = "warmup"
