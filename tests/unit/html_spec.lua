@@ -341,6 +341,21 @@ describe("report.html", function()
       assert.same({ 5, 5, false }, over_time(short, list, "Rate").lines[1].y)
    end)
 
+   it("marks percentiles of too few values wherever they stand, and says what the mark means", function()
+      local page = html.render(summary { phase "p" }, HISTOGRAMS, { phases = {} })
+      for _, name in ipairs { "first token p99", "latency p99" } do
+         assert.truthy(page:find(("<dt>%s</dt><dd>~"):format(name), 1, true), name)
+      end
+      local overview = page:match "<caption>Phases.-</table>"
+      assert.equal(4, select(2, overview:gsub("<td>~", ""))) -- 10 values are too few for a p50, too
+      assert.truthy(overview:find("Phases (~ fewer values", 1, true))
+      local many = distribution(20)
+      many.count = 1000
+      overview = html.render(summary { phase("p", { latency_ms = many, ttft_ms = many }) }, HISTOGRAMS, { phases = {} })
+         :match "<caption>Phases.-</table>"
+      assert.is_nil(overview:find("~", 1, true))
+   end)
+
    it("draws goodput and the bounds of an SLO", function()
       local list = bins(2)
       list[1].good, list[2].good = 1, 1
