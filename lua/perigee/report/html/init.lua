@@ -111,16 +111,15 @@ local function section_id(i) return "phase-" .. i end
 
 local function overview(summary)
    local head = { "phase", "completed", "failed", "per s", "tokens/s", "latency p50", "p99", "first token p50", "p99", "checks" }
-   local rows, marked = {}, false
+   local rows = {}
    for i, p in ipairs(summary.phases) do
       local latency, ttft = present(p.latency_ms), present(p.ttft_ms)
       local bad = p.failed + p.abandoned
-      marked = marked or latency ~= nil and floors.mark("p99", latency.count) ~= ""
       rows[i] = { { p.name, link = section_id(i) }, number(p.completed), { number(bad), bad > 0 and "bad" or nil }, number(p.qps),
          number(p.output_tokens_per_s), time(latency, "p50"), time(latency, "p99"), time(ttft, "p50"), time(ttft, "p99"),
          check_cell(p.checks) }
    end
-   return tables.text(marked and ("Phases (%s)"):format(floors.LEGEND) or "Phases", head, rows)
+   return tables.text("Phases", head, rows)
 end
 
 -- Those that took turns, each as one.
