@@ -356,6 +356,15 @@ describe("report.html", function()
       assert.is_nil(overview:find("~", 1, true))
    end)
 
+   it("shows the latency with failures as infinite where there are some", function()
+      local with_failures = { count = 700, failures = 40, p50 = 6, p90 = 7, p95 = null, p99 = null, ["p99.9"] = null }
+      local failing = phase("p", { latency_with_failures_ms = with_failures })
+      local row = html.render(summary { failing }, HISTOGRAMS, { phases = {} }):match '>latency, failures infinite</th>(.-)</tr>'
+      assert.equal("<td>700</td><td>∞</td><td>6.00 ms</td><td>7.00 ms</td><td>∞</td><td>∞</td><td>~∞</td><td>∞</td>", row)
+      with_failures.failures = 0
+      assert.is_nil(html.render(summary { failing }, HISTOGRAMS, { phases = {} }):find("failures infinite", 1, true))
+   end)
+
    it("draws goodput and the bounds of an SLO", function()
       local list = bins(2)
       list[1].good, list[2].good = 1, 1
