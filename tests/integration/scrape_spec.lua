@@ -277,12 +277,12 @@ describe("a run with --scrape", function()
       assert.same({ "ok", 3 }, { result.summary.verdict, result.summary.phases[1].completed })
    end)
 
-   it("leaves no server.jsonl of an earlier run", function()
-      drive.write(dir .. "/server.jsonl", "old\n")
+   it("leaves nothing of an earlier run that says nothing of this one", function()
+      for _, name in ipairs { "server.jsonl", "sample_idx_map.json" } do drive.write(dir .. "/" .. name, "old\n") end
       local r = drive.perigee("run", drive.scenario(dir, [[return perigee.scenario {
          target = perigee.target.openai_chat { url = "mock:" }, dataset = { "x" }, requests = 1 }]]), "--out", dir, "--quiet")
       assert.equal(0, r.code, r.err)
-      assert.is_nil(drive.read(dir .. "/server.jsonl"))
+      for _, name in ipairs { "server.jsonl", "sample_idx_map.json" } do assert.is_nil(drive.read(dir .. "/" .. name)) end
    end)
 
    it("is refused before any traffic when its url is none", function()

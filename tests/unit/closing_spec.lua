@@ -60,6 +60,15 @@ describe("perigee.cli.closing", function()
          .. "verdict: failed, exit status 3: the check 'x' does not hold (a?[2Jb)\n", lines)
    end)
 
+   it("names each file that a run may write", function()
+      for _, name in ipairs { "server.jsonl", "sample_idx_map.json" } do
+         local _, folder = support.file(name, "{}")
+         local text = closing.text(result(), { out = folder, words = { "a.lua" }, plan = { phases = {}, options = {} } })
+         assert.equal("         also there: " .. name, text:match "^[^\n]+")
+         support.clean()
+      end
+   end)
+
    it("names the files that are there", function()
       local path, folder = support.file("summary.json", "{}")
       local other = support.file("checks.xml", "")

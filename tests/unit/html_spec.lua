@@ -341,6 +341,30 @@ describe("report.html", function()
       assert.same({ 5, 5, false }, over_time(short, list, "Rate").lines[1].y)
    end)
 
+   it("marks percentiles of too few values wherever they stand, and says what the mark means", function()
+      local page = html.render(summary { phase "p" }, HISTOGRAMS, { phases = {} })
+      for _, name in ipairs { "first token p99", "latency p99" } do
+         assert.truthy(page:find(("<dt>%s</dt><dd>~"):format(name), 1, true), name)
+      end
+      local overview = page:match "<caption>Phases.-</table>"
+      assert.equal(4, select(2, overview:gsub("<td>~", ""))) -- 10 values are too few for a p50, too
+      assert.truthy(overview:find("Phases (~ fewer values", 1, true))
+      local many = distribution(20)
+      many.count = 1000
+      overview = html.render(summary { phase("p", { latency_ms = many, ttft_ms = many }) }, HISTOGRAMS, { phases = {} })
+         :match "<caption>Phases.-</table>"
+      assert.is_nil(overview:find("~", 1, true))
+   end)
+
+   it("shows the latency with failures as infinite where there are some", function()
+      local with_failures = { count = 700, failures = 40, p50 = 6, p90 = 7, p95 = null, p99 = null, ["p99.9"] = null }
+      local failing = phase("p", { latency_with_failures_ms = with_failures })
+      local row = html.render(summary { failing }, HISTOGRAMS, { phases = {} }):match '>latency, failures infinite</th>(.-)</tr>'
+      assert.equal("<td>700</td><td>∞</td><td>6.00 ms</td><td>7.00 ms</td><td>∞</td><td>∞</td><td>~∞</td><td>∞</td>", row)
+      with_failures.failures = 0
+      assert.is_nil(html.render(summary { failing }, HISTOGRAMS, { phases = {} }):find("failures infinite", 1, true))
+   end)
+
    it("draws goodput and the bounds of an SLO", function()
       local list = bins(2)
       list[1].good, list[2].good = 1, 1
@@ -387,6 +411,16 @@ describe("a sweep", function()
       assert.same({}, figures(phases)[1].marks)
       for _, p in ipairs(phases) do p.checks = {} end
       assert.same({}, figures(phases)[1].marks)
+   end)
+
+   it("draws no bound that not all phases have", function()
+      local phases = phases_at { 1, 2, 3 }
+      phases[2].checks[1].check = "ttft.p99 < 15ms"
+      local ttft = figures(phases)[1]
+      assert.same({ nil, {} }, { ttft.limit, ttft.marks })
+      phases[2].checks = {}
+      ttft = figures(phases)[1]
+      assert.same({ nil, {} }, { ttft.limit, ttft.marks })
    end)
 
    it("is of three performance phases at least", function()

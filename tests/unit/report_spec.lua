@@ -197,6 +197,17 @@ steady (performance): 10 requests in 2.00 s, ended by requests
 ]], text)
    end)
 
+   it("shows the latency with failures as infinite where there are some", function()
+      local with_failures = { count = 700, failures = 40, p50 = 6e6, p90 = 7e6 }
+      local report = support.phase_report { latency = support.distribution(5e6, { count = 660 }), latency_with_failures = with_failures }
+      local text = report_table.render(build(report))
+      support.contains("\n  failed = inf      inf  6.00 ms  7.00 ms      inf       inf      ~inf      inf\n", text)
+      with_failures.failures = 0
+      assert.is_nil(report_table.render(build(report)):find("failed = inf", 1, true))
+      report.latency, with_failures.failures, with_failures.p50, with_failures.p90 = nil, 700, nil, nil -- not one success
+      support.contains("  failed = inf   inf  inf  inf  inf  inf   ~inf  inf\n", report_table.render(build(report)))
+   end)
+
    it("marks percentiles of too few values, and says so where one is marked", function()
       local function text(count, changes)
          local report = support.phase_report(changes)

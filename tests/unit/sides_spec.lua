@@ -113,6 +113,9 @@ describe("sides that took turns", function()
          at = found
       end
       assert.is_nil(text:find("a.1 (performance)", 1, true))
+      for _, row in ipairs { "a", "a%.1" } do -- 60 and 20 values are enough for p50, not for p99
+         assert.truthy(text:match("\n  " .. row .. "  [^\n]+ [%d.]+ ms +~[%d.]+ ms"), row)
+      end
       for _, phase in ipairs(summary.phases) do
          for _, check in ipairs(phase.checks) do check.passed = true end
       end

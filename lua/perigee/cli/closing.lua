@@ -6,7 +6,8 @@ local closing = {}
 
 -- Those that people open; what else is in the folder is named behind them.
 local FIRST = { "report.html", "summary.json", "requests.jsonl", "events.plog" }
-local OTHERS = { "summary.txt", "series.jsonl", "server.jsonl", "config.json", "histograms.hgrm", "histograms.hlog" }
+local OTHERS = { "summary.txt", "series.jsonl", "server.jsonl", "sample_idx_map.json", "config.json", "histograms.hgrm",
+   "histograms.hlog" }
 local SIGNALS = { [130] = "SIGINT", [143] = "SIGTERM" }
 
 local function exists(path)

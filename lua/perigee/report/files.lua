@@ -41,15 +41,18 @@ function files.write(path, content)
    return true
 end
 
--- Which sample each request was of, for MLPerf's accuracy tools.
+-- Which sample each request was of, for MLPerf's accuracy tools; an earlier run's says nothing of this one.
 local function write_sample_map(directory, summary)
-   local phases = {}
-   if summary.mlperf == engine.json.null then return true end
+   local path, phases = directory .. "/sample_idx_map.json", {}
+   if summary.mlperf == engine.json.null then
+      os.remove(path)
+      return true
+   end
    for i, entry in ipairs(summary.mlperf) do phases[i] = entry.phase end
-   return mlperf.write_sample_map(directory .. "/requests.jsonl", directory .. "/sample_idx_map.json", phases)
+   return mlperf.write_sample_map(directory .. "/requests.jsonl", path, phases)
 end
 
--- What the servers told; an earlier run's says nothing of this one.
+-- What the servers told; likewise.
 local function write_server(directory, entries)
    local path = directory .. "/server.jsonl"
    if entries[1] then return files.write(path, server.text(entries)) end

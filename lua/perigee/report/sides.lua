@@ -3,6 +3,7 @@ local compare = require "perigee.compare"
 local compared = require "perigee.compare.data"
 local compared_text = require "perigee.compare.text"
 local engine = require "perigee.engine"
+local floors = require "perigee.floors"
 local metrics = require "perigee.compare.metrics"
 local results = require "perigee.compare.results"
 local units = require "perigee.units"
@@ -115,6 +116,15 @@ local function value_of(column, numbers)
    return metrics.value(metrics.find(column[2]), numbers)
 end
 
+-- The cells of a side or a phase: a percentile of too few values is marked.
+local function cell_of(numbers)
+   return function(column)
+      local v, metric = value_of(column, numbers), not column.count and metrics.find(column[2])
+      local mark = v and metric and metric.key and floors.mark(metric.statistic, numbers[metric.key].count) or ""
+      return mark .. shown(column, v)
+   end
+end
+
 -- Those that any of the sides has.
 local function columns_of(section)
    local columns = {}
@@ -147,7 +157,7 @@ function sides.table(section)
    local columns, head, rows = columns_of(section), { "" }, {}
    for _, column in ipairs(columns) do head[#head + 1] = column[1] end
    for _, side in ipairs(section) do
-      rows[#rows + 1] = row_of(side.name, columns, function(column) return shown(column, value_of(column, side)) end)
+      rows[#rows + 1] = row_of(side.name, columns, cell_of(side))
       if side.rounds > 1 then
          rows[#rows + 1] = row_of("  lowest of " .. sides.rounds_text(side.rounds), columns, spread_cell(side, "min"))
          rows[#rows + 1] = row_of("  highest", columns, spread_cell(side, "max"))
@@ -169,7 +179,7 @@ function sides.rounds(section, phases)
    end
    for _, phase in ipairs(phases) do
       if is_round[phase.name] then
-         rows[#rows + 1] = row_of(phase.name, columns, function(column) return shown(column, value_of(column, phase)) end)
+         rows[#rows + 1] = row_of(phase.name, columns, cell_of(phase))
       end
    end
    return head, rows

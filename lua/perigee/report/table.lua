@@ -35,17 +35,29 @@ local function statistic(d, name, unit_ns)
    return floors.mark(name, d.count) .. units.ns(d[name] * unit_ns)
 end
 
+-- The latency again, each request that failed counted as infinite; nil where none failed.
+local function failures_row(phase)
+   local d = present(phase.latency_with_failures_ms)
+   if not d or d.failures == 0 then return nil end
+   local cells = { "failed = inf" }
+   for i, name in ipairs(COLUMNS) do
+      cells[i + 1] = present(d[name]) and statistic(d, name, 1e6) or floors.mark(name, d.count) .. "inf"
+   end
+   return cells
+end
+
 local function distributions(phase)
    local header = { "" }
    for i, name in ipairs(COLUMNS) do header[i + 1] = name end
    local rows = { header }
-   for _, row in ipairs(ROWS) do
+   for i, row in ipairs(ROWS) do
       local d = present(phase[row[2]])
       if d then
          local cells = { row[1] }
-         for i, name in ipairs(COLUMNS) do cells[i + 1] = statistic(d, name, row[3]) end
+         for k, name in ipairs(COLUMNS) do cells[k + 1] = statistic(d, name, row[3]) end
          rows[#rows + 1] = cells
       end
+      if i == 1 then rows[#rows + 1] = failures_row(phase) end
    end
    return #rows > 1 and align(rows, "  ") or {}
 end

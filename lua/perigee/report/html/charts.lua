@@ -158,5 +158,4 @@ function charts.over_time(phase, bins)
    return list
 end
 
-
 return charts

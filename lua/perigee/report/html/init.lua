@@ -1,6 +1,7 @@
 --- report.html: the summary, its charts and what it was made of, in one file that needs no network
 --- and no script. It draws from histograms and series, so its size does not depend on the number of requests.
 local engine = require "perigee.engine"
+local floors = require "perigee.floors"
 local phase_section = require "perigee.report.html.phase"
 local server = require "perigee.report.html.server"
 local sides = require "perigee.report.sides"
@@ -16,9 +17,9 @@ local null, escape = json.null, svg.escape
 local html = {}
 
 local VERDICTS = {
-   ok = { "good", "all went well" },
+   ok = { "good", "every phase ran" },
    failed = { "bad", "the run failed or is incomplete" },
-   client_limited = { "warn", "the client itself was too late to trust all figures" },
+   client_limited = { "warn", "perigee itself was a limit of what it measured" },
    interrupted = { "warn", "the run was interrupted" },
 }
 
@@ -32,9 +33,10 @@ local function number(v)
    return v and units.number(v) or "–"
 end
 
-local function time(v)
-   v = present(v)
-   return v and units.ns(v * 1e6) or "–"
+-- A percentile of a distribution in ms, marked where it is one of too few values.
+local function time(d, name)
+   local v = d and present(d[name])
+   return v and floors.mark(name, d.count) .. units.ns(v * 1e6) or "–"
 end
 
 -- ---- overview ----
@@ -91,8 +93,8 @@ local function phase_tiles(summary, list)
    local ttft, latency = present(phase.ttft_ms), present(phase.latency_ms)
    list[#list + 1] = { "completed/s", number(phase.qps) }
    if present(phase.output_tokens_per_s) then list[#list + 1] = { "output tokens/s", number(phase.output_tokens_per_s) } end
-   if ttft then list[#list + 1] = { "first token p99", time(ttft.p99) } end
-   if latency then list[#list + 1] = { "latency p99", time(latency.p99) } end
+   if ttft then list[#list + 1] = { "first token p99", time(ttft, "p99") } end
+   if latency then list[#list + 1] = { "latency p99", time(latency, "p99") } end
 end
 
 local function tiles_text(summary)
@@ -111,10 +113,11 @@ local function overview(summary)
    local head = { "phase", "completed", "failed", "per s", "tokens/s", "latency p50", "p99", "first token p50", "p99", "checks" }
    local rows = {}
    for i, p in ipairs(summary.phases) do
-      local latency, ttft = present(p.latency_ms) or {}, present(p.ttft_ms) or {}
+      local latency, ttft = present(p.latency_ms), present(p.ttft_ms)
       local bad = p.failed + p.abandoned
       rows[i] = { { p.name, link = section_id(i) }, number(p.completed), { number(bad), bad > 0 and "bad" or nil }, number(p.qps),
-         number(p.output_tokens_per_s), time(latency.p50), time(latency.p99), time(ttft.p50), time(ttft.p99), check_cell(p.checks) }
+         number(p.output_tokens_per_s), time(latency, "p50"), time(latency, "p99"), time(ttft, "p50"), time(ttft, "p99"),
+         check_cell(p.checks) }
    end
    return tables.text("Phases", head, rows)
 end

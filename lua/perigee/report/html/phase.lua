@@ -54,18 +54,29 @@ local function time_cell(d, name, unit)
    return { v and floors.mark(name, d.count) .. units.ns(v * unit) or "–", small = interval(d, name, unit) }
 end
 
+-- The latency again, each request that failed counted as infinite; nil where none failed.
+local function failures_row(phase)
+   local d = present(phase.latency_with_failures_ms)
+   if not d or d.failures == 0 then return nil end
+   local row = { "latency, failures infinite", number(d.count) }
+   for _, name in ipairs(STATISTICS) do
+      row[#row + 1] = present(d[name]) and time_cell(d, name, 1e6) or floors.mark(name, d.count) .. "∞"
+   end
+   return row
+end
+
 local function distributions(part, caption)
-   local rows, head, marked = {}, { "", "count", unpack(STATISTICS) }, false
-   for _, entry in ipairs(DISTRIBUTIONS) do
+   local rows, head = {}, { "", "count", unpack(STATISTICS) }
+   for i, entry in ipairs(DISTRIBUTIONS) do
       local d = present(part[entry[2]])
       if d then
          local row = { entry[1], number(d.count) }
          for _, name in ipairs(STATISTICS) do row[#row + 1] = time_cell(d, name, entry[3]) end
          rows[#rows + 1] = row
-         marked = marked or floors.mark("p99.9", d.count) ~= ""
       end
+      if i == 1 then rows[#rows + 1] = failures_row(part) end
    end
-   return tables.text(marked and ("%s (%s)"):format(caption, floors.LEGEND) or caption, head, rows)
+   return tables.text(caption, head, rows)
 end
 
 -- ---- other tables ----

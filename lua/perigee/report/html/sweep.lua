@@ -23,11 +23,15 @@ local function present(v)
    return v
 end
 
--- Of the phase with that name.
-local function objective(phases, name, metric)
+-- The bound that all these phases have; nil where one has another, or none: it would be a line for some points alone.
+local function objective(phases, metric)
+   local common
    for _, phase in ipairs(phases) do
-      if phase.name == name then return charts.objective(phase, metric) end
+      local bound = charts.objective(phase, metric)
+      if not bound or common and bound.value ~= common.value then return nil end
+      common = bound
    end
+   return common
 end
 
 local function all_hold(phase)
@@ -50,14 +54,17 @@ local function sorted(points)
    return points
 end
 
--- Of the phases that measured the metric.
+-- Of the phases that measured the metric, and these.
 local function phase_points(phases, key)
-   local list = {}
+   local list, measured = {}, {}
    for _, phase in ipairs(phases) do
       local d, qps = present(phase[key]), present(phase.qps)
-      if d and qps then list[#list + 1] = { name = phase.name, qps = qps, d = d, holds = all_hold(phase) } end
+      if d and qps then
+         list[#list + 1] = { name = phase.name, qps = qps, d = d, holds = all_hold(phase) }
+         measured[#measured + 1] = phase
+      end
    end
-   return sorted(list)
+   return sorted(list), measured
 end
 
 local function are_numbers(t, keys)
@@ -155,9 +162,9 @@ function sweep.figures(summary, histograms)
    local phases = chosen(summary.phases, sides)
    for _, metric in ipairs(METRICS) do
       local key = metric[1] .. "_ms"
-      local points = phase_points(phases, key)
+      local points, measured = phase_points(phases, key)
       if #points >= LEAST_POINTS then
-         local limit = objective(phases, points[1].name, metric[1])
+         local limit = objective(measured, metric[1])
          list[#list + 1] = against_throughput(metric, "A point for each performance phase.", points, "p99", limit,
             limit and best(points, "p99", limit))
       end

@@ -1,4 +1,5 @@
 --- Tables of report.html.
+local floors = require "perigee.floors"
 local svg = require "perigee.report.html.svg"
 
 local escape = svg.escape
@@ -24,16 +25,29 @@ local function row_text(row)
    return "<tr>" .. table.concat(out) .. "</tr>"
 end
 
---- A table that scrolls within itself where the page is narrow; "" without rows.
+-- Has a row a number with "~"?
+local function has_mark(row)
+   for i = 2, #row do
+      local text = type(row[i]) == "table" and row[i][1] or row[i]
+      if text:find "^~%d" then return true end
+   end
+   return false
+end
+
+--- A table that scrolls within itself where the page is narrow; "" without rows. Where percentiles are marked as of too few
+--- values the caption says what the mark means.
 ---@param caption string
 ---@param head table[]   cells
 ---@param rows table[][]  the first cell names its row; a cell is a text, or { text, class, small = a second text,
 ---   link = id of a section }
 ---@return string
 function tables.text(caption, head, rows)
-   local out = {}
-   for i, row in ipairs(rows) do out[i] = row_text(row) end
+   local out, marked = {}, false
+   for i, row in ipairs(rows) do
+      out[i], marked = row_text(row), marked or has_mark(row)
+   end
    if #out == 0 then return "" end
+   if marked then caption = ("%s (%s)"):format(caption, floors.LEGEND) end
    return ('<div class="wide" tabindex="0" role="region" aria-label="%s"><table><caption>%s</caption><thead><tr>%s</tr></thead>'
       .. "<tbody>%s</tbody></table></div>"):format(escape(caption), escape(caption), head_text(head), table.concat(out))
 end
