@@ -291,6 +291,17 @@ bool phase_may_issue(struct phase *p, uint64_t now_ns)
 	return false;
 }
 
+uint64_t phase_meant_end(const struct phase *p)
+{
+	const struct phase_config *c = &p->config;
+	uint64_t lasts = UINT64_MAX;
+	if (p->stop == PHASE_STOP_MAX_DURATION)
+		lasts = c->max_duration_ns;
+	else if (p->stop == PHASE_STOP_DURATION && !c->min_requests)
+		lasts = c->duration_ns > c->min_duration_ns ? c->duration_ns : c->min_duration_ns;
+	return p->stopped_ns - p->started_ns > lasts ? p->started_ns + lasts : p->stopped_ns;
+}
+
 bool phase_take_look(struct phase *p, uint64_t now_ns)
 {
 	if (!p->ended_some || p->state != PHASE_RUNNING || !minimum_met(p, now_ns))

@@ -200,6 +200,9 @@ bool phase_may_issue(struct phase *p, uint64_t now_ns);
  * minimums are met; then it may not until the next time. */
 bool phase_take_look(struct phase *p, uint64_t now_ns);
 
+/* When a phase that has stopped should have: a thread that is late stops it later. */
+uint64_t phase_meant_end(const struct phase *p);
+
 /* When to look after the next arrival, which may have to be made first; may lie in the past.
  * UINT64_MAX: none is planned, or none may come while so many are in flight. */
 uint64_t phase_next_arrival(struct phase *p, uint64_t now_ns);

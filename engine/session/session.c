@@ -377,7 +377,8 @@ static void count_unsent(struct phase *p)
 	                p->stop == PHASE_STOP_SCHEDULE || p->stop == PHASE_STOP_SCRIPT_ERROR;
 	if (!p->pacer || complete)
 		return;
-	while (p->unsent < MAX_UNSENT && pacer_peek(p->pacer, &due) == 1 && due < p->stopped_ns) {
+	uint64_t end_ns = phase_meant_end(p);
+	while (p->unsent < MAX_UNSENT && pacer_peek(p->pacer, &due) == 1 && due < end_ns) {
 		pacer_pop(p->pacer);
 		p->unsent++;
 	}

@@ -56,6 +56,24 @@ describe("perigee explain --plan", function()
       assert.equal(40, #played.own)
    end)
 
+   it("tells all that a client sends or leaves unsent, however late it stops", function()
+      local r = drive.run [[
+         local held
+         return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:mode=max" }, dataset = { "a" },
+            load = perigee.load.constant(100), duration = "100ms",
+            on = { issue = function()
+               if held then return end
+               held = os.clock()
+               while os.clock() - held < 0.3 do end
+            end },
+         }]]
+      assert.equal(0, r.code, r.err)
+      local planned = select(2, plan_of((r.dir:gsub("/out$", "/scenario.lua"))).out:gsub("\n", "\n"))
+      local phase = r.summary.phases[1]
+      assert.same({ "duration", planned }, { phase.end_reason, phase.issued + phase.unsent })
+   end)
+
    it("is the same each time, with the checksum of the run and of its log", function()
       local r = drive.run(SCENARIO, "--seed", "9")
       local path = (r.dir:gsub("/out$", "/scenario.lua"))
