@@ -94,20 +94,20 @@ llm_peers.LIST = {
          local r = endpoints_report(job)
          return r.n_samples_completed - r.n_samples_failed
       end,
-      missing = "tests/bench/install-peers gets it from its source",
+      python = true, missing = "tests/bench/install-peers gets it from its source",
    },
    {
       name = "aiperf", command = aiperf, count = function(_, job) return aiperf_report(job).request_count.avg end, figures = aiperf_figures,
-      version = "--version",
+      python = true,
    },
    {
       name = "guidellm", command = guidellm, count = function(_, job) return guidellm_report(job).request_totals.successful end,
-      figures = guidellm_figures, streams_only = true, version = "--version",
+      figures = guidellm_figures, streams_only = true, python = true,
    },
    {
       name = "vllm", command = vllm, count = function(_, job) return vllm_report(job).completed end, figures = vllm_figures,
-      streams_only = true, version = "--version",
-      missing = "put one on the PATH to have it in the table (it comes with a whole engine for models)",
+      streams_only = true, python = true,
+      missing = "tests/bench/install-peers vllm gets it, with a whole engine for models",
    },
 }
 

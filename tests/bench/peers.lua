@@ -145,9 +145,13 @@ local OTHERS = {
    "llmperf: the package of that name is another program",
 }
 
--- What it says of itself, or what a Go module's binary says of its own.
+local PYTHON_VERSION = [[%s/python -c 'import importlib.metadata as m; print(m.version("%s"))' 2>/dev/null]]
+
+-- What it says of itself, what a Go module's binary says of its own, or what a program's environment of Python has.
 local function version_of(p, program)
-   local command = p.go and ("go version -m %s 2>/dev/null | awk '$1 == \"mod\" { print $3 }'"):format(program)
+   local folder = p.python and program:match "^(.*)/"
+   local command = folder and PYTHON_VERSION:format(folder, p.name)
+      or p.go and ("go version -m %s 2>/dev/null | awk '$1 == \"mod\" { print $3 }'"):format(program)
       or p.version and ("%s %s 2>&1"):format(program, p.version)
    return command and files.output(command):match "^[^\n]+"
 end

@@ -61,6 +61,7 @@ describe("a program for language models", function()
       ["inference-endpoint"] = {
          count = 20, ttft_p50_ms = 21.245, ttft_p99_ms = 60.179, latency_p50_ms = 51.148, latency_p99_ms = 96.055,
       },
+      vllm = { count = 20, ttft_p50_ms = 22.882, ttft_p99_ms = 84.941, latency_p50_ms = 52.755, latency_p99_ms = 112.888 },
       guidellm = { count = 20, ttft_p50_ms = 44.916, ttft_p99_ms = 99.883, latency_p50_ms = 69.769, latency_p99_ms = 123.585 },
    }
    for name, expected in pairs(said) do
