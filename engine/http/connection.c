@@ -241,6 +241,11 @@ static void on_end(struct connection *c, int err)
 		end(c, FAILURE_RESET, c->parser.error, false);
 }
 
+bool connection_is_kept(const struct connection *c)
+{
+	return c->sent;
+}
+
 bool connection_was_stale(const struct connection *c)
 {
 	return c->used && !c->parser.begun;

@@ -83,6 +83,9 @@ void connection_close(struct connection *c);
 void connection_send(struct connection *c, struct exchange *x, const struct buffer *request,
                      bool body_follows, bool is_head);
 
+/* Was it given an exchange before? */
+bool connection_is_kept(const struct connection *c);
+
 /* In `ended`, of a reset: could the peer have closed it before it saw the request? */
 bool connection_was_stale(const struct connection *c);
 

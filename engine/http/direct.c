@@ -225,11 +225,21 @@ static void take_off(struct direct *d, struct connection *c, struct flight *f)
 	connection_send(c, x, &d->out, body_follows, is_head);
 }
 
+/* The first that this connection may serve. One that was sent in vain waits for a new one: the
+ * peer may have closed any other by now. */
+static struct flight *first_waiting(const struct connection *c)
+{
+	struct flight *f = ((struct endpoint *)c->endpoint)->waiting.first;
+	while (f && f->again && connection_is_kept(c))
+		f = f->next;
+	return f;
+}
+
 /* The connection has become free, it is in no list. */
 static void land(struct direct *d, struct connection *c)
 {
 	struct endpoint *e = c->endpoint;
-	struct flight *f = e->waiting.first;
+	struct flight *f = first_waiting(c);
 	if (f) {
 		unqueue(d, f);
 		take_off(d, c, f);

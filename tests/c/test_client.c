@@ -1474,6 +1474,25 @@ static void succeed_again(struct fixture *f, struct job *j)
 	submit_again(f, j);
 }
 
+/* Of many at once, others' kept connections become free while it waits for a new one. */
+static void what_is_sent_again_meets_no_other_close(void **state)
+{
+	struct fixture *f = *state;
+	struct job jobs[8] = { 0 };
+	const int n = sizeof(jobs) / sizeof(*jobs);
+	if (!is_direct())
+		return; /* libcurl takes any connection, and gives up at the fifth */
+	make_client(f, &(struct client_config){ .path = "/once" });
+	f->on_done = succeed_again;
+	for (int i = 0; i < n; i++) {
+		jobs[i].again = 40;
+		submit(f, &jobs[i]);
+	}
+	run(f, 41 * (unsigned)n);
+	for (int i = 0; i < n; i++)
+		response_free(&jobs[i].x.response);
+}
+
 static void many_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -2020,6 +2039,7 @@ int main(void)
 		TEST(connections_come_from_the_sources_in_turn),
 		TEST(a_source_of_another_family),
 		TEST(a_unix_socket),
+		TEST(what_is_sent_again_meets_no_other_close),
 		TEST(many_at_once),
 		TEST(what_is_urgent_goes_between_two_ends),
 		TEST(cancel_before_anything),
