@@ -83,3 +83,15 @@ int file_replace(const char *part, const char *path, bool keep_larger, struct er
 		close(fd);
 	return err;
 }
+
+int file_hold_standard(struct error *e)
+{
+	int fd;
+	do { /* the lowest number that is free */
+		fd = open("/dev/null", O_RDWR);
+		if (fd < 0)
+			return failure("/dev/null", e);
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+	return STATUS_OK;
+}

@@ -21,4 +21,10 @@ int file_create_stream(FILE **out, const char *path, size_t buffer, struct error
  * part is still there. */
 int file_replace(const char *part, const char *path, bool keep_larger, struct error *e);
 
+/* Open on /dev/null which of standard input, output and error are closed. Else the next files and
+ * sockets would take their numbers: what is printed would go into a log, and libuv ends the process
+ * when it is to close one of them. Comes before anything is opened. Returns 0 or a status; e tells.
+ */
+int file_hold_standard(struct error *e);
+
 #endif

@@ -1,10 +1,15 @@
 /* module.c - `require "perigee_engine"`: the table of all bindings. */
+#include "base/file.h"
+
 #include "lua/binding.h"
 
 __attribute__((visibility("default"))) int luaopen_perigee_engine(lua_State *L);
 
 int luaopen_perigee_engine(lua_State *L)
 {
+	struct error e;
+	if (file_hold_standard(&e))
+		return luaL_error(L, "%s", e.text);
 	lua_newtable(L);
 	lua_pushstring(L, PERIGEE_VERSION);
 	lua_setfield(L, -2, "version");

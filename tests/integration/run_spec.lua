@@ -358,6 +358,22 @@ describe("a target's timeout", function()
    end)
 end)
 
+describe("a run without standard streams", function()
+   for _, closed in ipairs { "<&-", ">&-", "2>&-", "<&- >&- 2>&-" } do
+      it("goes well, and no file takes what is printed: " .. closed, function()
+         local dir = drive.tempdir()
+         local scenario = drive.scenario(dir, [[return perigee.scenario {
+            target = perigee.target.openai_chat { url = "mock:" }, dataset = { "x" }, requests = 3,
+            on = { complete = function() print "printed" io.stderr:write "written\n" end } }]])
+         local r = drive.shell(("{ scripts/perigee run %s --out %s/out --progress lines; } %s"):format(scenario, dir, closed))
+         assert.equal(0, r.code, r.err)
+         assert.equal(0, drive.perigee("report", dir .. "/out/events.plog").code)
+         assert.equal(3, #drive.jsonl(dir .. "/out/requests.jsonl"))
+         os.execute("rm -rf " .. drive.quote(dir))
+      end)
+   end
+end)
+
 describe("a trace", function()
    for file, expected in pairs {
       ["mooncake_synthetic_trace.jsonl"] = "to = '30s', max_input = 2000",

@@ -365,6 +365,19 @@ describe("report.html", function()
       assert.is_nil(html.render(summary { failing }, HISTOGRAMS, { phases = {} }):find("failures infinite", 1, true))
    end)
 
+   it("has the other definitions of the first token, closed at first", function()
+      local page = html.render(summary { phase("p", { first_byte_ms = distribution(1), first_event_ms = distribution(2),
+         ttft_service_ms = distribution(4), first_reasoning_ms = null }) }, HISTOGRAMS, { phases = {} })
+      well_formed(page)
+      local table_of = page:match "<details><summary>Other definitions of the first token and of gaps</summary>(.-)</details>"
+      local names = {}
+      for name in table_of:gmatch '<th scope="row">(.-)</th>' do names[#names + 1] = name end
+      assert.same({ "first token, from its sending", "first byte", "first event" }, names)
+      assert.truthy(table_of:find(">first byte</th><td>10</td><td>1.00 ms</td>", 1, true))
+      page = html.render(summary { phase "p" }, HISTOGRAMS, { phases = {} })
+      assert.is_nil(page:find("Other definitions", 1, true))
+   end)
+
    it("draws goodput and the bounds of an SLO", function()
       local list = bins(2)
       list[1].good, list[2].good = 1, 1

@@ -83,7 +83,8 @@ local function named(names)
       local metric = definitions.find(name)
       if not metric then
          local near = nearest(name, known)
-         return nil, ("unknown metric '%s'%s"):format(name, near and (", did you mean '%s'?"):format(near) or "")
+         return nil, ("unknown metric '%s'%s"):format(name, near and (", did you mean '%s'?"):format(near)
+            or (" (%s)"):format(table.concat(known, ", ")))
       end
       parts[i] = plain(metric)
    end

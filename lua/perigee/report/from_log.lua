@@ -17,19 +17,35 @@ local function cut_short(log, facts)
    return { judged = { verdict = "failed", failures = failures, warnings = list }, checks = {} }
 end
 
+-- What a log has lost, by the counts of its reading; empty when it is whole.
+local function losses(stats)
+   local list = {}
+   local function add(count, text)
+      if count > 0 then list[#list + 1] = text:format(count) end
+   end
+   add(stats.torn_bytes, "the last %d bytes are torn")
+   add(stats.damaged_bytes, "%d bytes are damaged and were passed over")
+   add(stats.damaged_records, "%d records could not be read")
+   add(stats.missing_records, "%d records are missing")
+   return list
+end
+
 --- What is wrong with a log, by the counts of its reading; empty when it is whole.
 ---@param path string
 ---@param stats table  of engine.read_log or engine.export_log
 ---@return string[]
 function from_log.damage(path, stats)
-   local problems = {}
-   local function add(...) problems[#problems + 1] = path .. ": " .. (...):format(select(2, ...)) end
-   if stats.torn_bytes > 0 then add("the last %d bytes are torn", stats.torn_bytes) end
-   if stats.damaged_bytes > 0 then add("%d bytes are damaged and were passed over", stats.damaged_bytes) end
-   if stats.damaged_records > 0 then add("%d records could not be read", stats.damaged_records) end
-   if (stats.uncounted or 0) > 0 then add("%d records found no room in the report", stats.uncounted) end
-   if stats.missing_records > 0 then add("%d records are missing", stats.missing_records) end
-   return problems
+   local list = losses(stats)
+   if (stats.uncounted or 0) > 0 then list[#list + 1] = ("%d records found no room in the report"):format(stats.uncounted) end
+   for i, text in ipairs(list) do list[i] = path .. ": " .. text end
+   return list
+end
+
+-- A run that went well is not told so by what is left of its log.
+local function judge_losses(outcome, lost)
+   if #lost == 0 then return end
+   outcome.judged.verdict = "failed"
+   for _, text in ipairs(lost) do table.insert(outcome.judged.failures, "of the event log " .. text) end
 end
 
 --- The summary of the run that wrote the log.
@@ -50,6 +66,7 @@ function from_log.summary(path, requests)
    local problems = from_log.damage(path, log.stats)
    problems[#problems + 1] = log.requests_problem
    if not log.run_outcome then problems[#problems + 1] = path .. ": " .. outcome.judged.failures[1] end
+   judge_losses(outcome, losses(log.stats))
    local built = summary.build {
       facts = facts, report = log.report, together = log.together, checks = outcome.checks, overall = outcome.overall,
       metrics = outcome.metrics, conclusions = outcome.conclusions, judged = outcome.judged,

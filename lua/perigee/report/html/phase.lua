@@ -41,6 +41,11 @@ local DISTRIBUTIONS = {
    { "latency", "latency_ms", 1e6 }, { "service time", "service_time_ms", 1e6 }, { "first token", "ttft_ms", 1e6 },
    { "time per output token", "tpot_ms", 1e6 }, { "gap between chunks", "itl_ms", 1e6 }, { "lateness of the client", "lateness_us", 1e3 },
 }
+local OTHER_DEFINITIONS = {
+   { "first token, from its sending", "ttft_service_ms", 1e6 }, { "first byte", "first_byte_ms", 1e6 },
+   { "first event", "first_event_ms", 1e6 }, { "first content", "first_content_ms", 1e6 },
+   { "first reasoning", "first_reasoning_ms", 1e6 }, { "gap between chunks, per token", "itl_token_ms", 1e6 },
+}
 
 -- "19.1 ms – 22.3 ms", of a percentile that has such bounds.
 local function interval(d, name, unit)
@@ -65,18 +70,33 @@ local function failures_row(phase)
    return row
 end
 
-local function distributions(part, caption)
-   local rows, head = {}, { "", "count", unpack(STATISTICS) }
-   for i, entry in ipairs(DISTRIBUTIONS) do
-      local d = present(part[entry[2]])
+local DISTRIBUTION_HEAD = { "", "count", unpack(STATISTICS) }
+
+-- Of what the phase has of a list as above; an empty list: nothing.
+local function distribution_rows(phase, list)
+   local rows = {}
+   for _, entry in ipairs(list) do
+      local d = present(phase[entry[2]])
       if d then
          local row = { entry[1], number(d.count) }
          for _, name in ipairs(STATISTICS) do row[#row + 1] = time_cell(d, name, entry[3]) end
          rows[#rows + 1] = row
       end
-      if i == 1 then rows[#rows + 1] = failures_row(part) end
    end
-   return tables.text(caption, head, rows)
+   return rows
+end
+
+local function distributions(phase)
+   local rows = distribution_rows(phase, DISTRIBUTIONS)
+   local infinite = failures_row(phase)
+   if infinite then table.insert(rows, present(phase.latency_ms) and 2 or 1, infinite) end
+   return tables.text("Times from the intended start, of successful requests; small: 95% intervals", DISTRIBUTION_HEAD, rows)
+end
+
+-- For who compares with a tool that counts to, or from, something else; closed at first.
+local function other_definitions(phase)
+   local text = tables.text("The same by other definitions", DISTRIBUTION_HEAD, distribution_rows(phase, OTHER_DEFINITIONS))
+   return text ~= "" and ("<details><summary>Other definitions of the first token and of gaps</summary>%s</details>"):format(text) or ""
 end
 
 -- ---- other tables ----
@@ -188,7 +208,7 @@ function phase_section.text(phase, id, bins, histograms, of_server)
    return table.concat {
       ('<section id="%s"><h2>%s</h2><p class="soft">%s</p>'):format(id, escape(phase.name), escape(sentences(phase))),
       conclusion_text(phase),
-      distributions(phase, "Times from the intended start, of successful requests; small: 95% intervals"),
+      distributions(phase), other_definitions(phase),
       phase_section.figures(list), tags(phase, histograms),
       '<div class="beside">', failures(phase), counts(phase.finish_reasons, "reason", "Finish reasons"), "</div>",
       script_metrics(phase), phase_section.checks(phase.checks, "Checks"), "</section>",
