@@ -184,15 +184,17 @@ void phase_count_build(struct phase *p, uint64_t took_ns)
 		p->lead_ns -= (p->lead_ns - took_ns) / 16;
 }
 
-/* Not one that the phase's end will forestall. */
-bool phase_may_prepare(const struct phase *p, uint64_t due_ns, uint64_t now_ns)
+bool phase_has_time(const struct phase *p, uint64_t due_ns)
 {
 	const struct phase_config *c = &p->config;
 	uint64_t at = due_ns - p->started_ns;
-	if (p->ready || due_ns > now_ns + p->lead_ns)
-		return false;
 	return !(c->duration_ns && at >= c->duration_ns) &&
 	       !(c->max_duration_ns && at >= c->max_duration_ns);
+}
+
+bool phase_may_prepare(const struct phase *p, uint64_t due_ns, uint64_t now_ns)
+{
+	return !p->ready && due_ns <= now_ns + p->lead_ns && phase_has_time(p, due_ns);
 }
 
 static bool is_late(const struct phase *p, uint64_t due_ns, uint64_t at_ns)

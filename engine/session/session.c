@@ -377,7 +377,8 @@ static void count_unsent(struct phase *p)
 	                p->stop == PHASE_STOP_SCHEDULE || p->stop == PHASE_STOP_SCRIPT_ERROR;
 	if (!p->pacer || complete)
 		return;
-	while (p->unsent < MAX_UNSENT && pacer_peek(p->pacer, &due) == 1 && due < p->stopped_ns) {
+	while (p->unsent < MAX_UNSENT && pacer_peek(p->pacer, &due) == 1 && due < p->stopped_ns &&
+	       phase_has_time(p, due)) { /* it stops a little after its time is over */
 		pacer_pop(p->pacer);
 		p->unsent++;
 	}
