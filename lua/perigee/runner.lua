@@ -188,7 +188,7 @@ local function publish(result, options)
       if not ok then problems[#problems + 1] = message end
    end
    if options.out and options.export then
-      local list, written = export.write(options.export, options.out, result.summary, options.out .. "/requests.jsonl")
+      local list, written = export.write(options.export, options.out, result.summary, options.out .. "/requests.jsonl", options.log)
       result.exported = written
       for _, problem in ipairs(list) do problems[#problems + 1] = problem end
    end

@@ -59,16 +59,32 @@ local function append(list, ...)
    for _, word in ipairs { ... } do list[#list + 1] = word end
 end
 
+-- Does it write where the user said?
+local function has_output(name, words)
+   if name == "metrics" then return given(words, "--out") end
+   return given(words, "--jsonl") or given(words, "--sqlite")
+end
+
+local FILES = { metrics = "/final_snapshot.json", events = "/events.jsonl" }
+
+--- The file that a service writes into the folder of the results; nil: none, as far as is known.
+---@param parsed table  of service.parse
+---@param out string
+---@return string?
+function service.file(parsed, out)
+   if parsed.program or has_output(parsed.name, parsed.words) then return nil end
+   return out .. FILES[parsed.name]
+end
+
 -- What a command is told beyond the user's words.
 local DEFAULTS = {
    metrics = function(argv, words, options)
-      if not given(words, "--out") then append(argv, "--out", options.out) end
+      if not has_output("metrics", words) then append(argv, "--out", options.out) end
       if not given(words, "--publish") then append(argv, "--publish", options.snapshots) end
       append(argv, "--until-eof", "--quiet")
    end,
    events = function(argv, words, options)
-      local has_output = given(words, "--jsonl") or given(words, "--sqlite")
-      if not has_output then append(argv, "--jsonl", options.out .. "/events.jsonl") end
+      if not has_output("events", words) then append(argv, "--jsonl", options.out .. FILES.events) end
       append(argv, "--until-eof", "--quiet")
    end,
 }

@@ -66,6 +66,21 @@ describe("a run's folder", function()
       assert.same({ 60, 60, 180, 400 }, { vllm.completed, #vllm.ttfts, vllm.total_output_tokens, vllm.request_rate })
    end)
 
+   it("has the gaps of each request in vLLM's form", function()
+      local phase = summary().phases[1]
+      local vllm = assert(json.decode(drive.read(dir .. "/out/vllm-first_one.json")))
+      local sum, count = 0, 0
+      for i, gaps in ipairs(vllm.itls) do
+         assert.equal(vllm.output_lens[i] - 1, #gaps) -- a token in a chunk
+         for _, s in ipairs(gaps) do sum, count = sum + s * 1e3, count + 1 end
+      end
+      assert.equal(phase.itl_ms.count, count)
+      assert.is_true(count > 0 and math.abs(sum / count - phase.itl_ms.mean) < 1e-6)
+      local without = drive.run([[return perigee.scenario {
+         target = perigee.target.openai_chat { url = "mock:" }, dataset = { "a b c" }, requests = 2 }]], "--log", "off", "--export", "vllm")
+      assert.same({ {}, {} }, json.decode(drive.read(without.dir .. "/vllm-performance.json")).itls)
+   end)
+
    it("has histograms that HdrHistogram's reader reads, with the report's own numbers", function()
       if drive.shell(PYTHON .. " -c 'import hdrh'").code ~= 0 then return pending(PYTHON .. " cannot import hdrh") end
       drive.write(dir .. "/reader.py", READER)

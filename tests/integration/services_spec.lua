@@ -65,6 +65,9 @@ describe("a service of a run", function()
       assert.equal("ended", snapshot(r.dir).state)
       assert.equal(200, snapshot(r.dir).phases[1].completed)
       assert.equal(200 + 1, #drive.jsonl(r.dir .. "/events.jsonl")) -- and session.ended
+      for _, name in ipairs { "final_snapshot.json", "events.jsonl" } do -- named at the end
+         assert.truthy(r.err:find(r.dir .. "/" .. name .. "\n", 1, true), r.err)
+      end
       local socket = r.err:match "top:     perigee top ipc://(%S+)"
       assert.truthy(socket, r.err)
       assert.not_equal(0, drive.shell("test -e " .. socket).code)

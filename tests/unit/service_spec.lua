@@ -47,6 +47,17 @@ describe("perigee.service.arguments", function()
    end)
 end)
 
+describe("perigee.service.file", function()
+   it("is what goes into the run's folder, and nothing that the user sent elsewhere", function()
+      for text, expected in pairs {
+         metrics = "o/final_snapshot.json", events = "o/events.jsonl", ["events --topic x"] = "o/events.jsonl",
+         ["metrics --out=here"] = "none", ["events --sqlite run.db"] = "none", ["/bin/x -v"] = "none",
+      } do
+         assert.equal(expected, service.file(assert(service.parse(text)), "o") or "none", text)
+      end
+   end)
+end)
+
 describe("a set of services", function()
    it("counts the subscriptions that will come", function()
       local function count(...)

@@ -56,7 +56,7 @@ local function write(values, path, summary, log, problems)
    local list = files.write_run(values.out, summary, report_table.render(summary), log.report, log.histograms, log.scrapes)
    for _, problem in ipairs(list) do problems[#problems + 1] = problem end
    if values.hlog_interval then problems[#problems + 1] = write_intervals(values, path) end
-   list = export.write(values.export or {}, values.out, summary, values.out .. "/requests.jsonl")
+   list = export.write(values.export or {}, values.out, summary, values.out .. "/requests.jsonl", path)
    for _, problem in ipairs(list) do problems[#problems + 1] = problem end
 end
 

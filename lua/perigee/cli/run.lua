@@ -100,11 +100,12 @@ local function teller()
    end
 end
 
--- Files that have a path of their own.
-local function elsewhere(values)
+-- Files that have a path of their own, and those of services.
+local function others(values, out)
    local list = {}
    if values.log and values.log ~= "off" then list[1] = values.log end
    list[#list + 1] = values.junit
+   for _, text in ipairs(values.service or {}) do list[#list + 1] = service.file(service.parse(text), out) end
    return list
 end
 
@@ -117,7 +118,7 @@ local function show(result, loaded, out)
    if not values.quiet then
       io.stdout:flush()
       io.stderr:write("\n", closing.text(result, {
-         out = out, files = elsewhere(values), words = loaded.words, plan = loaded.plan,
+         out = out, files = others(values, out), words = loaded.words, plan = loaded.plan,
       }))
       return
    end

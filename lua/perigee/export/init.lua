@@ -22,7 +22,7 @@ local function file_parts(phases)
    return parts
 end
 
--- Each: function(summary, requests_path) -> { { file name, content as of files.write } ... } | nil, message
+-- Each: function(summary, requests_path, log_path) -> { { file name, content as of files.write } ... } | nil, message
 local FORMATS = {}
 
 function FORMATS.csv(summary, requests_path)
@@ -36,11 +36,11 @@ function FORMATS.prometheus(summary)
    return { { "metrics.prom", prometheus.render(summary) } }
 end
 
-function FORMATS.vllm(summary, requests_path)
+function FORMATS.vllm(summary, requests_path, log_path)
    local out, parts = {}, file_parts(summary.phases)
    for i, phase in ipairs(summary.phases) do
       if phase.kind == "performance" then
-         local result, message = vllm.phase(summary, phase, requests_path)
+         local result, message = vllm.phase(summary, phase, requests_path, log_path)
          if not result then return nil, message end
          out[#out + 1] = { ("vllm-%s.json"):format(parts[i]), engine.json.encode(result) .. "\n" }
       end
@@ -72,12 +72,13 @@ end
 ---@param directory string
 ---@param summary table
 ---@param requests_path string  the run's requests.jsonl
+---@param log_path? string      its event log, where there is one
 ---@return string[] problems
 ---@return string[] written  the names of the files
-function export.write(names, directory, summary, requests_path)
+function export.write(names, directory, summary, requests_path, log_path)
    local problems, written = {}, {}
    for _, name in ipairs(names) do
-      local list, message = FORMATS[name](summary, requests_path)
+      local list, message = FORMATS[name](summary, requests_path, log_path)
       if not list then problems[#problems + 1] = ("export %s: %s"):format(name, message) end
       for _, entry in ipairs(list or {}) do
          local ok, failure = files.write(directory .. "/" .. entry[1], entry[2])

@@ -66,12 +66,13 @@ local function seconds(ms)
    return ms and ms / 1e3 or 0
 end
 
-local function add(lists, r)
+-- gaps: of the next success, nil where they are not known.
+local function add(lists, r, gaps)
    local n = #lists.errors + 1
    lists.input_lens[n] = r.tokens_in or 0
    lists.output_lens[n] = r.tokens_out or 0
    lists.ttfts[n] = seconds(r.ttft_ms)
-   lists.itls[n] = json.array {}
+   lists.itls[n] = json.array(gaps or {})
    lists.latencies[n] = seconds(r.latency_ms)
    lists.start_times[n] = (r.scheduled_ns or 0) / 1e9
    lists.queue_times[n] = (r.lateness_us or 0) / 1e6
@@ -81,9 +82,23 @@ local function add(lists, r)
 end
 
 local function planned_phase(summary, name)
-   for _, p in ipairs(summary.config and summary.config.phases or {}) do
-      if p.name == name then return p end
+   for i, p in ipairs(summary.config and summary.config.phases or {}) do
+      if p.name == name then return p, i end
    end
+end
+
+-- The gaps of each success of a phase in seconds, in the order of ending, as requests.jsonl has it; an empty list without a log,
+-- or where it has not all of them.
+local function gaps_of(log, number, completed)
+   local list = {}
+   if not (log and number) then return list end
+   local ok = engine.log_gaps(log, function(of, gaps, n)
+      if of ~= number then return end
+      local copy = {}
+      for i = 1, n do copy[i] = gaps[i] / 1e6 end
+      list[#list + 1] = copy
+   end)
+   return ok and #list == completed and list or {}
 end
 
 local function totals(out, phase)
@@ -106,15 +121,19 @@ end
 ---@param summary table
 ---@param phase table   of its phases
 ---@param path string   of requests.jsonl
+---@param log? string    the event log, for the gaps of each request
 ---@return table? result
 ---@return string? message
-function vllm.phase(summary, phase, path)
-   local lists = new_lists()
+function vllm.phase(summary, phase, path, log)
+   local lists, successes = new_lists(), 0
+   local planned, number = planned_phase(summary, phase.name)
+   local gaps = gaps_of(log, number, phase.completed)
    local ok, message = requests.each(path, function(r)
-      if r.phase == phase.name then add(lists, r) end
+      if r.phase ~= phase.name then return end
+      if r.ok then successes = successes + 1 end
+      add(lists, r, r.ok and gaps[successes])
    end)
    if not ok then return nil, message end
-   local planned = planned_phase(summary, phase.name)
    local endpoint = or_null(ENDPOINTS[planned and planned.target and planned.target.kind])
    local out = {
       date = type(summary.started_at) == "string" and summary.started_at:gsub("[-:]", ""):sub(1, 15):gsub("T", "-") or null,
