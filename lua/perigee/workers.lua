@@ -1,14 +1,15 @@
 --- How many threads HTTP gets: as many as asked for, or by the machine and the load.
 local engine = require "perigee.engine"
+local transport = require "perigee.transport"
 
 local workers = {}
 
 workers.MAX = 64
 
--- What one thread does without being noticed. Reasoned from what a request costs (docs/internals.md), not measured
--- on a machine with processors to spare.
-local IN_FLIGHT = 1000 -- requests
-local RATE = 10000     -- per second
+-- With so much one thread is about half busy, as measured (docs/performance.md); beyond, arrivals wait for each other.
+-- Below, a worker costs more than it takes off the thread that measures.
+local IN_FLIGHT = 1000 -- streams of 50 events a second
+local RATE = { direct = 20000, curl = 10000 } -- requests per second
 local FEWEST_CPUS = 4  -- below, a further thread takes from the endpoint or the script what it gives
 
 --- A whole number from 0 to workers.MAX.
@@ -40,7 +41,7 @@ local function busiest(plan)
    for _, p in ipairs(plan.phases) do
       local args = p.load.args
       local in_flight, rate = math.max(args.n or 0, args.max_inflight or 0), highest_rate(args)
-      local by_flight, by_rate = in_flight / IN_FLIGHT, rate / RATE
+      local by_flight, by_rate = in_flight / IN_FLIGHT, rate / RATE[transport.of(p.target.args, plan.forced)]
       if math.max(by_flight, by_rate) > math.max(most, 1) then
          most = math.max(by_flight, by_rate)
          what = by_flight >= by_rate and ("%d in flight in phase '%s'"):format(in_flight, p.name)
@@ -79,8 +80,8 @@ end
 function workers.rule()
    local cpus = workers.usable_cpus()
    if cpus < FEWEST_CPUS then return ("0: %d usable processors are fewer than %d"):format(cpus, FEWEST_CPUS) end
-   return ("up to %d: one for each %d requests in flight or %d per second of the busiest phase, none up to that"):format(
-      math.min(cpus - 2, workers.MAX), IN_FLIGHT, RATE)
+   return ("up to %d: one for each %d requests in flight or %d per second (libcurl: %d) of the busiest phase, none up to that"):format(
+      math.min(cpus - 2, workers.MAX), IN_FLIGHT, RATE.direct, RATE.curl)
 end
 
 --- One line for people.

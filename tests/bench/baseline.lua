@@ -6,8 +6,8 @@ local files = require "files"
 local baseline = {}
 
 --- A change of so much, in percent, may come from how the machine shared out its time: requests that came together are handled
---- in fewer turns.
-baseline.NOISE = 3
+--- in fewer turns. Two runs on a free machine differ by less than 2, one with a load of ten on each core counts 5 to 8 more.
+baseline.NOISE = 5
 
 local ALIKE = { "compiler", "luajit", "libcurl", "cpu" } -- what figures are of, beside perigee
 
@@ -21,7 +21,10 @@ end
 --- Of what results.start() made, and the figures by their names.
 ---@return string path
 function baseline.write(path, result, figures)
-   local kept = { at = result.at, perigee = result.versions.perigee, cpu = result.cpu, command = result.command, figures = figures }
+   local kept = {
+      at = result.at, perigee = result.versions.perigee, cpu = result.cpu, load_1m = result.load_1m, command = result.command,
+      figures = figures,
+   }
    for _, name in ipairs { "compiler", "luajit", "libcurl" } do kept[name] = result.versions[name] end
    return files.write(path, json.encode(kept, 2) .. "\n")
 end
@@ -41,7 +44,8 @@ end
 ---@return string[]
 function baseline.remarks(kept, result)
    if not kept.at then return { "nothing was kept before" } end
-   local lines = { ("kept on %s, of %s"):format(kept.at:match "^[^T]+", kept.perigee) }
+   local lines = { ("kept on %s, of %s, at a load of %s; now it is %s"):format(
+      kept.at:match "^[^T]+", kept.perigee, tostring(kept.load_1m), tostring(result.load_1m)) }
    for _, name in ipairs(ALIKE) do
       local now = name == "cpu" and result.cpu or result.versions[name]
       if now ~= kept[name] then

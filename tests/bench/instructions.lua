@@ -8,7 +8,7 @@ local align = require "perigee.align"
 local results = require "results"
 
 local json = engine.json
-local FEW, MORE = 2000, 10000 -- requests: as many as it takes for two runs to differ by no more than baseline.NOISE
+local FEW, MORE = 2000, 10000 -- requests: as many as it takes for two runs to differ by less than 2 %
 local KEPT = "tests/bench/instructions.json"
 
 local ROWS = {

@@ -1,7 +1,7 @@
 --- What HTTP workers cost and what they take off the thread that measures, by both transports: as many requests as there can be
 --- (64 in flight), an open load, and slow streams. Prints a table for each and writes tests/bench/results/workers.json. The
 --- endpoint has core 1, the client all cores. lua/perigee/workers.lua chooses by these figures.
----   tests/bench/lua workers [seconds of each row] [pattern of tables]   default: 2, all
+---   tests/bench/lua workers [seconds of each row] [pattern of tables]   default: 3, all
 local engine = require "perigee_engine"
 local files = require "files"
 local measure = require "measure"
@@ -10,10 +10,10 @@ local results = require "results"
 
 local json, null = engine.json, engine.json.null
 
-local SECONDS = tonumber(arg[1]) or 2
+local SECONDS = tonumber(arg[1]) or 3
 local ONLY = arg[2] or ""
 local RATE = 10000 -- of the open load
-local SLOW = { "--mode", "timed", "--ttft", "100ms", "--tpot", "20ms", "--tokens", "100", "--token-bytes", "10" }
+local SLOW = { "--mode", "timed", "--ttft", "100ms", "--tpot", "20ms", "--tokens", "26", "--token-bytes", "10" }
 local FAST = { "--mode", "max", "--tokens", "16", "--token-bytes", "10" }
 
 local SCENARIO = [[
@@ -26,7 +26,7 @@ return perigee.scenario {
    on = { complete = function() ended = ended + 1 end },
    phases = {
       { "warmup", kind = "warmup", load = perigee.load.concurrency(16), requests = 200 },
-      { "steady", load = perigee.load.%s, duration = perigee.opt "seconds", drain = false },
+      { "steady", load = perigee.load.%s, duration = perigee.opt "seconds" },
    },
 }
 ]]

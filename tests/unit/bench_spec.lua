@@ -96,7 +96,7 @@ end)
 
 describe("figures that were kept", function()
    local result = {
-      at = "2026-11-24T12:00:00Z", cpu = "a processor", command = "a command",
+      at = "2026-11-24T12:00:00Z", cpu = "a processor", command = "a command", load_1m = 0.5,
       versions = { perigee = "1.0", luajit = "LuaJIT 2.1", libcurl = "libcurl 8.0", compiler = "cc 12" },
    }
    local path = os.tmpname()
@@ -106,20 +106,20 @@ describe("figures that were kept", function()
 
    it("come back with what they are of", function()
       assert.same({ direct = 17000 }, kept.figures)
-      assert.same({ "kept on 2026-11-24, of 1.0" }, baseline.remarks(kept, result))
+      assert.same({ "kept on 2026-11-24, of 1.0, at a load of 0.5; now it is 0.5" }, baseline.remarks(kept, result))
    end)
 
    it("are not held against another compiler or library without a word", function()
-      local other = { cpu = "a processor", versions = { luajit = "LuaJIT 2.1", libcurl = "libcurl 8.1", compiler = "cc 13" } }
+      local other = { cpu = "a processor", load_1m = 9, versions = { luajit = "LuaJIT 2.1", libcurl = "libcurl 8.1", compiler = "cc 13" } }
       assert.same({
-         "kept on 2026-11-24, of 1.0",
+         "kept on 2026-11-24, of 1.0, at a load of 0.5; now it is 9",
          "not alike: compiler is cc 13, and was cc 12 then: a change may be of that",
          "not alike: libcurl is libcurl 8.1, and was libcurl 8.0 then: a change may be of that",
       }, baseline.remarks(kept, other))
    end)
 
    it("say which changes are no noise", function()
-      assert.equal("+2.9%", baseline.change(17500, kept.figures.direct))
+      assert.equal("+4.7%", baseline.change(17800, kept.figures.direct))
       assert.equal("-2.4%", baseline.change(16600, kept.figures.direct))
       assert.equal("+11.8%  more", baseline.change(19000, kept.figures.direct))
       assert.equal("-5.9%  less", baseline.change(16000, kept.figures.direct))

@@ -33,13 +33,13 @@ describe("perigee.workers", function()
          { load.concurrency(2500), 3, 0, "2500 in flight in phase 'performance', but 3 usable processors are fewer than 4" },
          { load.concurrency(2500), 4, 2 },
          { load.concurrency(1e6), 512, 64 },
-         { load.poisson(10000), 16, 0 },
-         { load.poisson(10001), 16, 2, "10001 requests per second in phase 'performance', 16 usable processors" },
+         { load.poisson(20000), 16, 0 },
+         { load.poisson(20001), 16, 2, "20001 requests per second in phase 'performance', 16 usable processors" },
          { load.poisson(5, { max_inflight = 4000 }), 16, 4 },
          { load.burst(1500), 16, 2 },
-         { load.ramp(5, 30000, { over = 1 }), 16, 3 },
-         { load.steps { { 5, 1 }, { 20000, 1 } }, 16, 2 },
-         { load.sine { mean = 9000, amplitude = 6000, period = 1 }, 16, 2 },
+         { load.ramp(5, 60000, { over = 1 }), 16, 3 },
+         { load.steps { { 5, 1 }, { 40000, 1 } }, 16, 2 },
+         { load.sine { mean = 18000, amplitude = 12000, period = 1 }, 16, 2 },
          { load.strategy(function() end), 16, 0 },
       }
       for i, row in ipairs(rows) do
@@ -47,6 +47,15 @@ describe("perigee.workers", function()
          local chosen = workers.choose(plan { load = row[1], requests = 1 })
          assert.equal(row[3], chosen.count, "row " .. i)
          if row[4] then assert.equal(row[4], chosen.why) end
+      end
+   end)
+
+   it("expects less of a thread over libcurl", function()
+      on(16)
+      for _, row in ipairs { { "direct", 0 }, { "curl", 2 } } do
+         local p = plan { load = load.poisson(20000), requests = 1 }
+         p.forced = { transport = row[1] }
+         assert.equal(row[2], workers.choose(p).count, row[1])
       end
    end)
 
@@ -60,7 +69,7 @@ describe("perigee.workers", function()
       on(2)
       assert.equal("0: 2 usable processors are fewer than 4", workers.rule())
       on(8)
-      assert.equal("up to 6: one for each 1000 in flight or 10000 per second of the busiest phase, none up to that",
+      assert.equal("up to 6: one for each 1000 in flight or 20000 per second (libcurl: 10000) of the busiest phase, none up to that",
          (workers.rule():gsub("requests in flight", "in flight")))
    end)
 
