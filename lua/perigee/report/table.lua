@@ -2,8 +2,8 @@
 local align = require "perigee.align"
 local clean = require("perigee.text").clean
 local conclusion = require "perigee.report.conclusion"
-local engine = require "perigee.engine"
 local floors = require "perigee.floors"
+local present = require "perigee.report.present"
 local schema = require "perigee.schema"
 local server = require "perigee.report.server"
 local sides = require "perigee.report.sides"
@@ -11,7 +11,6 @@ local units = require "perigee.units"
 local warnings = require "perigee.warnings"
 local workers = require "perigee.workers"
 
-local null = engine.json.null
 local report_table = {}
 
 local COLUMNS = { "mean", "p50", "p90", "p95", "p99", "p99.9", "max" }
@@ -19,11 +18,6 @@ local ROWS = {
    { "latency", "latency_ms", 1e6 }, { "service time", "service_time_ms", 1e6 }, { "ttft", "ttft_ms", 1e6 },
    { "tpot", "tpot_ms", 1e6 }, { "itl", "itl_ms", 1e6 }, { "lateness", "lateness_us", 1e3 },
 }
-
-local function present(v)
-   if v == null then return nil end
-   return v
-end
 
 local function append(lines, more)
    for _, line in ipairs(more) do lines[#lines + 1] = line end

@@ -1,20 +1,14 @@
 --- What a phase did over time: which numbers of its series become which lines, as figures of perigee.report.html.figure.
-local engine = require "perigee.engine"
 local figure = require "perigee.report.html.figure"
+local present = require "perigee.report.present"
 local schema = require "perigee.schema"
 local units = require "perigee.units"
 
-local null = engine.json.null
 local charts = {}
 
 local MS = 1e6        -- ns
 local LATE_NS = 1e6   -- an arrival that is later than that counts as late
 local LEAST_BIN = 0.2 -- the last interval is cut short by the phase's end; rates of so small a part of one say nothing
-
-local function present(v)
-   if v == null then return nil end
-   return v
-end
 
 local function checked_bound(phase, metric)
    for _, check in ipairs(phase.checks) do

@@ -1,9 +1,8 @@
 --- Percentile curves, drawn from histograms however many requests there were, as figures of perigee.report.html.figure.
-local engine = require "perigee.engine"
 local figure = require "perigee.report.html.figure"
+local present = require "perigee.report.present"
 local schema = require "perigee.schema"
 
-local null = engine.json.null
 local curves = {}
 
 local MS = 1e6 -- ns
@@ -17,11 +16,6 @@ local MOST_PHASES = 6 -- as many lines as a figure has
 local MOST_SHARE = 0.9999999 -- beyond it a curve has no shape
 local SHARES = { 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 0.99999, 0.999999 }
 local NAMES = { p50 = 0.5, p90 = 0.9, p95 = 0.95, p99 = 0.99, ["p99.9"] = 0.999, max = 1 } -- in the summary
-
-local function present(v)
-   if v == null then return nil end
-   return v
-end
 
 -- "90%", "99.9%"
 local function percent(share) return ("%.10g%%"):format(share * 100) end

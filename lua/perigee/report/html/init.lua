@@ -3,6 +3,7 @@
 local engine = require "perigee.engine"
 local floors = require "perigee.floors"
 local phase_section = require "perigee.report.html.phase"
+local present = require "perigee.report.present"
 local server = require "perigee.report.html.server"
 local sides = require "perigee.report.sides"
 local style = require "perigee.report.html.style"
@@ -13,7 +14,7 @@ local units = require "perigee.units"
 local warnings = require "perigee.warnings"
 
 local json = engine.json
-local null, escape = json.null, svg.escape
+local escape, number = svg.escape, tables.number
 local html = {}
 
 local VERDICTS = {
@@ -22,16 +23,6 @@ local VERDICTS = {
    client_limited = { "warn", "perigee itself was a limit of what it measured" },
    interrupted = { "warn", "the run was interrupted" },
 }
-
-local function present(v)
-   if v == null then return nil end
-   return v
-end
-
-local function number(v)
-   v = present(v)
-   return v and units.number(v) or "–"
-end
 
 -- A percentile of a distribution in ms, marked where it is one of too few values.
 local function time(d, name)

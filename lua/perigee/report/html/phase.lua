@@ -2,27 +2,17 @@
 local charts = require "perigee.report.html.charts"
 local conclusion = require "perigee.report.conclusion"
 local curves = require "perigee.report.html.curves"
-local engine = require "perigee.engine"
 local figure = require "perigee.report.html.figure"
 local floors = require "perigee.floors"
+local present = require "perigee.report.present"
 local schema = require "perigee.schema"
 local svg = require "perigee.report.html.svg"
 local sweep = require "perigee.report.html.sweep"
 local tables = require "perigee.report.html.tables"
 local units = require "perigee.units"
 
-local null, escape = engine.json.null, svg.escape
+local escape, number = svg.escape, tables.number
 local phase_section = {}
-
-local function present(v)
-   if v == null then return nil end
-   return v
-end
-
-local function number(v, suffix)
-   v = present(v)
-   return v and units.number(v) .. (suffix or "") or "–"
-end
 
 --- Figures beside each other, as many as the page has room for.
 ---@param list table[]

@@ -2,12 +2,11 @@
 --- round by round.
 local charts = require "perigee.report.html.charts"
 local curves = require "perigee.report.html.curves"
-local engine = require "perigee.engine"
 local figure = require "perigee.report.html.figure"
+local present = require "perigee.report.present"
 local stepping = require "perigee.load.stepping"
 local units = require "perigee.units"
 
-local null = engine.json.null
 local sweep = {}
 
 local MS = 1e6 -- ns
@@ -17,11 +16,6 @@ local METRICS = {
    { "ttft", "First token against throughput", "First token by round", "time to first token" },
    { "latency", "Latency against throughput", "Latency by round", "latency" },
 }
-
-local function present(v)
-   if v == null then return nil end
-   return v
-end
 
 -- The bound that all these phases have; nil where one has another, or none: it would be a line for some points alone.
 local function objective(phases, metric)

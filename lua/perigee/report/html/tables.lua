@@ -1,9 +1,20 @@
 --- Tables of report.html.
 local floors = require "perigee.floors"
+local present = require "perigee.report.present"
 local svg = require "perigee.report.html.svg"
+local units = require "perigee.units"
 
 local escape = svg.escape
 local tables = {}
+
+--- A number as a cell has it, "1.2k" and the like; a dash where it is absent.
+---@param v number?      of a summary
+---@param suffix string?
+---@return string
+function tables.number(v, suffix)
+   v = present(v)
+   return v and units.number(v) .. (suffix or "") or "–"
+end
 
 local function cell(value, tag, scope)
    if type(value) ~= "table" then value = { value } end
