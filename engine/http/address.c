@@ -180,6 +180,16 @@ int address_set_unix(struct address *a, const char *path, struct error *e)
 	return STATUS_OK;
 }
 
+int address_bind(int fd, const struct socket_address *from)
+{
+#ifdef IP_BIND_ADDRESS_NO_PORT
+	/* The port is chosen with the connection: one may serve several endpoints. */
+	int on = 1;
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+#endif
+	return bind(fd, (const struct sockaddr *)&from->data, from->len);
+}
+
 int address_source(struct socket_address *out, const char *text, struct error *e)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST };
@@ -191,7 +201,7 @@ int address_source(struct socket_address *out, const char *text, struct error *e
 	out->len = list->ai_addrlen;
 	freeaddrinfo(list);
 	int fd = socket(out->data.ss_family, SOCK_STREAM, 0);
-	int err = fd < 0 || bind(fd, (struct sockaddr *)&out->data, out->len) ? errno : 0;
+	int err = fd < 0 || address_bind(fd, out) ? errno : 0;
 	if (fd >= 0)
 		close(fd);
 	return err ? error_set(e, STATUS_EINVAL, "source address \"%s\": %s", text, strerror(err))

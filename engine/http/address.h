@@ -37,6 +37,9 @@ int address_resolve(struct address *a, struct error *e);
 /* Make it the unix socket at path. Returns 0, or a status with e filled. */
 int address_set_unix(struct address *a, const char *path, struct error *e);
 
+/* Have the connections of a socket come from there. Returns as bind(). */
+int address_bind(int fd, const struct socket_address *from);
+
 /* Read a numeric address of an interface of this machine, port 0, and see that it can be
  * used. Returns 0 or STATUS_EINVAL with e filled. */
 int address_source(struct socket_address *out, const char *text, struct error *e);

@@ -37,16 +37,6 @@ static void arm(struct connection *c, int events)
 		c->armed = events;
 }
 
-static int bind_source(int fd, const struct socket_address *from)
-{
-#ifdef IP_BIND_ADDRESS_NO_PORT
-	/* The port is chosen with the connection: one may serve several endpoints. */
-	int on = 1;
-	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-#endif
-	return bind(fd, (const struct sockaddr *)&from->data, from->len);
-}
-
 static int new_socket(int family)
 {
 #ifdef SOCK_NONBLOCK
@@ -70,7 +60,7 @@ static int begin_connect(const struct socket_address *to, const struct socket_ad
 		return -1;
 	if (to->data.ss_family != AF_UNIX)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if ((!from || bind_source(fd, from) == 0) &&
+	if ((!from || address_bind(fd, from) == 0) &&
 	    (connect(fd, (const struct sockaddr *)&to->data, to->len) == 0 || errno == EINPROGRESS))
 		return fd;
 	int err = errno;
