@@ -65,7 +65,8 @@ end
 local function row_of(row, dir)
    local us, rate, said, known = measured(row, dir)
    local r = {
-      tool = row.name, version = row.version or null, cpu_us_per_request = us, requests_per_s = rate, endpoint = known, said = said,
+      tool = row.name, version = row.version or null, cpu_us_per_request = us or null, requests_per_s = rate or null,
+      endpoint = known, said = said,
       error_ms = {},
    }
    for _, name in ipairs(FIGURES) do r.error_ms[name] = said[name] and said[name] - known[name] or null end
@@ -77,7 +78,7 @@ local function show(list)
    for _, r in ipairs(list) do
       local line = { r.tool }
       for _, name in ipairs(FIGURES) do line[#line + 1] = r.error_ms[name] == null and "-" or ("%+.2f"):format(r.error_ms[name]) end
-      line[#line + 1], line[#line + 2] = ("%.0f"):format(r.cpu_us_per_request), ("%.0f"):format(r.requests_per_s)
+      for _, v in ipairs { r.cpu_us_per_request, r.requests_per_s } do line[#line + 1] = v == null and "-" or ("%.0f"):format(v) end
       lines[#lines + 1] = line
    end
    for _, line in ipairs(align(lines, "")) do print(line) end

@@ -74,7 +74,9 @@ local function timed_run(row, job)
 end
 
 --- Microseconds of CPU per request, and requests per second, of one round. A program's start is no part of it: a run of `few`
---- is taken off one of `more`; of those that run for a time it is too little to show.
+--- is taken off one of `more`; of those that run for a time it is too little to show. No rate: the program takes as long for
+--- few as for many, because it looks at the time only now and then. No CPU time: it is lost in
+--- that of the start.
 function measure.round(row, job, few, more)
    if row.timed then
       local n, cpu, wall = timed_run(row, job)
@@ -82,7 +84,8 @@ function measure.round(row, job, few, more)
    end
    local n0, cpu0, wall0 = timed_run(row, measure.of(job, few))
    local n, cpu, wall = timed_run(row, measure.of(job, more))
-   return (cpu - cpu0) * 1e6 / (n - n0), (n - n0) / math.max(0.001, wall - wall0)
+   local spent, seconds = cpu - cpu0, wall - wall0
+   return spent > cpu / 20 and spent * 1e6 / (n - n0) or nil, seconds > wall / 20 and (n - n0) / seconds or nil
 end
 
 -- ---- counting ----

@@ -46,11 +46,12 @@ local function median(list)
 end
 
 local function round(row, job)
-   if row.few then -- once will do
-      if row.us[1] then return row.us[1], row.rate[1] end
-      return measure.round(row, job, row.few, row.few * 5)
-   end
-   return measure.round(row, job, job.connections, row.slow and REQUESTS / 4 or REQUESTS)
+   if row.few and row.us[1] then return row.us[1], row.rate[1] end -- once will do
+   local few, more = job.connections, row.slow and REQUESTS / 4 or REQUESTS
+   if row.few then few, more = row.few, row.few * 5 end
+   local us, rate = measure.round(row, job, few, more)
+   if not us then error("too few requests: their CPU time is lost in that of the start", 0) end
+   return us, rate
 end
 
 -- A peer that fails costs its row, not the table: its message is printed, and it is left out.
@@ -66,7 +67,7 @@ local function time(rows, job, broken)
    for i = 1, ROUNDS do -- the programs take turns, so that what the machine does meets all alike
       local wrk
       for _, row in ipairs(rows) do
-         if not broken[row.name] then row.us[i], row.rate[i] = try(row, broken, round, job) end
+         if not broken[row.name] then row.us[i], row.rate[#row.rate + 1] = try(row, broken, round, job) end
       end
       for _, row in ipairs(rows) do wrk = row.name == "wrk" and row.us[i] or wrk end
       for _, row in ipairs(rows) do row.ratio[i] = wrk and row.us[i] and row.us[i] / wrk end
@@ -84,7 +85,7 @@ local function count(rows, job, broken, counters)
             tool = row.name, version = row.version or null, answer = job.streamed and "stream" or "whole",
             command = row.command(measure.of(job, REQUESTS)):gsub(job.dir, "DIR"):gsub(job.url, "URL"),
             cpu_us_per_request = median(row.us), cpu_us_least = math.min(unpack(row.us)),
-            ratio_to_wrk = row.ratio[1] and median(row.ratio) or null, requests_per_s = median(row.rate),
+            ratio_to_wrk = row.ratio[1] and median(row.ratio) or null, requests_per_s = row.rate[1] and median(row.rate) or null,
             syscalls_per_request = calls or null, instructions_per_request = by_valgrind or null,
             counted_instructions_per_request = by_processor or null,
          }

@@ -25,7 +25,7 @@ return perigee.scenario {
    dataset = { ("x"):rep(440) },
    on = { complete = function() ended = ended + 1 end },
    phases = {
-      { "warmup", kind = "warmup", load = perigee.load.concurrency(16), requests = 200 },
+      { "warmup", kind = "warmup", load = perigee.load.concurrency(200), requests = 200 },
       { "steady", load = perigee.load.%s, duration = perigee.opt "seconds" },
    },
 }
