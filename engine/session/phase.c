@@ -184,6 +184,11 @@ void phase_count_build(struct phase *p, uint64_t took_ns)
 		p->lead_ns -= (p->lead_ns - took_ns) / 16;
 }
 
+bool phase_is_full(const struct phase *p)
+{
+	return p->config.max_inflight && p->inflight >= p->config.max_inflight;
+}
+
 /* Not one that the phase's end will forestall. */
 bool phase_may_prepare(const struct phase *p, uint64_t due_ns, uint64_t now_ns)
 {
@@ -331,8 +336,7 @@ static void wake_for_duration(const struct phase *p, uint64_t now_ns, uint64_t *
 uint64_t phase_next_arrival(struct phase *p, uint64_t now_ns)
 {
 	uint64_t due;
-	bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight &&
-	            p->config.overload == OVERLOAD_QUEUE;
+	bool full = phase_is_full(p) && p->config.overload == OVERLOAD_QUEUE;
 	if (p->state != PHASE_RUNNING || !p->pacer || full || pacer_peek(p->pacer, &due) != 1)
 		return UINT64_MAX;
 	/* Once it may be made it is made: looking again before it is due would change nothing. */

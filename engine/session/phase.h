@@ -180,6 +180,9 @@ void phase_count_end(struct phase *p, enum failure failure, uint64_t now_ns);
 /* Making a request took so long. */
 void phase_count_build(struct phase *p, uint64_t took_ns);
 
+/* Are max_inflight requests in flight? */
+bool phase_is_full(const struct phase *p);
+
 /* May the request of an arrival be made now, although it is due later? */
 bool phase_may_prepare(const struct phase *p, uint64_t due_ns, uint64_t now_ns);
 

@@ -463,7 +463,7 @@ int requests_issue_arrivals(struct requests *rs, struct phase *p, int budget)
 	uint64_t due;
 	while (budget > 0 && phase_may_issue(p, loop_now(rs->config.loop)) &&
 	       next_arrival(rs, p, &due) > 0) {
-		bool full = p->config.max_inflight && p->inflight >= p->config.max_inflight;
+		bool full = phase_is_full(p);
 		budget--;
 		if (due > loop_now(rs->config.loop)) {
 			if (full || !prepare(rs, p, due))

@@ -499,13 +499,14 @@ static void arm_urgent(struct session *s)
 
 /* Between two completions: an arrival that is due does not wait for the others. One that is late
  * already was held up by something else; then what has ended goes first, as its connections
- * are needed. Stop rules and strategies have their turn in on_turn(). */
+ * are needed, and so it does when its room is. Stop rules and strategies have their turn in
+ * on_turn(). */
 static void on_urgent(struct loop_hook *h, uint64_t now_ns)
 {
 	struct session *s = h->data;
 	struct phase *p = current_phase(s);
 	uint64_t due = phase_next_arrival(p, now_ns);
-	if (due > now_ns || now_ns - due > URGENT_NS)
+	if (due > now_ns || now_ns - due > URGENT_NS || phase_is_full(p))
 		return;
 	requests_issue_arrivals(s->requests, p, 1);
 	client_send(p->client);

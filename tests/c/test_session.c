@@ -1,4 +1,5 @@
-/* A session whose HTTP worker dies or hangs: what no script and no endpoint can bring about. */
+/* What no script and no endpoint can bring about: a session whose HTTP worker dies or hangs, and
+ * one whose arrivals come in the very moment in which a request ends. */
 #include "base/clock.h"
 #include "session/session.h"
 
@@ -11,6 +12,10 @@
 
 #define REQUESTS 12
 
+#define STREAM                                                                                     \
+	"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 61\r\n\r\n"         \
+	"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n"
+
 static bool server_answer(struct server *s, int fd, const struct server_request *q)
 {
 	(void)s;
@@ -18,7 +23,8 @@ static bool server_answer(struct server *s, int fd, const struct server_request 
 		server_wait_close(fd);
 		return false;
 	}
-	server_say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	bool stream = strcmp(q->path, "/stream") == 0;
+	server_say(fd, stream ? STREAM : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 	return true;
 }
 
@@ -143,22 +149,22 @@ static void on_timer(struct loop_timer *t, uint64_t now_ns)
 
 /* ---- the run ---- */
 
-static void open_session(struct fixture *f, const struct driver *driver)
+static void open_session(struct fixture *f, const struct driver *driver,
+                         const struct phase_config *phase_config, unsigned workers,
+                         enum decoder decoder)
 {
 	struct session_config config = { .name = "struck",
 		                         .requests_file = f->requests_file,
-		                         .workers = 1 };
+		                         .workers = workers };
 	struct client_config client_config = { .urls = (const char *[]){ f->server->url },
-		                               .url_count = 1 };
-	struct phase_config phase_config = { .name = "only",
-		                             .drain = true,
-		                             .drain_ns = 600 * NS_PER_S };
+		                               .url_count = 1,
+		                               .decoder = decoder };
 	struct client *client;
 	struct phase *phase;
 	struct error e;
 	if (session_new(&f->session, f->loop, &config, &e) ||
 	    session_add_client(f->session, &client_config, &client, &e) ||
-	    session_add_phase(f->session, &phase_config, client, driver, f, &phase, &e))
+	    session_add_phase(f->session, phase_config, client, driver, f, &phase, &e))
 		fail_msg("%s", e.text);
 }
 
@@ -181,7 +187,10 @@ static void play(struct fixture *f, void (*handler)(int), const char *how)
 	};
 	struct session_result result;
 	signal(SIGUSR1, handler);
-	open_session(f, &driver);
+	const struct phase_config config = { .name = "only",
+		                             .drain = true,
+		                             .drain_ns = 600 * NS_PER_S };
+	open_session(f, &driver, &config, 1, DECODE_RAW);
 	f->strike = strike_worker;
 	f->timer = (struct loop_timer){ .fn = on_timer, .data = f };
 	assert_ok(loop_timer_start(f->loop, &f->timer, 1));
@@ -239,11 +248,65 @@ static void a_worker_hangs(void **state)
 	assert_int_equal(f->released, REQUESTS / 2);
 }
 
+/* ---- an arrival that comes while the end of a request is not delivered yet ---- */
+
+#define ARRIVALS 5
+#define GAP_NS   (100 * NS_PER_MS)
+
+static int schedule_gaps(void *ctx, struct phase *p, uint64_t *due, int n)
+{
+	(void)ctx, (void)p;
+	assert_true(n >= ARRIVALS);
+	due[0] = 0;
+	for (int i = 1; i < ARRIVALS; i++)
+		due[i] = due[i - 1] + GAP_NS;
+	return ARRIVALS;
+}
+
+static int build_stream(void *ctx, struct phase *p, uint64_t i, const struct want *want,
+                        struct job *out)
+{
+	(void)ctx, (void)p, (void)want;
+	*out = (struct job){ .body = "x", .body_len = 1, .path = "/stream", .index = (int64_t)i };
+	return BUILD_OK;
+}
+
+/* Until the next arrival is due; the rest of the answer has been read by then. */
+static void wait_for_next(void *ctx, struct request *r)
+{
+	(void)ctx;
+	while (clock_now() < r->scheduled_ns + GAP_NS)
+		;
+}
+
+static void what_has_ended_makes_room_first(void **state)
+{
+	static const struct driver driver = { .schedule = schedule_gaps,
+		                              .build = build_stream,
+		                              .release = release,
+		                              .first = wait_for_next,
+		                              .complete = complete };
+	const struct phase_config config = { .name = "only",
+		                             .drain = true,
+		                             .drain_ns = 600 * NS_PER_S,
+		                             .max_inflight = 1,
+		                             .overload = OVERLOAD_DROP };
+	struct fixture *f = *state;
+	struct session_result result;
+	open_session(f, &driver, &config, 0, DECODE_CHAT);
+	session_run(f->session, &result);
+	const struct phase_metrics *m = fold_phase(session_fold(f->session), 0);
+	assert_true(m->dropped == 0);
+	assert_int_equal(f->completed, ARRIVALS);
+	session_free(f->session, 0, NULL);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(a_worker_dies), TEST(a_worker_hangs) };
+	const struct CMUnitTest tests[] = { TEST(a_worker_dies), TEST(a_worker_hangs),
+		                            TEST(what_has_ended_makes_room_first) };
 	load_exit();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,8 +152,8 @@ end)
 describe("perigee.target arguments", function()
    it("take urls of every good shape", function()
       for _, url in ipairs {
-         "h", "h:8000", "127.0.0.1:1/v1", "HTTP://h:65535/", "https://user:secret@h:8443/a/b", "http://[::1]:8000", "[::1]", "http://h:",
-         "http://größe.example", "mock:", "mock:mode=timed,ttft=uniform:1ms,2ms",
+         "h", "h:8000", "127.0.0.1:1/v1", "HTTP://h:65535/", "https://user:secret@h:8443/a/b", "unix:8000", "http://[::1]:8000", "[::1]",
+         "http://h:", "http://größe.example", "mock:", "mock:mode=timed,ttft=uniform:1ms,2ms",
       } do
          assert.has_no.errors(function() target.openai_chat { url = url } end)
       end
@@ -164,6 +164,7 @@ describe("perigee.target arguments", function()
          { {}, "target.openai_chat: 'url' is missing" },
          { { url = "" }, "a url such as http://host:8000 (http or https, no spaces, no query) or a list of urls expected, got ''" },
          { { url = "a b" }, "a url such as" },
+         { { url = "unix:/run/x" }, "the path of a unix socket in unix_socket, or a list of urls expected, got 'unix:/run/x'" },
          { { url = {} }, "a list of urls" },
          { { url = "x", modle = "m" }, "unknown field 'modle', did you mean 'model'?" },
          { { url = "x", path = "v1" }, "path: a path that begins with '/', without spaces or '#' expected, got 'v1'" },

@@ -47,6 +47,7 @@ local function url(v)
    if type(v) ~= "string" or v:find "[%s%c]" then return false, words end
    if v:sub(1, 5) == "mock:" then return true, v end
    local scheme, rest = v:match "^(%a[%w+.-]*)://(.*)$"
+   if v:lower():find "^[%w+]*unix:/" then return false, "a url such as http://host:8000, and the path of a unix socket in unix_socket," end
    local known = not scheme or scheme:lower() == "http" or scheme:lower() == "https"
    if known and not v:find "[?#]" and authority((rest or v):match "^[^/]*") then return true, v end
    return false, words
