@@ -228,12 +228,20 @@ describe("perigee compare", function()
                load = perigee.load.constant(100), requests = 300,
             }]]):format(ttft))
       end
-      local old, new = run "5ms", run "700ms"
-      assert.same({ 0, 0 }, { old.code, new.code })
-      local r = drive.perigee("compare", old.dir, new.dir, "--json", "--metric", "ttft.p50,latency.p50")
-      assert.equal(3, r.code, r.err)
-      local found = json.decode(r.out)
-      for _, metric in ipairs(found.comparisons[1].metrics) do assert.equal("worse", metric.verdict, metric.metric) end
+      local old, new, r, found, worse
+      -- On a busy machine a run may be so unsteady that nothing is sure of it.
+      for _ = 1, 4 do
+         old, new = run "5ms", run "700ms"
+         assert.same({ 0, 0 }, { old.code, new.code })
+         r = drive.perigee("compare", old.dir, new.dir, "--json", "--metric", "ttft.p50,latency.p50")
+         found, worse = json.decode(r.out), 0
+         for _, metric in ipairs(found.comparisons[1].metrics) do
+            assert.is_true(metric.verdict == "worse" or metric.verdict == "unsure", metric.metric)
+            if metric.verdict == "worse" then worse = worse + 1 end
+         end
+         if worse == 2 then break end
+      end
+      assert.same({ 2, 3 }, { worse, r.code }, r.out)
       assert.truthy(table.concat(found.warnings, "\n"):find("B has another target.url than the baseline", 1, true))
       assert.equal(0, drive.perigee("compare", new.dir, old.dir, "--metric", "ttft.p50,latency.p50").code)
    end)
