@@ -229,8 +229,8 @@ describe("perigee compare", function()
             }]]):format(ttft))
       end
       local old, new, r, found, worse
-      -- On a busy machine a run may be so unsteady that nothing is sure of it.
-      for _ = 1, 4 do
+      -- A run that drifts is worth few independent values, and a metric of it may be unsure; not both of them each time.
+      for _ = 1, 6 do
          old, new = run "5ms", run "700ms"
          assert.same({ 0, 0 }, { old.code, new.code })
          r = drive.perigee("compare", old.dir, new.dir, "--json", "--metric", "ttft.p50,latency.p50")
@@ -239,9 +239,10 @@ describe("perigee compare", function()
             assert.is_true(metric.verdict == "worse" or metric.verdict == "unsure", metric.metric)
             if metric.verdict == "worse" then worse = worse + 1 end
          end
-         if worse == 2 then break end
+         if worse > 0 then break end
       end
-      assert.same({ 2, 3 }, { worse, r.code }, r.out)
+      assert.is_true(worse > 0, r.out)
+      assert.equal(3, r.code, r.err)
       assert.truthy(table.concat(found.warnings, "\n"):find("B has another target.url than the baseline", 1, true))
       assert.equal(0, drive.perigee("compare", new.dir, old.dir, "--metric", "ttft.p50,latency.p50").code)
    end)
