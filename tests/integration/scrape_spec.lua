@@ -252,7 +252,7 @@ describe("a run with --scrape", function()
          return perigee.scenario {
             target = perigee.target.openai_chat { url = "mock:" }, dataset = { "x" }, scrape = { url = "target", every = "10ms" },
             load = perigee.load.concurrency(2), phases = { { "steady", duration = "1h" } },
-            on = { tick = function(p) if p.elapsed > 0.5 then ffi.C.kill(ffi.C.getpid(), 9) end end }, tick = "100ms",
+            on = { tick = function(p) if p.elapsed > 2 then ffi.C.kill(ffi.C.getpid(), 9) end end }, tick = "100ms",
          }]])
       -- The pipe ends when all have closed it who inherited it from the run.
       drive.shell(drive.command("run", path, "--out", dir .. "/out", "--progress", "none") .. " 2>&1 | cat")
